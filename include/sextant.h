@@ -1,0 +1,503 @@
+/* sextant.h - the whole public interface of libsextant, and its manual.
+ *
+ * Sextant turns text into embedding vectors with its own encoder, keeps them in a database, keeps them fresh, and
+ * searches them. The shortest useful program:
+ *
+ *     sx_error error;
+ *     sx_model *model;
+ *     sx_session *session;
+ *     float vector[384];
+ *     sx_text text = {"hello, world", 12};
+ *     if (sx_model_open("all-MiniLM-L6-v2", NULL, &model, &error) ||
+ *         sx_session_open(model, NULL, &session, &error) ||
+ *         sx_session_embed(session, &text, 1, NULL, vector, NULL, &error))
+ *         fprintf(stderr, "%s\n", error.message);
+ *     sx_session_close(session);
+ *     sx_model_close(model);
+ *
+ * Rules that hold everywhere
+ *   Status      Functions that can fail return sx_status: SX_OK (0) or a negative code. The last argument is an
+ *               optional sx_error owned by the caller; on failure it holds one line that names the thing, the place
+ *               and the values that disagree, and often a hint what to do. On success it is left alone.
+ *   Ownership   A function that makes something stores it in *out, or NULL on failure; the caller ends it with the
+ *               matching _close or _free. Closing NULL does nothing. Strings in structs that the library fills belong
+ *               to the object they came from and live as long as it does.
+ *   Options     Options structs begin with `size` = sizeof(the struct); a field that is zero means its default;
+ *               NULL for the whole struct means all defaults. Non-zero bytes beyond what this version knows are
+ *               refused with SX_E_INVALID rather than ignored.
+ *   Threads     No global mutable state. A sx_tokenizer and a sx_model are immutable once open: any number of threads
+ *               may use one. A sx_session, sx_embedder and sx_database belong to one thread at a time.
+ *   Text        UTF-8 bytes with a length; NUL bytes are allowed. Invalid UTF-8 is read as U+FFFD, one for each maximal
+ *               invalid part (Unicode 15, section 3.9, "U+FFFD substitution of maximal subparts"). Offsets are bytes.
+ *   Vectors     float32, row-major, row i for text i.
+ *   The library never prints, exits or reads the environment; logging and progress are callbacks.
+ */
+#ifndef SEXTANT_H
+#define SEXTANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SX_API __attribute__((visibility("default")))
+#else
+#define SX_API
+#endif
+
+#define SX_VERSION_MAJOR 0
+#define SX_VERSION_MINOR 1
+#define SX_VERSION_PATCH 0
+
+/* "0.1.0" of the library that is running, which may differ from the header's. */
+SX_API const char *sx_version(void);
+
+/* ---- Status and errors ------------------------------------------------------------------------------------------ */
+
+typedef enum sx_status {
+    SX_OK = 0,
+    SX_E_INVALID = -1,     /* the call itself is wrong: a NULL, an unknown option, a size that makes no sense */
+    SX_E_NOMEM = -2,       /* memory could not be had */
+    SX_E_IO = -3,          /* the operating system refused a read, write or open */
+    SX_E_NOT_FOUND = -4,   /* no such file, model, collection, document */
+    SX_E_FORMAT = -5,      /* a file is damaged or not what it claims to be */
+    SX_E_UNSUPPORTED = -6, /* well-formed, but this version cannot do it */
+    SX_E_MISMATCH = -7,    /* two things that must agree do not: model and collection, dimensions, versions */
+    SX_E_LIMIT = -8,       /* a stated limit was exceeded: text too long under strict, file too large */
+    SX_E_BUSY = -9,        /* somebody else holds it, and waiting was not wanted or took too long */
+    SX_E_STOPPED = -10,    /* the caller asked to stop; what was done so far is kept */
+    SX_E_FULL = -11,       /* no space left on the device */
+    SX_E_READ_ONLY = -12,  /* no permission to write there */
+    SX_E_PROVIDER = -13,   /* an embedding provider failed for good */
+    SX_E_EXISTS = -14,     /* it is there already */
+    SX_E_INTERNAL = -15    /* a defect of Sextant itself */
+} sx_status;
+
+typedef struct sx_error {
+    sx_status code;
+    char message[1024]; /* "what: where: why", one line, UTF-8, NUL-terminated */
+    char hint[512];     /* what to do about it, or "" */
+} sx_error;
+
+/* "not_found" for SX_E_NOT_FOUND and so on: stable, for machines. */
+SX_API const char *sx_status_name(sx_status status);
+
+/* ---- Callbacks and common types --------------------------------------------------------------------------------- */
+
+typedef struct sx_text {
+    const char *data; /* length bytes of UTF-8; may be NULL when length is 0 */
+    size_t length;
+} sx_text;
+
+typedef enum sx_log_level { SX_LOG_ERROR, SX_LOG_WARNING, SX_LOG_INFO, SX_LOG_DEBUG } sx_log_level;
+typedef void (*sx_log_callback)(sx_log_level level, const char *message, void *user);
+
+/* How far a long operation is. `total` is known before the first report of a phase. */
+typedef struct sx_progress {
+    const char *phase;   /* "scanning", "embedding", "publishing" ... */
+    const char *unit;    /* what done and total count: "files", "chunks" */
+    uint64_t done, total;
+    uint64_t tokens;     /* tokens embedded so far in this operation */
+    double seconds;      /* since the operation began */
+    double rate;         /* units a second over the last few seconds */
+    double seconds_left; /* estimate; negative when unknown */
+} sx_progress;
+typedef void (*sx_progress_callback)(const sx_progress *progress, void *user);
+
+/* What became of one input. Nothing is cut, skipped or replaced without a trace here. */
+typedef struct sx_receipt {
+    sx_status status;        /* SX_OK, or why this input has no vector; its row is then all NaN */
+    uint32_t tokens;         /* tokens the model saw, special tokens and prompt included */
+    uint32_t dropped_tokens; /* tokens cut off the end to fit the maximum length */
+    uint8_t truncated;       /* dropped_tokens > 0 */
+    uint8_t cached;          /* the vector came from the cache */
+    uint8_t empty;           /* nothing but white space */
+    uint8_t retries;         /* attempts beyond the first, at most 255 */
+    const char *message;     /* why it failed, or NULL; valid until the next call on the same object */
+} sx_receipt;
+
+/* ---- Tokenizer --------------------------------------------------------------------------------------------------- */
+
+typedef struct sx_tokenizer sx_tokenizer;
+
+/* A growable list of tokens, owned by the caller and reused from call to call. Zero-initialise it. */
+typedef struct sx_encoding {
+    uint32_t *ids;
+    uint32_t *starts;  /* byte offset of the token's first byte in the text; 0 for special tokens added */
+    uint32_t *ends;    /* one past its last byte; 0 for special tokens added */
+    size_t count;      /* tokens in the arrays */
+    size_t dropped;    /* tokens beyond max_length that were left out */
+    size_t capacity;
+} sx_encoding;
+
+typedef struct sx_encode_options {
+    size_t size;
+    int no_special;      /* do not add [CLS], [SEP] and the like */
+    uint32_t max_length; /* most tokens, special tokens included; 0: no limit */
+} sx_encode_options;
+
+/* Opens tokenizer.json of a model folder (or the file itself), or vocab.txt with tokenizer_config.json where there is no
+ * tokenizer.json. Truncation and padding settings inside the file are ignored: the caller's options rule.
+ * Errors: SX_E_NOT_FOUND, SX_E_FORMAT, SX_E_UNSUPPORTED naming the component. */
+SX_API sx_status sx_tokenizer_open(const char *path, sx_tokenizer **out, sx_error *error);
+SX_API void sx_tokenizer_close(sx_tokenizer *tokenizer);
+
+/* Token ids of one text, identical to Hugging Face tokenizers'. Texts of 4 GiB and more are refused (SX_E_LIMIT). */
+SX_API sx_status sx_tokenizer_encode(const sx_tokenizer *tokenizer, sx_text text, const sx_encode_options *options,
+                                     sx_encoding *encoding, sx_error *error);
+SX_API void sx_encoding_clear(sx_encoding *encoding);
+
+SX_API uint32_t sx_tokenizer_vocabulary_size(const sx_tokenizer *tokenizer);
+/* The piece of a token id as the vocabulary spells it ("##ing"); {NULL, 0} for an id that is none. */
+SX_API sx_text sx_tokenizer_piece(const sx_tokenizer *tokenizer, uint32_t id);
+
+/* ---- Model and session ------------------------------------------------------------------------------------------- */
+
+typedef struct sx_model sx_model;
+typedef struct sx_session sx_session;
+
+typedef struct sx_model_options {
+    size_t size;
+    const char *pooling;     /* overrides the folder's: cls mean max mean_sqrt_len weightedmean lasttoken */
+    uint32_t max_length;     /* at most the folder's; 0: the folder's */
+    uint32_t dimensions;     /* Matryoshka truncation before normalisation; 0: all */
+    int no_normalize;        /* leave out the folder's Normalize module */
+    uint64_t cpu_mask;       /* instruction sets to use, SX_CPU_*; 0: all this machine has */
+    const char *hash_folder; /* where sha-256 sums of weights are remembered between runs; NULL: nowhere */
+} sx_model_options;
+
+enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4 };
+
+typedef struct sx_model_info {
+    const char *folder;
+    const char *family;      /* "bert" */
+    const char *pooling;     /* "mean" */
+    const char *similarity;  /* "cosine" */
+    const char *weights_file;
+    const char *weights_sha256; /* 64 hexadecimal digits */
+    const char *precision;   /* "f32": the arithmetic's precision class, with a revision when not the reference */
+    const char *storage;     /* "f32", "f16", "bf16": how the file holds the weights */
+    const char *kernels;     /* "avx512": the instruction set in use */
+    uint64_t weights_bytes;
+    uint64_t parameters;
+    uint32_t dimensions, max_length, layers, hidden_size, heads, vocabulary_size;
+    int normalized;          /* vectors have length 1 */
+} sx_model_info;
+
+/* Opens a sentence-transformers or plain Hugging Face folder. Weights are mapped; matrices are packed for the CPU.
+ * Errors name the file, the field and the numbers that disagree. */
+SX_API sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_model **out, sx_error *error);
+SX_API void sx_model_close(sx_model *model);
+SX_API const sx_model_info *sx_model_describe(const sx_model *model);
+SX_API const sx_tokenizer *sx_model_tokenizer(const sx_model *model);
+
+/* The prompt for a role or prompt name: "query", "document", any name in the folder, or "none" (the folder's default
+ * prompt, as sentence-transformers' encode() does). "" when the folder has none for it. SX_E_NOT_FOUND for a name that is
+ * neither a role nor in the folder. */
+SX_API sx_status sx_model_prompt(const sx_model *model, const char *name, const char **prompt, sx_error *error);
+
+typedef struct sx_session_options {
+    size_t size;
+    unsigned threads;    /* 0: all cores */
+} sx_session_options;
+
+/* Scratch memory and worker threads for one caller at a time. */
+SX_API sx_status sx_session_open(const sx_model *model, const sx_session_options *options, sx_session **out,
+                                 sx_error *error);
+SX_API void sx_session_close(sx_session *session);
+
+typedef struct sx_embed_options {
+    size_t size;
+    const char *prompt;  /* put before each text; NULL: the folder's default prompt; "": none */
+    int strict;          /* a text that does not fit fails (SX_E_LIMIT in its receipt) instead of being cut */
+} sx_embed_options;
+
+/* Embeds count texts into vectors (count x dimensions floats, caller's). receipts (count, caller's) may be NULL, but then a
+ * failed text fails the call. The same text gives the same bits whatever it is batched with and however many threads run. */
+SX_API sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count,
+                                  const sx_embed_options *options, float *vectors, sx_receipt *receipts,
+                                  sx_error *error);
+
+/* ---- Places and model files -------------------------------------------------------------------------------------- */
+
+/* Where things lie. The program fills it from flags and environment; the library reads no environment. All may be NULL. */
+typedef struct sx_places {
+    size_t size;
+    const char *models_folder;   /* imported models: <models_folder>/<name>/ with a model.json beside the files */
+    const char *hub_cache;       /* Hugging Face cache: holds models--org--name/ */
+    const char *cache_folder;    /* remembered weight hashes */
+} sx_places;
+
+typedef struct sx_model_entry {
+    char *name;        /* alias or org/name, as one would give it to -m */
+    char *folder;
+    char *source;      /* "imported", "hub cache" */
+    char *family;
+    char *sha256;      /* of the weights, "" when not known yet */
+    char *licence;     /* "" when not known */
+    uint64_t bytes;    /* of the weights file */
+    uint32_t dimensions, max_length;
+} sx_model_entry;
+typedef struct sx_model_list {
+    sx_model_entry *entries;
+    size_t count;
+} sx_model_list;
+
+/* The folder a model reference means: a path, an imported name or alias ("minilm"), or org/name in the hub cache.
+ * *folder is malloc'ed; the caller frees it with sx_free. */
+SX_API sx_status sx_models_resolve(const sx_places *places, const char *reference, char **folder, sx_error *error);
+SX_API sx_status sx_models_list(const sx_places *places, sx_model_list **out, sx_error *error);
+SX_API void sx_model_list_free(sx_model_list *list);
+/* Copies a model folder into models_folder under a name, after opening it once and, when sha256 is not NULL, comparing its
+ * weights. Atomic: a crash leaves the old state. */
+SX_API sx_status sx_models_import(const sx_places *places, const char *folder, const char *name, const char *sha256,
+                                  sx_error *error);
+SX_API sx_status sx_models_remove(const sx_places *places, const char *name, sx_error *error);
+SX_API void sx_free(void *memory);
+
+/* ---- Database ----------------------------------------------------------------------------------------------------- */
+
+typedef struct sx_database sx_database;
+
+typedef struct sx_database_options {
+    size_t size;
+    int must_exist;         /* SX_E_NOT_FOUND instead of creating it */
+    uint64_t cache_limit;   /* bytes of vectors that nothing refers to; 0: 1 GiB */
+    sx_log_callback log;
+    void *log_user;
+} sx_database_options;
+
+/* Opens or creates a database (SQLite, write-ahead log) and its folder of mapped vectors beside it, PATH-vectors. Any number
+ * of processes may have it open. An older version is migrated after a backup copy, a newer one refused (SX_E_MISMATCH). */
+SX_API sx_status sx_database_open(const char *path, const sx_database_options *options, sx_database **out,
+                                  sx_error *error);
+SX_API void sx_database_close(sx_database *database);
+
+/* A consistent copy while others work; the target must not exist. */
+SX_API sx_status sx_database_backup(sx_database *database, const char *target, sx_error *error);
+/* Makes `path` a copy of the backup file; refused (SX_E_EXISTS) when `path` exists unless replace is set, and SX_E_BUSY while
+ * others have it open. The backup is checked before anything is replaced. */
+SX_API sx_status sx_database_restore(const char *backup, const char *path, int replace, sx_error *error);
+
+typedef struct sx_collection_info {
+    char *name, *model, *space, *recipe;
+    uint32_t dimensions;
+    uint64_t documents, chunks, vectors, pending, failed, bytes;
+} sx_collection_info;
+typedef struct sx_cache_info {
+    uint64_t entries, bytes, limit, hits, misses;
+    double hit_rate; /* hits / (hits + misses), 0 when there were none */
+    uint64_t referenced_entries, referenced_bytes; /* vectors kept because collections use them */
+} sx_cache_info;
+typedef struct sx_database_status {
+    sx_collection_info *collections;
+    size_t collection_count;
+    sx_cache_info cache;
+} sx_database_status;
+SX_API sx_status sx_database_describe(sx_database *database, sx_database_status **out, sx_error *error);
+SX_API void sx_database_status_free(sx_database_status *status);
+
+SX_API sx_status sx_collection_rename(sx_database *database, const char *name, const char *new_name, sx_error *error);
+SX_API sx_status sx_collection_delete(sx_database *database, const char *name, sx_error *error);
+/* format: "jsonl" (one chunk a line), "json" ({version, model, dimensions, embeddings}), "npy" (a folder with
+ * embeddings.npy, metadata.json, model_info.json). target "-" with jsonl: standard output. Atomic. Stable order. */
+SX_API sx_status sx_collection_export(sx_database *database, const char *name, const char *format, const char *target,
+                                      sx_error *error);
+/* Takes back what the jsonl export wrote. The collection must not exist. */
+SX_API sx_status sx_collection_import(sx_database *database, const char *name, const char *source, sx_error *error);
+
+/* Takes unreferenced vectors out until at most `bytes` remain (least recently used first); *removed counts entries. */
+SX_API sx_status sx_cache_prune(sx_database *database, uint64_t bytes, uint64_t *removed, sx_error *error);
+/* JSONL of every cached vector (recipe, hash, vector) and back. *count: entries written or taken. */
+SX_API sx_status sx_cache_export(sx_database *database, const char *target, uint64_t *count, sx_error *error);
+SX_API sx_status sx_cache_import(sx_database *database, const char *source, uint64_t *count, sx_error *error);
+
+/* ---- Embedder: a model behind a provider, with the cache ------------------------------------------------------------ */
+
+typedef struct sx_embedder sx_embedder;
+
+typedef struct sx_embedder_options {
+    size_t size;
+    const char *model;       /* a reference as sx_models_resolve takes it, or "fake:NAME" (tests: deterministic vectors) */
+    sx_places places;        /* places.size 0: none */
+    const char *pooling;     /* these six as in sx_model_options and sx_embed_options */
+    uint32_t max_length;
+    uint32_t dimensions;
+    int no_normalize;
+    const char *prompt;      /* exact prompt; NULL: by role */
+    const char *role;        /* "query", "document", "none" (default) or a prompt name */
+    int strict;
+    unsigned threads;        /* 0: all cores */
+    uint32_t batch_size;     /* texts in one provider batch; 0: chosen by tokens */
+    uint64_t cpu_mask;
+    sx_database *cache;      /* NULL: no cache. Must outlive the embedder. */
+} sx_embedder_options;
+
+typedef struct sx_embedder_info {
+    const char *model;     /* the reference as given */
+    const char *provider;  /* "local", "fake" */
+    const char *space;     /* 64 hexadecimal digits: which vectors may be compared */
+    const char *recipe;    /* 64 hexadecimal digits: exactly how a vector is made */
+    const char *recipe_json; /* canonical JSON the recipe hash was taken of */
+    const char *prompt;
+    uint32_t dimensions, max_length;
+} sx_embedder_info;
+
+SX_API sx_status sx_embedder_open(const sx_embedder_options *options, sx_embedder **out, sx_error *error);
+SX_API void sx_embedder_close(sx_embedder *embedder);
+SX_API const sx_embedder_info *sx_embedder_describe(const sx_embedder *embedder);
+/* The local model behind it, or NULL. */
+SX_API const sx_model *sx_embedder_model(const sx_embedder *embedder);
+/* As sx_session_embed, through cache, batching, retries and isolation of bad items; receipts is required. `stop` may be
+ * NULL; when *stop becomes non-zero the call ends with SX_E_STOPPED and keeps in the cache what was done. */
+SX_API sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t count, float *vectors,
+                                   sx_receipt *receipts, const volatile int *stop, sx_error *error);
+
+/* ---- Chunks -------------------------------------------------------------------------------------------------------- */
+
+typedef struct sx_chunk_options {
+    size_t size;
+    const char *strategy;  /* auto recursive tokens chars sentences paragraphs markdown rst html; NULL: auto */
+    uint32_t chunk_size;   /* in unit; sentences/paragraphs: how many; 0: the strategy's default */
+    int32_t overlap;       /* in unit (sentences, paragraphs likewise); 0: default; -1: none */
+    const char *unit;      /* "tokens" or "chars" (code points); NULL: the strategy's default */
+    int no_header;         /* do not put title and headings before the embedded text */
+} sx_chunk_options;
+
+typedef struct sx_chunk {
+    uint64_t start, end;        /* bytes in the document's text; text[start, end) is the chunk */
+    uint32_t start_line, end_line; /* 1-based, inclusive */
+    uint32_t tokens;            /* of what is embedded: prompt, header, text and special tokens; 0 without a tokenizer */
+    const char *const *headings; /* heading_count strings, outermost first, without markup */
+    uint32_t heading_count;
+    const char *header;         /* what is put before the text when it is embedded, "" when nothing */
+} sx_chunk;
+
+typedef struct sx_chunks {
+    const char *text;      /* the document's text: the file's bytes for UTF-8 plain text, Markdown and rst; else extracted */
+    size_t length;
+    const char *media_type; /* "text/plain", "text/markdown", "text/x-rst", "text/html" */
+    const char *encoding;  /* "utf-8", "windows-1252" ...: what the file was read as */
+    const char *title;     /* or "" */
+    sx_chunk *chunks;
+    size_t count;
+} sx_chunks;
+
+/* Reads a file and cuts it as `index` would. `model` counts tokens and sets the limit; NULL: character units only. `prompt` is
+ * counted in the budget and may be NULL. A file that is no document (binary, unreadable) is an error naming why. */
+SX_API sx_status sx_chunk_file(const char *path, const sx_model *model, const char *prompt,
+                               const sx_chunk_options *options, sx_chunks **out, sx_error *error);
+SX_API sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *model, const char *prompt,
+                               const sx_chunk_options *options, sx_chunks **out, sx_error *error);
+SX_API void sx_chunks_free(sx_chunks *chunks);
+
+/* ---- Index and search ------------------------------------------------------------------------------------------------ */
+
+typedef struct sx_index_options {
+    size_t size;
+    const char *collection;       /* NULL: "default"; created when it does not exist */
+    const char *const *paths;     /* files and folders */
+    size_t path_count;
+    sx_chunk_options chunk;       /* chunk.size 0: the collection's, or all defaults */
+    const char *const *include;   /* globs a path below its root must match one of; none: everything */
+    size_t include_count;
+    const char *const *exclude;   /* globs that leave a path out */
+    size_t exclude_count;
+    const char *const *metadata;  /* "key=value", added to every document of this run */
+    size_t metadata_count;
+    int dry_run;                  /* read, chunk and count; change nothing */
+    int force;                    /* read every file again, changed or not (vectors still come from the cache) */
+    int retry_failed;             /* only what failed before */
+    int allow_secrets;            /* index .env files and private keys too */
+    int no_wait;                  /* SX_E_BUSY when another process is indexing this collection, instead of waiting */
+    uint64_t max_memory;          /* bytes for the whole process; 0: no limit */
+    uint64_t max_file_size;       /* larger files are skipped with a reason; 0: 256 MiB */
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;     /* set non-zero (from a signal handler, say) to stop soon; may be NULL */
+} sx_index_options;
+
+typedef struct sx_problem {
+    char *document; /* path below its root, or the path given */
+    int64_t chunk;  /* -1: the whole document */
+    char *reason;
+} sx_problem;
+
+typedef struct sx_index_report {
+    struct { uint64_t total, added, changed, removed, unchanged, skipped, failed; } documents;
+    struct { uint64_t total, embedded, cached, failed; } chunks;
+    uint64_t tokens;     /* sent through the model */
+    uint64_t truncated;  /* chunks that were cut: 0 unless a single unit did not fit */
+    double seconds;
+    sx_problem *failed;
+    size_t failed_count;
+    sx_problem *skipped;
+    size_t skipped_count;
+} sx_index_report;
+
+/* Reads, chunks, embeds and stores what is new or changed under the paths, and removes what is gone from them. Durable per
+ * batch: after a kill the next call goes on where this one was. A missing path is an error, never a deletion. *report is
+ * set also when the call stops (SX_E_STOPPED). Items that failed are in the report and do not fail the call. */
+SX_API sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_options *options,
+                          sx_index_report **report, sx_error *error);
+SX_API void sx_index_report_free(sx_index_report *report);
+
+/* Takes documents under the paths out of a collection; *removed counts them. Paths need not exist any more. */
+SX_API sx_status sx_remove(sx_database *database, const char *collection, const char *const *paths, size_t path_count,
+                           uint64_t *removed, sx_error *error);
+
+typedef struct sx_search_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    uint32_t count;               /* most hits; 0: 5 */
+    double threshold;             /* least similarity; used when has_threshold is set */
+    int has_threshold;
+    const char *const *filters;   /* "key=value" or "key!=value"; all must hold. Keys: metadata keys, document, root */
+    size_t filter_count;
+} sx_search_options;
+
+typedef struct sx_hit {
+    uint32_t rank;      /* from 1 */
+    double score, similarity;
+    char *root, *document;
+    uint32_t index;     /* of the chunk in its document */
+    uint64_t start, end;
+    uint32_t start_line, end_line;
+    char **headings;
+    uint32_t heading_count;
+    char *metadata;     /* JSON object */
+    char *text;
+    size_t text_length;
+} sx_hit;
+typedef struct sx_hits {
+    char *collection;
+    const char *mode;   /* "semantic" */
+    double milliseconds;
+    sx_hit *hits;
+    size_t count;
+} sx_hits;
+
+/* The nearest chunks by exact comparison with every vector of the collection. The embedder must be of the collection's space
+ * (SX_E_MISMATCH otherwise); open it with role "query". */
+SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query, const sx_search_options *options,
+                           sx_hits **out, sx_error *error);
+SX_API void sx_hits_free(sx_hits *hits);
+
+/* ---- This machine ------------------------------------------------------------------------------------------------------ */
+
+typedef struct sx_machine {
+    unsigned cores;          /* this process may use */
+    uint64_t cpu_mask;       /* SX_CPU_* available */
+    const char *kernels;     /* best level's name */
+    uint64_t memory_bytes;   /* this process may use: cgroup limit or physical */
+    const char *sqlite_version;
+} sx_machine;
+SX_API void sx_machine_describe(sx_machine *machine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

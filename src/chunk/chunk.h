@@ -1,0 +1,54 @@
+/* chunk.h - cutting a document into ranges that fit a budget. */
+#ifndef SX_CHUNK_CHUNK_H
+#define SX_CHUNK_CHUNK_H
+
+#include "../doc/document.h"
+
+#include <stdbool.h>
+
+/* Counts tokens without knowing a model. */
+typedef struct sx_token_counter {
+    /* Tokens of text, without special tokens. starts (caller's, room for capacity offsets) may be NULL; when not, the byte offset of each
+     * token's first byte is stored, at most capacity of them. Returns the count, or SIZE_MAX on failure. */
+    size_t (*count)(void *user, const char *text, size_t length, uint32_t *starts, size_t capacity);
+    void *user;
+    uint32_t special;   /* special tokens the model adds to each text */
+    uint32_t limit;     /* most tokens the model takes, special tokens included; 0: none */
+    uint32_t prompt;    /* tokens of the prompt put before each text */
+} sx_token_counter;
+
+/* Checked and completed options: every field has a meaning, no zero stands for a default. */
+typedef struct sx_chunk_plan {
+    char strategy[16];
+    uint32_t size, overlap;
+    bool in_tokens;
+    bool header;
+} sx_chunk_plan;
+
+/* Completes options for a media type ("auto" becomes the strategy for it). counter NULL: characters only. Errors (SX_E_INVALID) name the
+ * option: unknown strategy or unit, overlap not smaller than size, tokens without a counter. */
+sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_type, const sx_token_counter *counter,
+                             sx_chunk_plan *plan, sx_error *error);
+
+/* Cuts. Guarantees, for every strategy and every input:
+ *   text[start, end) of each chunk is non-blank, begins and ends at code-point boundaries (and not inside a combining sequence or CRLF
+ *   where avoidable); chunks are in ascending order of start, and of end; every non-blank byte of the text is in at least one chunk (a
+ *   heading may stand alone in the next chunk's range); tokens(prompt + header + text) + special <= min(asked, limit) for each
+ *   chunk, so nothing is ever truncated; lines are right; the header is shortened (outermost headings first, then dropped) rather than take
+ *   more than a third of the budget; time O(n log n); the same input gives the same chunks.
+ * A repeated heading of an outer level in the headings list is a fresh section. chunks->text points into the document, which must
+ * outlive it unless the caller keeps the document elsewhere. */
+typedef struct sx_chunk_list {
+    sx_chunk *chunks;
+    size_t count;
+    sx_arena arena;
+} sx_chunk_list;
+sx_status sx_chunk_document(const sx_document *document, const sx_chunk_plan *plan, const sx_token_counter *counter,
+                            sx_chunk_list *list, sx_error *error);
+void sx_chunk_list_clear(sx_chunk_list *list);
+
+/* What is embedded for a chunk: header, a newline when there is a header, and the text; into buffer (reset first). */
+struct sx_buffer;
+bool sx_chunk_embedded_text(const sx_chunk *chunk, const char *text, struct sx_buffer *buffer);
+
+#endif

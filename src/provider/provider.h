@@ -1,0 +1,62 @@
+/* provider.h - something that embeds batches of texts: the local engine, a remote service, a fake that fails on demand.
+ *
+ * Asynchronous from the start: submit some batches, wait for any to finish, look at its outcome. The pipeline
+ * (index/pipeline.h) does the batching, retrying, splitting and checking for all of them.
+ */
+#ifndef SX_PROVIDER_PROVIDER_H
+#define SX_PROVIDER_PROVIDER_H
+
+#include "sextant.h"
+#include "../base/clock.h"
+
+#include <stdbool.h>
+
+typedef struct sx_provider sx_provider;
+
+typedef struct sx_provider_info {
+    const char *name;         /* "local", "fake" */
+    const char *space_json;   /* canonical JSON: which vectors may be compared */
+    const char *recipe_json;  /* canonical JSON: exactly how they are made, prompt included */
+    uint32_t dimensions, max_length;
+    bool normalized;          /* length 1 is promised, and checked */
+    uint32_t max_texts;       /* limits of one batch */
+    uint32_t max_tokens;
+    uint32_t max_in_flight;   /* batches submitted and not finished */
+} sx_provider_info;
+
+/* What became of a batch as a whole; single texts have their receipts. */
+typedef struct sx_batch_outcome {
+    sx_status status;         /* SX_OK: vectors and receipts are filled */
+    enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure; /* what to do when status is not SX_OK: give up everything (no key, no
+                                 such model), try the same again later, or try its halves (a bad item is inside) */
+    int64_t retry_after_ns;   /* RETRY: not before this long; 0: the caller's back-off decides */
+    char message[256];
+} sx_batch_outcome;
+
+typedef struct sx_batch {
+    const sx_text *texts;     /* caller's; stay valid until the batch is done */
+    size_t count;
+    float *vectors;           /* count x dimensions, caller's */
+    sx_receipt *receipts;     /* count, caller's; tokens and dropped_tokens are filled */
+    sx_batch_outcome outcome;
+    void *user;               /* the caller's */
+    void *private;            /* the provider's while in flight */
+} sx_batch;
+
+typedef struct sx_provider_class {
+    const char *name;
+    /* Starts work; the provider keeps the pointer until the batch comes out of wait. SX_E_BUSY above max_in_flight. */
+    sx_status (*submit)(sx_provider *provider, sx_batch *batch, sx_error *error);
+    /* The next finished batch, or *finished = NULL after timeout_ns without one (0: do not wait). */
+    sx_status (*wait)(sx_provider *provider, int64_t timeout_ns, sx_batch **finished, sx_error *error);
+    /* Asks all batches in flight to end soon; they still come out of wait, with SX_E_STOPPED when they were not done. */
+    void (*cancel)(sx_provider *provider);
+    void (*close)(sx_provider *provider);
+} sx_provider_class;
+
+struct sx_provider {
+    const sx_provider_class *class;
+    sx_provider_info info;    /* set at open, immutable */
+};
+
+#endif
