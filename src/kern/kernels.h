@@ -1,0 +1,92 @@
+/* kernels.h - the numerical kernels, one immutable table of function pointers for each instruction set.
+ *
+ * Every kernel gives the same bits for the same row whatever other rows stand beside it, in which tile it falls and how the
+ * work is cut: each output is one chain of operations in one order that depends on the sizes alone. Between instruction sets
+ * results differ by rounding only. No kernel allocates, fails, reads or writes outside the ranges given. Strides and sizes
+ * count floats unless said otherwise; pointers need no more alignment than their type.
+ */
+#ifndef SX_KERN_KERNELS_H
+#define SX_KERN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum sx_activation {
+    SX_ACTIVATION_NONE,
+    SX_ACTIVATION_GELU,      /* x * Phi(x), the erf form */
+    SX_ACTIVATION_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    SX_ACTIVATION_RELU
+} sx_activation;
+
+/* out[i][j] = activation(sum_k a[i][k] * b[k][j] + bias[j]) + residual[i][j] for i < rows, j < columns, summed over k upwards
+ * in one chain. b lies in panels of panel_width columns made by pack(): panel p is depth x panel_width floats, columns
+ * beyond the last are zeros. out may be residual (same stride), never a. */
+typedef struct sx_gemm {
+    const float *a;
+    size_t a_stride;
+    size_t rows, columns, depth;
+    const float *panels;
+    const float *bias;       /* columns floats, or NULL */
+    const float *residual;   /* or NULL */
+    size_t residual_stride;
+    float *out;
+    size_t out_stride;
+    sx_activation activation;
+} sx_gemm;
+
+/* One head of one text: out[i] = sum_j softmax_j(q[i] . k[j]) v[j]. The scale is expected in q already. */
+typedef struct sx_attention {
+    const float *q, *k, *v;  /* queries x head_size, keys x head_size, keys x head_size */
+    size_t stride;           /* of the rows of q, k and v */
+    size_t queries, keys, head_size;
+    float *out;              /* queries x head_size */
+    size_t out_stride;
+    float *scratch;          /* sx_attention_scratch() floats, aligned to 64 bytes */
+} sx_attention;
+
+typedef struct sx_kernels {
+    const char *name;        /* "c", "avx2", "avx512" */
+    uint64_t cpu;            /* its SX_CPU_* bit */
+    size_t panel_width;      /* columns in a panel of packed weights */
+    size_t tile_rows;        /* most rows computed together */
+
+    /* rows (count x depth, row i at rows + i * stride) become columns 0..count-1 of one panel, times scale; count <=
+     * panel_width, the other columns are zeros. */
+    void (*pack)(const float *rows, size_t stride, size_t count, size_t depth, float scale, float *panel);
+    void (*gemm)(const sx_gemm *job);
+    void (*attention)(const sx_attention *job);
+    /* In place: row = (row - mean) / sqrt(variance + epsilon) * weight + bias. bias may be NULL. */
+    void (*layer_norm)(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
+                       float epsilon);
+    /* out[i] = query . row i: the exact search. Any count and dimensions. */
+    void (*dot_rows)(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out);
+    void (*exp)(const float *x, float *out, size_t count);
+    void (*activate)(sx_activation activation, const float *x, float *out, size_t count);
+    /* out[j] += x[j] * scale, one multiply-add each. */
+    void (*add_scaled)(const float *x, float scale, float *out, size_t count);
+    /* out[j] = max(out[j], x[j]); NaN wins. */
+    void (*maximum)(const float *x, float *out, size_t count);
+    /* Little-endian IEEE half and bfloat16, unaligned, to float: exact. */
+    void (*from_f16)(const void *x, float *out, size_t count);
+    void (*from_bf16)(const void *x, float *out, size_t count);
+} sx_kernels;
+
+/* SX_CPU_* bits of this processor and operating system (SX_CPU_C always). */
+uint64_t sx_cpu_detect(void);
+/* The best table among the sets in cpu_mask (0: all) that this machine has; the C reference when there is no other. */
+const sx_kernels *sx_kernels_for(uint64_t cpu_mask);
+
+/* Floats in `columns` rounded up to whole panels. */
+static inline size_t sx_panel_columns(const sx_kernels *kernels, size_t columns)
+{
+    return (columns + kernels->panel_width - 1) / kernels->panel_width * kernels->panel_width;
+}
+
+/* Floats of scratch for heads of head_size with at most `keys` keys: packed keys, packed values, one tile of scores and its sums. */
+static inline size_t sx_attention_scratch(const sx_kernels *kernels, size_t keys, size_t head_size)
+{
+    return sx_panel_columns(kernels, keys) * (head_size + kernels->tile_rows) +
+           sx_panel_columns(kernels, head_size) * keys + 64;
+}
+
+#endif
