@@ -1,0 +1,28 @@
+/* tokenizer.h - what the library itself needs of a tokenizer beyond sextant.h. */
+#ifndef SX_TOK_TOKENIZER_H
+#define SX_TOK_TOKENIZER_H
+
+#include "base/hash.h"
+#include "sextant.h"
+
+#include <stdbool.h>
+
+/* How many special tokens encoding one text puts before it and after it (BERT: [CLS] and [SEP], 1 and 1). */
+uint32_t sx_tokenizer_special_before(const sx_tokenizer *tokenizer);
+uint32_t sx_tokenizer_special_after(const sx_tokenizer *tokenizer);
+/* Both together: the least max_length that sx_tokenizer_encode takes. */
+uint32_t sx_tokenizer_special_count(const sx_tokenizer *tokenizer);
+
+/* Whether an id is a special token (listed as such in the file), wherever it came from. */
+bool sx_tokenizer_is_special(const sx_tokenizer *tokenizer, uint32_t id);
+/* The id of a piece, added tokens included. False when there is none. */
+bool sx_tokenizer_find(const sx_tokenizer *tokenizer, sx_text piece, uint32_t *id);
+
+/* The file it was read from, for messages. */
+const char *sx_tokenizer_path(const sx_tokenizer *tokenizer);
+
+/* SHA-256 of a canonical description of what the tokenizer does: stages, options, added tokens, vocabulary. The same for
+ * tokenizer.json and for vocab.txt of one tokenizer, and untouched by truncation, padding and formatting in the file. */
+sx_status sx_tokenizer_identity(const sx_tokenizer *tokenizer, sx_sha256 *hash);
+
+#endif
