@@ -1,0 +1,203 @@
+/* kernels_c.c - the reference kernels in plain C: what every other set is tested against, and what runs where there is no other.
+ *
+ * Written for plainness; elementary functions are the C library's. Panels are 16 columns wide so that a compiler can
+ * keep a row's sums in whatever vectors it has.
+ */
+#include "kernels_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PANEL = 16, TILE_ROWS = 1 };
+
+static float activate_one(sx_activation activation, float x)
+{
+    switch (activation) {
+    case SX_ACTIVATION_GELU: /* the complement keeps the left tail accurate; -infinity has the limit 0 */
+        return x == -INFINITY ? 0.0f : 0.5f * x * erfcf(-0.707106781f * x);
+    case SX_ACTIVATION_GELU_TANH:
+        x = x < -64.0f ? -64.0f : x;
+        return x / (1.0f + expf(-1.59576912f * (x + 0.044715f * x * x * x)));
+    case SX_ACTIVATION_RELU:
+        return x < 0.0f ? 0.0f : x;
+    case SX_ACTIVATION_NONE:
+        break;
+    }
+    return x;
+}
+
+static void activate(sx_activation activation, const float *x, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = activate_one(activation, x[i]);
+}
+
+static void exp_array(const float *x, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = expf(x[i]);
+}
+
+static void pack(const float *rows, size_t stride, size_t count, size_t depth, float scale, float *panel)
+{
+    for (size_t k = 0; k < depth; k++)
+        for (size_t j = 0; j < PANEL; j++)
+            panel[k * PANEL + j] = j < count ? rows[j * stride + k] * scale : 0.0f;
+}
+
+/* sum = a (depth) * panel (depth x PANEL). */
+static void multiply_row(const float *a, size_t depth, const float *panel, float sum[PANEL])
+{
+    float chain[PANEL] = {0};
+    for (size_t k = 0; k < depth; k++)
+        for (size_t j = 0; j < PANEL; j++)
+            chain[j] += a[k] * panel[k * PANEL + j];
+    memcpy(sum, chain, sizeof chain);
+}
+
+static void gemm(const sx_gemm *job)
+{
+    for (size_t column = 0; column < job->columns; column += PANEL) {
+        size_t columns = job->columns - column < PANEL ? job->columns - column : PANEL;
+        for (size_t row = 0; row < job->rows; row++) {
+            float sum[PANEL];
+            multiply_row(job->a + row * job->a_stride, job->depth, job->panels + column * job->depth, sum);
+            for (size_t j = 0; j < columns; j++) {
+                float x = activate_one(job->activation, job->bias ? sum[j] + job->bias[column + j] : sum[j]);
+                if (job->residual)
+                    x += job->residual[row * job->residual_stride + column + j];
+                job->out[row * job->out_stride + column + j] = x;
+            }
+        }
+    }
+}
+
+static void attention(const sx_attention *job)
+{
+    size_t keys = job->keys, head_size = job->head_size;
+    float *scores = job->scratch;
+    for (size_t row = 0; row < job->queries; row++) {
+        const float *q = job->q + row * job->stride;
+        float *out = job->out + row * job->out_stride;
+        float largest = -INFINITY, total = 0.0f;
+        for (size_t j = 0; j < keys; j++) {
+            const float *k = job->k + j * job->stride;
+            float sum = 0.0f;
+            for (size_t i = 0; i < head_size; i++)
+                sum += q[i] * k[i];
+            scores[j] = sum;
+            largest = sum > largest ? sum : largest;
+        }
+        for (size_t j = 0; j < keys; j++) {
+            scores[j] = expf(scores[j] - largest);
+            total += scores[j];
+        }
+        memset(out, 0, head_size * sizeof *out);
+        for (size_t j = 0; j < keys; j++)
+            for (size_t i = 0; i < head_size; i++)
+                out[i] += scores[j] * job->v[j * job->stride + i];
+        for (size_t i = 0; i < head_size; i++)
+            out[i] *= 1.0f / total;
+    }
+}
+
+static void layer_norm(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
+                       float epsilon)
+{
+    for (size_t i = 0; i < rows; i++) {
+        float *row = data + i * stride;
+        double sum = 0.0, squares = 0.0;
+        for (size_t j = 0; j < width; j++)
+            sum += row[j];
+        double mean = sum / (double)width;
+        for (size_t j = 0; j < width; j++)
+            squares += (row[j] - mean) * (row[j] - mean);
+        double scale = 1.0 / sqrt(squares / (double)width + epsilon);
+        for (size_t j = 0; j < width; j++)
+            row[j] = (float)((row[j] - mean) * scale) * weight[j] + (bias ? bias[j] : 0.0f);
+    }
+}
+
+/* Eight chains, so that the sum is not bound by the latency of one. */
+static void dot_rows(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out)
+{
+    enum { CHAINS = 8 };
+    for (size_t i = 0; i < count; i++) {
+        const float *row = rows + i * stride;
+        float sum[CHAINS] = {0}, total = 0.0f;
+        size_t j = 0;
+        for (; j + CHAINS <= dimensions; j += CHAINS)
+            for (size_t c = 0; c < CHAINS; c++)
+                sum[c] += query[j + c] * row[j + c];
+        for (size_t c = 0; j < dimensions; j++, c++)
+            sum[c] += query[j] * row[j];
+        for (size_t c = 0; c < CHAINS; c++)
+            total += sum[c];
+        out[i] = total;
+    }
+}
+
+static void add_scaled(const float *x, float scale, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] += x[i] * scale;
+}
+
+static void maximum(const float *x, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isnan(out[i]) && !(x[i] <= out[i]))
+            out[i] = x[i];
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
+static float float_of_half(uint32_t half)
+{
+    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
+    if (exponent == 31)
+        return float_of_bits(sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0));
+    if (exponent == 0) {
+        float x = (float)fraction * 0x1p-24f;
+        return sign ? -x : x;
+    }
+    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static void from_f16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    for (size_t i = 0; i < count; i++)
+        out[i] = float_of_half(bytes[2 * i] | (uint32_t)bytes[2 * i + 1] << 8);
+}
+
+static void from_bf16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    for (size_t i = 0; i < count; i++)
+        out[i] = float_of_bits((uint32_t)bytes[2 * i] << 16 | (uint32_t)bytes[2 * i + 1] << 24);
+}
+
+const sx_kernels sx_kernels_c = {
+    .name = "c",
+    .cpu = SX_CPU_C,
+    .panel_width = PANEL,
+    .tile_rows = TILE_ROWS,
+    .pack = pack,
+    .gemm = gemm,
+    .attention = attention,
+    .layer_norm = layer_norm,
+    .dot_rows = dot_rows,
+    .exp = exp_array,
+    .activate = activate,
+    .add_scaled = add_scaled,
+    .maximum = maximum,
+    .from_f16 = from_f16,
+    .from_bf16 = from_bf16,
+};

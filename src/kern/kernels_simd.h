@@ -1,0 +1,481 @@
+/* kernels_simd.h - the body of every vector instruction set's kernels; included once by each kernels_<set>.c.
+ *
+ * The includer defines the vector type and its operations (listed below); everything here is then written once, so all sets
+ * compute by the same formulas in the same order and differ only in how many lanes a vector has.
+ *
+ *   WIDTH, TILE_ROWS          lanes; rows of a register tile (TILE_ROWS x 2 accumulators plus 3 fit the register file)
+ *   vf                        a vector of WIDTH floats
+ *   v_load v_store            unaligned; v_load_tail(p, n) v_store_tail(p, n, x): the first n < WIDTH lanes, others zero / untouched
+ *   v_set v_add v_sub v_mul v_div v_fma(a, b, c) = a * b + c, v_fnma(a, b, c) = c - a * b, v_abs, v_round (to even)
+ *   v_max(a, b) v_min(a, b)   b when either is NaN
+ *   v_keep_nan(a, b)          a where a is NaN, else b
+ *   v_scale(x, n)             x * 2^n for whole n in -252..254, denormal results rounded once
+ *   v_sum v_largest           across lanes, in a fixed order
+ *   v_transpose(vf r[WIDTH])  the square in place
+ *   v_half v_brain            WIDTH halves / bfloat16 at p to floats
+ *   FOR_EACH_TILE(M)          M(1) ... M(TILE_ROWS)
+ *
+ * Matrix product: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), without blocking over depth:
+ * depth is at most a few thousand here, so a panel stays in L2 and each output is one unbroken chain of fused
+ * multiply-adds. That is what makes a row's bits independent of everything around it.
+ */
+#include "kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { PANEL = 2 * WIDTH, BLOCK_TILES = 8 };
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* ---- Elementary functions ---- */
+
+/* e^x: x = n ln2 + r, |r| <= ln2 / 2, minimax polynomial of degree 6 (relative error 2e-9 before rounding). */
+ALWAYS_INLINE vf exp_vector(vf x)
+{
+    x = v_max(v_set(-104.0f), x);
+    x = v_min(v_set(89.0f), x);
+    vf n = v_round(v_mul(x, v_set(1.44269504f)));
+    vf r = v_fnma(n, v_set(0.693145752f), x);
+    r = v_fnma(n, v_set(1.42860677e-6f), r);
+    vf p = v_set(0.00138368313f);
+    p = v_fma(p, r, v_set(0.00837482702f));
+    p = v_fma(p, r, v_set(0.0416682264f));
+    p = v_fma(p, r, v_set(0.1666642f));
+    p = v_fma(p, r, v_set(0.499999921f));
+    p = v_fma(p, r, v_set(1.0f));
+    p = v_fma(p, r, v_set(1.0f));
+    return v_scale(p, n);
+}
+
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|), and Phi(-a) = 2^q(a) with q a polynomial of degree 10 fitted on [0, 9] to an error of
+ * 1.3e-8 in Phi; beyond, q falls monotonically below -62, where the term no longer matters. No cancellation, no division. */
+ALWAYS_INLINE vf gelu_vector(vf x)
+{
+    vf a = v_min(v_set(40.0f), v_abs(x));
+    vf q = v_set(-1.0300929e-08f);
+    q = v_fma(q, a, v_set(3.94760008e-07f));
+    q = v_fma(q, a, v_set(-6.23085862e-06f));
+    q = v_fma(q, a, v_set(5.0986222e-05f));
+    q = v_fma(q, a, v_set(-0.000201247371f));
+    q = v_fma(q, a, v_set(-0.000141645767f));
+    q = v_fma(q, a, v_set(0.00709502166f));
+    q = v_fma(q, a, v_set(-0.0525262132f));
+    q = v_fma(q, a, v_set(-0.459197134f));
+    q = v_fma(q, a, v_set(-1.1511066f));
+    q = v_fma(q, a, v_set(-0.99999994f));
+    q = v_max(v_set(-200.0f), q);
+    vf n = v_round(q);
+    vf f = v_sub(q, n);
+    vf p = v_set(0.000153456958f);
+    p = v_fma(p, f, v_set(0.00134000636f));
+    p = v_fma(p, f, v_set(0.0096184904f));
+    p = v_fma(p, f, v_set(0.0555032845f));
+    p = v_fma(p, f, v_set(0.240226469f));
+    p = v_fma(p, f, v_set(0.693147206f));
+    p = v_fma(p, f, v_set(1.0f));
+    return v_fnma(a, v_scale(p, n), v_max(v_set(0.0f), x));
+}
+
+/* 0.5 x (1 + tanh u) = x / (1 + e^(-2u)). Below -64 the result is 0 in any case. */
+ALWAYS_INLINE vf gelu_tanh_vector(vf x)
+{
+    vf y = v_max(v_set(-64.0f), x);
+    vf u = v_fma(v_mul(v_mul(y, y), y), v_set(0.044715f), y);
+    return v_div(y, v_add(v_set(1.0f), exp_vector(v_mul(u, v_set(-1.59576912f)))));
+}
+
+ALWAYS_INLINE vf activate_vector(sx_activation activation, vf x)
+{
+    switch (activation) {
+    case SX_ACTIVATION_GELU:
+        return gelu_vector(x);
+    case SX_ACTIVATION_GELU_TANH:
+        return gelu_tanh_vector(x);
+    case SX_ACTIVATION_RELU:
+        return v_max(v_set(0.0f), x);
+    case SX_ACTIVATION_NONE:
+        break;
+    }
+    return x;
+}
+
+static void exp_array(const float *x, float *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, exp_vector(v_load(x + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i, exp_vector(v_load_tail(x + i, count - i)));
+}
+
+ALWAYS_INLINE void activate_range(sx_activation activation, const float *x, float *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, activate_vector(activation, v_load(x + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i, activate_vector(activation, v_load_tail(x + i, count - i)));
+}
+
+static void activate_array(sx_activation activation, const float *x, float *out, size_t count)
+{
+    switch (activation) {
+    case SX_ACTIVATION_GELU:
+        activate_range(SX_ACTIVATION_GELU, x, out, count);
+        break;
+    case SX_ACTIVATION_GELU_TANH:
+        activate_range(SX_ACTIVATION_GELU_TANH, x, out, count);
+        break;
+    case SX_ACTIVATION_RELU:
+        activate_range(SX_ACTIVATION_RELU, x, out, count);
+        break;
+    case SX_ACTIVATION_NONE:
+        activate_range(SX_ACTIVATION_NONE, x, out, count);
+        break;
+    }
+}
+
+/* ---- Matrix product ---- */
+
+static void pack_panel(const float *rows, size_t stride, size_t count, size_t depth, float scale, float *panel)
+{
+    vf factor = v_set(scale);
+    for (size_t half = 0; half < 2; half++) {
+        size_t first = half * WIDTH;
+        size_t filled = count <= first ? 0 : count - first < WIDTH ? count - first : WIDTH;
+        for (size_t k = 0; k < depth; k += WIDTH) {
+            size_t part = depth - k < WIDTH ? depth - k : WIDTH;
+            vf square[WIDTH];
+            for (size_t j = 0; j < WIDTH; j++) {
+                const float *row = rows + (first + j) * stride + k;
+                if (j >= filled)
+                    square[j] = v_set(0.0f);
+                else
+                    square[j] = v_mul(part == WIDTH ? v_load(row) : v_load_tail(row, part), factor);
+            }
+            v_transpose(square);
+            for (size_t i = 0; i < part; i++)
+                v_store(panel + (k + i) * PANEL + first, square[i]);
+        }
+    }
+}
+
+/* out (rows x PANEL) = a (rows x depth) * panel (depth x PANEL): rows is a constant where this is inlined, so that all
+ * accumulators are registers. */
+ALWAYS_INLINE void multiply_tile(size_t rows, const float *a, size_t a_stride, size_t depth, const float *panel, float *out,
+                                 size_t out_stride)
+{
+    vf sum[TILE_ROWS][2];
+    UNROLL
+    for (size_t i = 0; i < rows; i++)
+        sum[i][0] = sum[i][1] = v_set(0.0f);
+    for (size_t k = 0; k < depth; k++) {
+        vf left = v_load(panel), right = v_load(panel + WIDTH);
+        panel += PANEL;
+        UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            vf x = v_set(a[i * a_stride + k]);
+            sum[i][0] = v_fma(x, left, sum[i][0]);
+            sum[i][1] = v_fma(x, right, sum[i][1]);
+        }
+    }
+    UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        v_store(out + i * out_stride, sum[i][0]);
+        v_store(out + i * out_stride + WIDTH, sum[i][1]);
+    }
+}
+
+typedef void multiply_function(const float *a, size_t a_stride, size_t depth, const float *panel, float *out,
+                               size_t out_stride);
+
+#define DEFINE_TILE(N)                                                                                                 \
+    static void multiply_##N(const float *a, size_t a_stride, size_t depth, const float *panel, float *out,            \
+                             size_t out_stride)                                                                        \
+    {                                                                                                                  \
+        multiply_tile(N, a, a_stride, depth, panel, out, out_stride);                                                  \
+    }
+FOR_EACH_TILE(DEFINE_TILE)
+#define NAME_TILE(N) multiply_##N,
+static multiply_function *const multiply[TILE_ROWS] = {FOR_EACH_TILE(NAME_TILE)};
+
+/* Rows of the next tile when `rows` are left: tiles of nearly equal height, so that none is so low that its few chains wait
+ * for each other. */
+ALWAYS_INLINE size_t next_tile(size_t rows)
+{
+    size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (rows + tiles - 1) / tiles;
+}
+
+/* Bias, activation and residual of one tile that lies in `tile`; the result goes to job->out at (row, column). */
+ALWAYS_INLINE void finish_tile(const sx_gemm *job, sx_activation activation, const float *tile, size_t row, size_t rows,
+                               size_t column, size_t columns)
+{
+    for (size_t j = 0; j < columns; j += WIDTH) {
+        size_t part = columns - j < WIDTH ? columns - j : WIDTH;
+        bool whole = part == WIDTH;
+        vf bias = v_set(0.0f);
+        if (job->bias)
+            bias = whole ? v_load(job->bias + column + j) : v_load_tail(job->bias + column + j, part);
+        for (size_t i = 0; i < rows; i++) {
+            vf x = activate_vector(activation, v_add(v_load(tile + i * PANEL + j), bias));
+            if (job->residual) {
+                const float *residual = job->residual + (row + i) * job->residual_stride + column + j;
+                x = v_add(x, whole ? v_load(residual) : v_load_tail(residual, part));
+            }
+            float *out = job->out + (row + i) * job->out_stride + column + j;
+            if (whole)
+                v_store(out, x);
+            else
+                v_store_tail(out, part, x);
+        }
+    }
+}
+
+ALWAYS_INLINE void multiply_all(const sx_gemm *job, sx_activation activation)
+{
+    _Alignas(64) float tile[TILE_ROWS * PANEL];
+    for (size_t block = 0; block < job->rows; block += BLOCK_TILES * TILE_ROWS) {
+        size_t end = block + BLOCK_TILES * TILE_ROWS < job->rows ? block + BLOCK_TILES * TILE_ROWS : job->rows;
+        for (size_t column = 0; column < job->columns; column += PANEL) {
+            size_t columns = job->columns - column < PANEL ? job->columns - column : PANEL;
+            const float *panel = job->panels + column * job->depth;
+            for (size_t row = block, rows; row < end; row += rows) {
+                rows = next_tile(end - row);
+                multiply[rows - 1](job->a + row * job->a_stride, job->a_stride, job->depth, panel, tile, PANEL);
+                finish_tile(job, activation, tile, row, rows, column, columns);
+            }
+        }
+    }
+}
+
+static void gemm(const sx_gemm *job)
+{
+    switch (job->activation) {
+    case SX_ACTIVATION_GELU:
+        multiply_all(job, SX_ACTIVATION_GELU);
+        break;
+    case SX_ACTIVATION_GELU_TANH:
+        multiply_all(job, SX_ACTIVATION_GELU_TANH);
+        break;
+    case SX_ACTIVATION_RELU:
+        multiply_all(job, SX_ACTIVATION_RELU);
+        break;
+    case SX_ACTIVATION_NONE:
+        multiply_all(job, SX_ACTIVATION_NONE);
+        break;
+    }
+}
+
+/* ---- Attention ---- */
+
+/* Replaces the first `count` scores by e^(score - largest), the rest up to whole panels by nothing of interest, and returns one
+ * over their sum. */
+ALWAYS_INLINE float softmax_row(float *scores, size_t count)
+{
+    size_t whole = count / WIDTH * WIDTH, tail = count - whole;
+    vf largest = v_set(-INFINITY);
+    for (size_t j = 0; j < whole; j += WIDTH)
+        largest = v_max(largest, v_load(scores + j));
+    float top = v_largest(largest);
+    for (size_t j = whole; j < count; j++)
+        top = scores[j] > top ? scores[j] : top;
+    vf shift = v_set(top), sum = v_set(0.0f);
+    for (size_t j = 0; j < whole; j += WIDTH) {
+        vf x = exp_vector(v_sub(v_load(scores + j), shift));
+        v_store(scores + j, x);
+        sum = v_add(sum, x);
+    }
+    if (tail) {
+        vf x = exp_vector(v_sub(v_load_tail(scores + whole, tail), shift));
+        v_store_tail(scores + whole, tail, x);
+        sum = v_add(sum, v_load_tail(scores + whole, tail));
+    }
+    return 1.0f / v_sum(sum);
+}
+
+/* Rows of `count` values become panels of PANEL columns with the keys as depth. */
+static void pack_values(const float *v, size_t stride, size_t keys, size_t head_size, float *panels)
+{
+    for (size_t column = 0; column < head_size; column += PANEL) {
+        size_t columns = head_size - column < PANEL ? head_size - column : PANEL;
+        for (size_t i = 0; i < keys; i++) {
+            float *to = panels + column * keys + i * PANEL;
+            for (size_t half = 0; half < PANEL; half += WIDTH) {
+                size_t part = columns <= half ? 0 : columns - half;
+                const float *from = v + i * stride + column + half;
+                v_store(to + half, part >= WIDTH ? v_load(from) : part ? v_load_tail(from, part) : v_set(0.0f));
+            }
+        }
+    }
+}
+
+static void attention(const sx_attention *job)
+{
+    size_t keys = job->keys, head_size = job->head_size;
+    size_t score_stride = (keys + PANEL - 1) / PANEL * PANEL;
+    float *key_panels = job->scratch;
+    float *value_panels = key_panels + score_stride * head_size;
+    float *scores = value_panels + (head_size + PANEL - 1) / PANEL * PANEL * keys;
+    _Alignas(64) float tile[TILE_ROWS * PANEL];
+    for (size_t j = 0; j < keys; j += PANEL)
+        pack_panel(job->k + j * job->stride, job->stride, keys - j < PANEL ? keys - j : PANEL, head_size, 1.0f,
+                   key_panels + j * head_size);
+    pack_values(job->v, job->stride, keys, head_size, value_panels);
+    for (size_t row = 0, rows; row < job->queries; row += rows) {
+        rows = next_tile(job->queries - row);
+        for (size_t j = 0; j < keys; j += PANEL)
+            multiply[rows - 1](job->q + row * job->stride, job->stride, head_size, key_panels + j * head_size, scores + j,
+                               score_stride);
+        float factor[TILE_ROWS];
+        for (size_t i = 0; i < rows; i++)
+            factor[i] = softmax_row(scores + i * score_stride, keys);
+        for (size_t column = 0; column < head_size; column += PANEL) {
+            size_t columns = head_size - column < PANEL ? head_size - column : PANEL;
+            multiply[rows - 1](scores, score_stride, keys, value_panels + column * keys, tile, PANEL);
+            for (size_t i = 0; i < rows; i++) {
+                float *out = job->out + (row + i) * job->out_stride + column;
+                size_t j = 0;
+                for (; j + WIDTH <= columns; j += WIDTH)
+                    v_store(out + j, v_mul(v_load(tile + i * PANEL + j), v_set(factor[i])));
+                if (j < columns)
+                    v_store_tail(out + j, columns - j, v_mul(v_load(tile + i * PANEL + j), v_set(factor[i])));
+            }
+        }
+    }
+}
+
+/* ---- Rows ---- */
+
+static void layer_norm(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
+                       float epsilon)
+{
+    size_t whole = width / WIDTH * WIDTH, tail = width - whole;
+    for (size_t i = 0; i < rows; i++) {
+        float *row = data + i * stride;
+        vf sum = v_set(0.0f);
+        for (size_t j = 0; j < whole; j += WIDTH)
+            sum = v_add(sum, v_load(row + j));
+        if (tail)
+            sum = v_add(sum, v_load_tail(row + whole, tail));
+        float mean = v_sum(sum) / (float)width;
+        vf middle = v_set(mean), squares = v_set(0.0f);
+        for (size_t j = 0; j < whole; j += WIDTH) {
+            vf x = v_sub(v_load(row + j), middle);
+            squares = v_fma(x, x, squares);
+        }
+        float total = v_sum(squares);
+        for (size_t j = whole; j < width; j++)
+            total += (row[j] - mean) * (row[j] - mean);
+        vf scale = v_set(1.0f / sqrtf(total / (float)width + epsilon));
+        for (size_t j = 0; j < whole; j += WIDTH) {
+            vf x = v_mul(v_mul(v_sub(v_load(row + j), middle), scale), v_load(weight + j));
+            v_store(row + j, bias ? v_add(x, v_load(bias + j)) : x);
+        }
+        if (tail) {
+            vf x = v_mul(v_mul(v_sub(v_load_tail(row + whole, tail), middle), scale), v_load_tail(weight + whole, tail));
+            v_store_tail(row + whole, tail, bias ? v_add(x, v_load_tail(bias + whole, tail)) : x);
+        }
+    }
+}
+
+/* `rows` rows at once: each has two chains of its own, whatever rows is. */
+ALWAYS_INLINE void dot_some(size_t rows, const float *query, const float *data, size_t dimensions, size_t stride, float *out)
+{
+    vf sum[8][2];
+    UNROLL
+    for (size_t i = 0; i < rows; i++)
+        sum[i][0] = sum[i][1] = v_set(0.0f);
+    size_t j = 0;
+    for (; j + 2 * WIDTH <= dimensions; j += 2 * WIDTH) {
+        vf first = v_load(query + j), second = v_load(query + j + WIDTH);
+        UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            sum[i][0] = v_fma(first, v_load(data + i * stride + j), sum[i][0]);
+            sum[i][1] = v_fma(second, v_load(data + i * stride + j + WIDTH), sum[i][1]);
+        }
+    }
+    for (; j < dimensions; j += WIDTH) {
+        size_t part = dimensions - j < WIDTH ? dimensions - j : WIDTH;
+        vf first = part == WIDTH ? v_load(query + j) : v_load_tail(query + j, part);
+        UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            const float *x = data + i * stride + j;
+            sum[i][0] = v_fma(first, part == WIDTH ? v_load(x) : v_load_tail(x, part), sum[i][0]);
+        }
+    }
+    UNROLL
+    for (size_t i = 0; i < rows; i++)
+        out[i] = v_sum(v_add(sum[i][0], sum[i][1]));
+}
+
+static void dot_rows(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        dot_some(4, query, rows + i * stride, dimensions, stride, out + i);
+    for (; i < count; i++)
+        dot_some(1, query, rows + i * stride, dimensions, stride, out + i);
+}
+
+static void add_scaled(const float *x, float scale, float *out, size_t count)
+{
+    vf factor = v_set(scale);
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, v_fma(v_load(x + i), factor, v_load(out + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i, v_fma(v_load_tail(x + i, count - i), factor, v_load_tail(out + i, count - i)));
+}
+
+/* v_max hands on a NaN of its second operand only; v_keep_nan keeps one that is in out already. */
+ALWAYS_INLINE vf maximum_vector(vf out, vf x)
+{
+    return v_keep_nan(out, v_max(out, x));
+}
+
+static void maximum(const float *x, float *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, maximum_vector(v_load(out + i), v_load(x + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i, maximum_vector(v_load_tail(out + i, count - i), v_load_tail(x + i, count - i)));
+}
+
+static void from_f16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, v_half(bytes + 2 * i));
+    if (i < count) {
+        unsigned char rest[2 * WIDTH] = {0};
+        memcpy(rest, bytes + 2 * i, 2 * (count - i));
+        v_store_tail(out + i, count - i, v_half(rest));
+    }
+}
+
+static void from_bf16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, v_brain(bytes + 2 * i));
+    if (i < count) {
+        unsigned char rest[2 * WIDTH] = {0};
+        memcpy(rest, bytes + 2 * i, 2 * (count - i));
+        v_store_tail(out + i, count - i, v_brain(rest));
+    }
+}
+
+#define KERNEL_TABLE(NAME, CPU)                                                                                        \
+    {                                                                                                                  \
+        .name = NAME, .cpu = CPU, .panel_width = PANEL, .tile_rows = TILE_ROWS, .pack = pack_panel, .gemm = gemm,      \
+        .attention = attention, .layer_norm = layer_norm, .dot_rows = dot_rows, .exp = exp_array,                      \
+        .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum, .from_f16 = from_f16,                \
+        .from_bf16 = from_bf16                                                                                         \
+    }
