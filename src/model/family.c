@@ -1,0 +1,33 @@
+/* family.c - the table of encoder architectures. */
+#include "family.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const sx_family families[] = {
+    {
+        .model_type = "bert",
+        .prefixes = {"", "bert."},
+        .words = "embeddings.word_embeddings",
+        .positions = "embeddings.position_embeddings",
+        .token_types = "embeddings.token_type_embeddings",
+        .embedding_norm = "embeddings.LayerNorm",
+        .layer = "encoder.layer.%u.",
+        .query = "attention.self.query",
+        .key = "attention.self.key",
+        .value = "attention.self.value",
+        .attention_output = "attention.output.dense",
+        .attention_norm = "attention.output.LayerNorm",
+        .up = "intermediate.dense",
+        .down = "output.dense",
+        .output_norm = "output.LayerNorm",
+    },
+};
+
+const sx_family *sx_family_find(const char *model_type)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strcmp(model_type, families[i].model_type) == 0)
+            return &families[i];
+    return NULL;
+}
