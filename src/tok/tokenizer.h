@@ -2,7 +2,7 @@
 #ifndef SX_TOK_TOKENIZER_H
 #define SX_TOK_TOKENIZER_H
 
-#include "base/hash.h"
+#include "../base/hash.h"
 #include "sextant.h"
 
 #include <stdbool.h>
