@@ -1,0 +1,71 @@
+/* exact.c - exact search: the kernel scores runs of rows, the heap takes the few that matter. */
+#include "exact.h"
+
+#include <math.h>
+
+enum { SCORES = 256 };
+
+static void scan_run(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+                     const int64_t *ids, size_t count, sx_topk *topk)
+{
+    float scores[SCORES];
+    for (size_t done = 0; done < count;) {
+        size_t part = count - done < SCORES ? count - done : SCORES;
+        kernels->dot_rows(query, rows + done * stride, part, dimensions, stride, scores);
+        for (size_t i = 0; i < part; i++)
+            if (sx_topk_wants(topk, scores[i]))
+                sx_topk_offer(topk, ids[done + i], scores[i]);
+        done += part;
+    }
+}
+
+/* The first position in ascending ids whose id is not below `id`. */
+static size_t lower_bound(const int64_t *ids, size_t count, int64_t id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+                   const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk)
+{
+    if (!allowed) {
+        scan_run(kernels, query, dimensions, rows, stride, ids, count, topk);
+        return;
+    }
+    size_t at = 0;
+    size_t wanted = count ? lower_bound(allowed->ids, allowed->count, ids[0]) : 0;
+    while (at < count && wanted < allowed->count) {
+        if (ids[at] < allowed->ids[wanted]) {
+            at += lower_bound(ids + at, count - at, allowed->ids[wanted]);
+        } else if (ids[at] > allowed->ids[wanted]) {
+            wanted += lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
+        } else {
+            size_t run = 1;
+            while (at + run < count && wanted + run < allowed->count && ids[at + run] == allowed->ids[wanted + run])
+                run++;
+            scan_run(kernels, query, dimensions, rows + at * stride, stride, ids + at, run, topk);
+            at += run;
+            wanted += run;
+        }
+    }
+}
+
+void sx_exact_normalize(float *row, size_t dimensions)
+{
+    double sum = 0;
+    for (size_t i = 0; i < dimensions; i++)
+        sum += (double)row[i] * row[i];
+    if (sum <= 0)
+        return;
+    double scale = 1 / sqrt(sum);
+    for (size_t i = 0; i < dimensions; i++)
+        row[i] = (float)(row[i] * scale);
+}

@@ -1,0 +1,21 @@
+/* exact.h - exact search: every row is scored, the best are kept. */
+#ifndef SX_VEC_EXACT_H
+#define SX_VEC_EXACT_H
+
+#include "../kern/kernels.h"
+#include "topk.h"
+
+/* Which ids may be found: ascending. NULL in a search means all. */
+typedef struct sx_id_set {
+    const int64_t *ids;
+    size_t count;
+} sx_id_set;
+
+/* Offers query . row to topk for each of `count` rows, whose ids ascend. Every row gets the same bits however the calls are cut. */
+void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+                   const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk);
+
+/* Scales the row to length 1 (sums in double); a row of zeros stays as it is. */
+void sx_exact_normalize(float *row, size_t dimensions);
+
+#endif
