@@ -26,7 +26,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { PANEL = 2 * WIDTH, BLOCK_TILES = 8 };
+/* BLOCK_ROWS rows of the left matrix stay in L2 while all panels pass by. */
+enum { PANEL = 2 * WIDTH, BLOCK_ROWS = 112 / TILE_ROWS * TILE_ROWS };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -238,8 +239,8 @@ ALWAYS_INLINE void finish_tile(const sx_gemm *job, sx_activation activation, con
 ALWAYS_INLINE void multiply_all(const sx_gemm *job, sx_activation activation)
 {
     _Alignas(64) float tile[TILE_ROWS * PANEL];
-    for (size_t block = 0; block < job->rows; block += BLOCK_TILES * TILE_ROWS) {
-        size_t end = block + BLOCK_TILES * TILE_ROWS < job->rows ? block + BLOCK_TILES * TILE_ROWS : job->rows;
+    for (size_t block = 0; block < job->rows; block += BLOCK_ROWS) {
+        size_t end = block + BLOCK_ROWS < job->rows ? block + BLOCK_ROWS : job->rows;
         for (size_t column = 0; column < job->columns; column += PANEL) {
             size_t columns = job->columns - column < PANEL ? job->columns - column : PANEL;
             const float *panel = job->panels + column * job->depth;
