@@ -34,15 +34,18 @@ typedef struct sx_document {
     char *owned;            /* text's memory */
 } sx_document;
 
+/* Of the readers: part of the settings that say whether a document read earlier must be read again. */
+extern const uint32_t sx_reader_version;
+
 /* The media type a path's name says (by extension; "text/plain" for unknown text), or NULL for kinds that no reader takes yet or that are
  * no text (images, archives, pdf, docx ...); *why then says it ("PDF is not read by this version"). */
 const char *sx_media_type_of(const char *path, const char **why);
 
-/* Reads a regular file of at most `maximum` bytes. What is no text (NUL bytes without a UTF-16/32 form, mostly control bytes), an empty
- * file, or a kind without a reader is SX_E_UNSUPPORTED with a short reason as message (no path in it: "binary file (NUL byte at 17)"),
- * invalid UTF-8 is read in the most plausible 8-bit encoding (windows-1252 when nothing speaks against it; never replaced in silence:
- * `encoding` says it). A kind or size the file cannot be is SX_E_FORMAT / SX_E_LIMIT; what the system refuses is SX_E_IO and friends.
- * file_status may be NULL. */
+/* Reads a regular file of at most `maximum` bytes. What is no text (NUL bytes without a UTF-16/32 form, unless they are few in clean
+ * UTF-8; many control bytes), an empty or blank file, or a kind without a reader is SX_E_UNSUPPORTED with a short reason as message (no path
+ * in it: "binary file (NUL byte at 17)"); invalid UTF-8 is read in the most plausible 8-bit encoding (windows-1252 when nothing
+ * speaks against it; never replaced in silence: `encoding` says it). A kind or size the file cannot be is SX_E_FORMAT / SX_E_LIMIT; what the
+ * system refuses is SX_E_IO and friends. file_status may be NULL. */
 sx_status sx_document_read(const char *path, size_t maximum, sx_document *document, struct stat *file_status,
                            sx_error *error);
 /* The same from memory, for a media type. The text is copied. */

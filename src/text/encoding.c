@@ -416,7 +416,12 @@ static const candidate *most_plausible(const unsigned char *bytes, size_t length
         first++;
     first = first > 64 ? first - 64 : 0;
     size_t sample = length - first < SAMPLE ? length - first : SAMPLE;
+    size_t high = 0;
+    for (size_t i = 0; i < sample; i++)
+        high += bytes[first + i] >= 0x80;
     const candidate *best = &candidates[0];
+    if (high < 8 && high * 3 < sample)
+        return best; /* too little to go by */
     double best_score = plausibility(best, bytes + first, sample) + 0.1; /* what speaks against it must speak clearly */
     for (size_t i = 1; i < CANDIDATES; i++) {
         double score = plausibility(&candidates[i], bytes + first, sample);
