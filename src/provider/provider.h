@@ -8,6 +8,7 @@
 
 #include "sextant.h"
 #include "../base/clock.h"
+#include "../chunk/chunk.h"
 
 #include <stdbool.h>
 
@@ -17,18 +18,20 @@ typedef struct sx_provider_info {
     const char *name;         /* "local", "fake" */
     const char *space_json;   /* canonical JSON: which vectors may be compared */
     const char *recipe_json;  /* canonical JSON: exactly how they are made, prompt included */
+    const char *prompt;       /* what the provider puts before each text, "" when nothing */
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
     uint32_t max_texts;       /* limits of one batch */
-    uint32_t max_tokens;
+    uint32_t max_tokens;      /* one text may be longer: it then goes alone */
     uint32_t max_in_flight;   /* batches submitted and not finished */
 } sx_provider_info;
 
 /* What became of a batch as a whole; single texts have their receipts. */
 typedef struct sx_batch_outcome {
     sx_status status;         /* SX_OK: vectors and receipts are filled */
-    enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure; /* what to do when status is not SX_OK: give up everything (no key, no
-                                 such model), try the same again later, or try its halves (a bad item is inside) */
+    /* What to do when status is not SX_OK: give up everything (no key, no such model), try the same again later, or try its halves
+     * (a bad item is inside). */
+    enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure;
     int64_t retry_after_ns;   /* RETRY: not before this long; 0: the caller's back-off decides */
     char message[256];
 } sx_batch_outcome;
@@ -37,7 +40,8 @@ typedef struct sx_batch {
     const sx_text *texts;     /* caller's; stay valid until the batch is done */
     size_t count;
     float *vectors;           /* count x dimensions, caller's */
-    sx_receipt *receipts;     /* count, caller's; tokens and dropped_tokens are filled */
+    sx_receipt *receipts;     /* count, caller's; tokens and dropped_tokens are filled, status and message for a text that failed
+                                 by itself (its row counts for nothing then); messages live until the next wait */
     sx_batch_outcome outcome;
     void *user;               /* the caller's */
     void *private;            /* the provider's while in flight */
@@ -55,8 +59,17 @@ typedef struct sx_provider_class {
 } sx_provider_class;
 
 struct sx_provider {
+    /* Set at open, immutable. */
     const sx_provider_class *class;
-    sx_provider_info info;    /* set at open, immutable */
+    sx_provider_info info;
+    const sx_model *model;    /* the local engine's, or NULL */
+    /* Counts the model's own tokens, so that chunks fit; has scratch memory, so it is for the thread that owns the provider. */
+    sx_token_counter counter;
 };
+
+/* Opens what options->model names: "fake:NAME" or a local model (the table is in provider_open.c). clock NULL: the machine's. */
+sx_status sx_provider_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,
+                           sx_error *error);
+void sx_provider_close(sx_provider *provider);
 
 #endif

@@ -1,0 +1,120 @@
+/* chunk_api.c - sx_chunk_file and sx_chunk_text: a document cut as index would cut it, for looking at. */
+#include "index_cut.h"
+
+#include "../base/error.h"
+#include "../base/memory.h"
+#include "../base/options.h"
+#include "../doc/document.h"
+#include "../provider/token_counter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t max_file_size = (size_t)1 << 30;
+
+/* What is handed out begins with the public part. */
+typedef struct owned_chunks {
+    sx_chunks shown;
+    sx_document document;
+    index_cut *cut;
+} owned_chunks;
+
+void sx_chunks_free(sx_chunks *chunks)
+{
+    owned_chunks *owned = (owned_chunks *)chunks;
+    if (!owned)
+        return;
+    sx_index_cut_free(owned->cut);
+    sx_document_clear(&owned->document);
+    free(owned);
+}
+
+static sx_status cut(owned_chunks *owned, const sx_model *model, const char *prompt, const sx_chunk_options *options,
+                     sx_error *error)
+{
+    sx_token_counter counter = {0};
+    sx_status status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
+    if (!status)
+        status = sx_index_cut_make(&owned->document, options, model ? &counter : NULL, &owned->cut, error);
+    if (!status)
+        owned->shown = (sx_chunks){
+            .text = owned->document.text,
+            .length = owned->document.length,
+            .media_type = owned->document.media_type,
+            .encoding = owned->document.encoding,
+            .title = owned->document.title,
+            .chunks = owned->cut->list.chunks,
+            .count = owned->cut->list.count,
+        };
+    sx_model_counter_close(&counter);
+    return status;
+}
+
+static sx_status open_chunks(const sx_chunk_options *options, sx_chunk_options *known, owned_chunks **owned, sx_error *error)
+{
+    sx_status status = sx_options_read(options, known, sizeof *known, "sx_chunk_options", error);
+    if (status)
+        return status;
+    *owned = sx_calloc(1, sizeof **owned);
+    return *owned ? SX_OK : sx_fail_nomem(error, sizeof **owned);
+}
+
+/* A reader's reason does not name the file: there are callers that list names and reasons side by side. */
+static sx_status name_file(sx_status status, const char *path, const sx_error *problem, sx_error *error)
+{
+    if (!strncmp(problem->message, path, strlen(path)))
+        sx_fail(error, status, "%s", problem->message);
+    else
+        sx_fail(error, status, "%s: %s", path, problem->message);
+    if (problem->hint[0])
+        sx_hint(error, "%s", problem->hint);
+    return status;
+}
+
+sx_status sx_chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_chunk_options *options,
+                        sx_chunks **out, sx_error *error)
+{
+    if (out)
+        *out = NULL;
+    if (!path || !out)
+        return sx_fail(error, SX_E_INVALID, "sx_chunk_file: path or out is NULL");
+    sx_chunk_options known;
+    owned_chunks *owned = NULL;
+    sx_status status = open_chunks(options, &known, &owned, error);
+    if (status)
+        return status;
+    sx_error problem = {0};
+    status = sx_document_read(path, max_file_size, &owned->document, NULL, &problem);
+    if (status)
+        status = name_file(status, path, &problem, error);
+    else
+        status = cut(owned, model, prompt, &known, error);
+    if (status)
+        sx_chunks_free(&owned->shown);
+    else
+        *out = &owned->shown;
+    return status;
+}
+
+sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *model, const char *prompt,
+                        const sx_chunk_options *options, sx_chunks **out, sx_error *error)
+{
+    if (out)
+        *out = NULL;
+    if (!out || (!text.data && text.length))
+        return sx_fail(error, SX_E_INVALID, "sx_chunk_text: text or out is NULL");
+    sx_chunk_options known;
+    owned_chunks *owned = NULL;
+    sx_status status = open_chunks(options, &known, &owned, error);
+    if (status)
+        return status;
+    status = sx_document_parse(text.data ? text.data : "", text.length, media_type ? media_type : "text/plain", &owned->document,
+                               error);
+    if (!status)
+        status = cut(owned, model, prompt, &known, error);
+    if (status)
+        sx_chunks_free(&owned->shown);
+    else
+        *out = &owned->shown;
+    return status;
+}

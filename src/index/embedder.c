@@ -1,0 +1,151 @@
+/* embedder.c - sx_embedder: a provider, its recipe, and a pipeline with the caller's cache. */
+#include "embedder.h"
+
+#include "../base/error.h"
+#include "../base/memory.h"
+#include "../base/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+sx_status sx_embedder_recipe(const sx_embedder *embedder, sx_database *database, int64_t *recipe, sx_error *error)
+{
+    sx_recipe_row row = {
+        .json = embedder->provider->info.recipe_json,
+        .space_json = embedder->provider->info.space_json,
+        .hash = embedder->recipe,
+        .space = embedder->space,
+        .model = embedder->model,
+        .dimensions = embedder->provider->info.dimensions,
+    };
+    sx_status status = sx_store_recipe(database, &row, error);
+    *recipe = row.id;
+    return status;
+}
+
+sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
+                               void (*advanced)(const sx_pipeline_counts *counts, void *user), void *user,
+                               sx_pipeline **out, sx_error *error)
+{
+    *out = NULL;
+    sx_pipeline_options options = {
+        .provider = embedder->provider,
+        .database = database,
+        .clock = &embedder->clock,
+        .strict = embedder->strict,
+        .advanced = advanced,
+        .user = user,
+    };
+    if (database) {
+        sx_status status = sx_embedder_recipe(embedder, database, &options.recipe, error);
+        if (status)
+            return status;
+    }
+    return sx_pipeline_open(&options, out, error);
+}
+
+static void hash_string(const char *text, sx_sha256 *hash, char *hex)
+{
+    sx_sha256_of(text, strlen(text), hash);
+    sx_sha256_hex(hash, hex);
+}
+
+sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_clock *clock, sx_embedder **out,
+                                   sx_error *error)
+{
+    sx_embedder_options known;
+    *out = NULL;
+    sx_status status = sx_options_read(options, &known, sizeof known, "sx_embedder_options", error);
+    if (status)
+        return status;
+    if (known.places.size) {
+        sx_places places;
+        status = sx_options_read(&known.places, &places, sizeof places, "sx_embedder_options.places", error);
+        if (status)
+            return status;
+    }
+    if (!known.model || !known.model[0])
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_options: model is not set");
+    sx_embedder *embedder = sx_calloc(1, sizeof *embedder);
+    if (!embedder)
+        return sx_fail_nomem(error, sizeof *embedder);
+    embedder->clock = clock ? *clock : sx_system_clock;
+    embedder->strict = known.strict;
+    embedder->model = sx_strdup(known.model);
+    status = embedder->model ? sx_provider_open(&known, &embedder->clock, &embedder->provider, error)
+                             : sx_fail_nomem(error, strlen(known.model) + 1);
+    if (!status) {
+        const sx_provider_info *info = &embedder->provider->info;
+        hash_string(info->space_json, &embedder->space, embedder->space_hex);
+        hash_string(info->recipe_json, &embedder->recipe, embedder->recipe_hex);
+        embedder->info = (sx_embedder_info){
+            .model = embedder->model,
+            .provider = info->name,
+            .space = embedder->space_hex,
+            .recipe = embedder->recipe_hex,
+            .recipe_json = info->recipe_json,
+            .prompt = info->prompt,
+            .dimensions = info->dimensions,
+            .max_length = info->max_length,
+        };
+        status = sx_embedder_pipeline(embedder, known.cache, NULL, NULL, &embedder->pipeline, error);
+    }
+    if (status)
+        sx_embedder_close(embedder);
+    else
+        *out = embedder;
+    return status;
+}
+
+sx_status sx_embedder_open(const sx_embedder_options *options, sx_embedder **out, sx_error *error)
+{
+    if (!options || !out) {
+        if (out)
+            *out = NULL;
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_open: options or out is NULL");
+    }
+    return sx_embedder_open_clocked(options, NULL, out, error);
+}
+
+void sx_embedder_close(sx_embedder *embedder)
+{
+    if (!embedder)
+        return;
+    sx_pipeline_close(embedder->pipeline);
+    sx_provider_close(embedder->provider);
+    free(embedder->model);
+    free(embedder);
+}
+
+const sx_embedder_info *sx_embedder_describe(const sx_embedder *embedder)
+{
+    return embedder ? &embedder->info : NULL;
+}
+
+const sx_model *sx_embedder_model(const sx_embedder *embedder)
+{
+    return embedder ? embedder->provider->model : NULL;
+}
+
+sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t count, float *vectors,
+                            sx_receipt *receipts, const volatile int *stop, sx_error *error)
+{
+    if (!embedder || (count && (!texts || !vectors || !receipts)))
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_embed: embedder, texts, vectors or receipts is NULL");
+    for (size_t i = 0; i < count; i++)
+        if (!texts[i].data && texts[i].length)
+            return sx_fail(error, SX_E_INVALID, "sx_embedder_embed: text %zu is NULL with length %zu", i, texts[i].length);
+    if (!count)
+        return SX_OK;
+    size_t dimensions = embedder->info.dimensions;
+    sx_pipeline_item *items = sx_calloc(count, sizeof *items);
+    if (!items)
+        return sx_fail_nomem(error, count * sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        items[i] = (sx_pipeline_item){.text = texts[i], .vector = vectors + i * dimensions};
+    sx_status status = sx_pipeline_run(embedder->pipeline, items, count, stop, error);
+    for (size_t i = 0; i < count; i++)
+        receipts[i] = items[i].receipt;
+    free(items);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* embedder.h - the inside of sx_embedder, for the index job, for search, and for tests with a clock of their own. */
+#ifndef SX_INDEX_EMBEDDER_H
+#define SX_INDEX_EMBEDDER_H
+
+#include "pipeline.h"
+
+struct sx_embedder {
+    sx_provider *provider;
+    sx_pipeline *pipeline;   /* with the cache of the options */
+    sx_clock clock;
+    int strict;
+    char *model;
+    sx_sha256 space, recipe;
+    char space_hex[SX_SHA256_HEX], recipe_hex[SX_SHA256_HEX];
+    sx_embedder_info info;
+};
+
+/* As sx_embedder_open; clock NULL: the machine's. */
+sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_clock *clock, sx_embedder **out,
+                                   sx_error *error);
+/* A pipeline of this embedder's provider on a database; the caller fills advanced and user. */
+sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
+                               void (*advanced)(const sx_pipeline_counts *counts, void *user), void *user,
+                               sx_pipeline **out, sx_error *error);
+/* The recipe's row in a database, made when it is not there. */
+sx_status sx_embedder_recipe(const sx_embedder *embedder, sx_database *database, int64_t *recipe, sx_error *error);
+
+#endif

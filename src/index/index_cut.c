@@ -1,0 +1,57 @@
+/* index_cut.c - a document's chunks and what became of each. */
+#include "index_cut.h"
+
+#include "../base/error.h"
+#include "../base/memory.h"
+
+#include <stdlib.h>
+
+sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_token_counter *counter,
+                            index_cut **out, sx_error *error)
+{
+    *out = NULL;
+    index_cut *cut = sx_calloc(1, sizeof *cut);
+    if (!cut)
+        return sx_fail_nomem(error, sizeof *cut);
+    sx_status status = sx_chunk_plan_make(options, document->media_type, counter, &cut->plan, error);
+    if (!status)
+        status = sx_chunk_document(document, &cut->plan, counter, &cut->list, error);
+    if (!status) {
+        cut->hashes = sx_calloc(cut->list.count, sizeof *cut->hashes);
+        cut->reasons = sx_calloc(cut->list.count, sizeof *cut->reasons);
+        if (!cut->hashes || !cut->reasons)
+            status = sx_fail_nomem(error, cut->list.count * sizeof *cut->hashes);
+    }
+    if (status)
+        sx_index_cut_free(cut);
+    else
+        *out = cut;
+    return status;
+}
+
+static void clear_reasons(index_cut *cut)
+{
+    for (size_t i = 0; cut->reasons && i < cut->list.count; i++) {
+        free(cut->reasons[i]);
+        cut->reasons[i] = NULL;
+    }
+}
+
+void sx_index_cut_restart(index_cut *cut)
+{
+    clear_reasons(cut);
+    cut->next = cut->finished = 0;
+    cut->embedded = cut->cached = cut->failed = cut->truncated = 0; /* the tokens stay: they were spent */
+    cut->rounds++;
+}
+
+void sx_index_cut_free(index_cut *cut)
+{
+    if (!cut)
+        return;
+    clear_reasons(cut);
+    free(cut->reasons);
+    free(cut->hashes);
+    sx_chunk_list_clear(&cut->list);
+    free(cut);
+}

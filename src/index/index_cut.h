@@ -1,0 +1,29 @@
+/* index_cut.h - a document's chunks, cut the same way for index and for chunk_file; with room for what became of each. */
+#ifndef SX_INDEX_INDEX_CUT_H
+#define SX_INDEX_INDEX_CUT_H
+
+#include "../base/hash.h"
+#include "../chunk/chunk.h"
+
+/* Raised whenever readers or chunkers give other chunks for the same bytes: documents are then read again. */
+enum { SX_CUT_REVISION = 1 };
+
+typedef struct index_cut {
+    sx_chunk_plan plan;
+    sx_chunk_list list;
+    /* What became of each chunk; filled while embedding. */
+    sx_sha256 *hashes;          /* of the embedded texts */
+    char **reasons;             /* why a chunk has no vector; NULL: it has one */
+    size_t next;                /* the first chunk not yet sent */
+    size_t finished;
+    unsigned rounds;            /* times all of it was sent */
+    uint64_t embedded, cached, failed, tokens, truncated;
+} index_cut;
+
+sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_token_counter *counter,
+                            index_cut **out, sx_error *error);
+void sx_index_cut_free(index_cut *cut);
+/* Begins again with the first chunk. */
+void sx_index_cut_restart(index_cut *cut);
+
+#endif

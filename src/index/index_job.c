@@ -1,0 +1,307 @@
+/* index_job.c - sx_index: one run over the paths, from options to report.
+ *
+ * Order: check everything that can be checked, take the collection's lease, scan (totals are known then), embed and commit,
+ * remove what is gone, publish. Removal comes last so that a renamed file finds its vectors still there.
+ */
+#include "index_cut.h"
+#include "index_job.h"
+
+#include "../base/buffer.h"
+#include "../base/error.h"
+#include "../base/memory.h"
+#include "../base/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t default_max_file_size = 256u << 20;
+
+/* ---- Settings ---- */
+
+/* The collection remembers its chunk options, so that a later run without any cuts as before. */
+static char *settings_json(const sx_chunk_options *chunk)
+{
+    json_t *settings = json_pack("{s:{s:s, s:I, s:I, s:s, s:b}}", "chunk", "strategy", chunk->strategy ? chunk->strategy : "auto",
+                                 "chunk_size", (json_int_t)chunk->chunk_size, "overlap", (json_int_t)chunk->overlap, "unit",
+                                 chunk->unit ? chunk->unit : "", "no_header", chunk->no_header != 0);
+    char *text = settings ? json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(settings);
+    return text;
+}
+
+static sx_status read_settings(index_job *job, sx_error *error)
+{
+    const char *strategy = "auto", *unit = "";
+    json_int_t chunk_size = 0, overlap = 0;
+    int no_header = 0;
+    json_t *settings = job->collection.settings ? json_loads(job->collection.settings, 0, NULL) : NULL;
+    sx_status status = SX_OK;
+    if (settings && json_object_get(settings, "chunk") &&
+        json_unpack(settings, "{s:{s?s, s?I, s?I, s?s, s?b}}", "chunk", "strategy", &strategy, "chunk_size", &chunk_size,
+                    "overlap", &overlap, "unit", &unit, "no_header", &no_header)) {
+        status = sx_fail(error, SX_E_FORMAT, "collection %s: its settings cannot be read: %.200s", job->collection.name,
+                         job->collection.settings);
+    } else {
+        snprintf(job->chunk_strategy, sizeof job->chunk_strategy, "%s", strategy);
+        snprintf(job->chunk_unit, sizeof job->chunk_unit, "%s", unit);
+        job->chunk = (sx_chunk_options){
+            .size = sizeof job->chunk,
+            .strategy = job->chunk_strategy,
+            .chunk_size = (uint32_t)chunk_size,
+            .overlap = (int32_t)overlap,
+            .unit = job->chunk_unit[0] ? job->chunk_unit : NULL,
+            .no_header = no_header,
+        };
+    }
+    json_decref(settings);
+    return status;
+}
+
+/* Wrong chunk options fail the call, not each document. */
+static sx_status check_chunk_options(const index_job *job, sx_error *error)
+{
+    static const char *const types[] = {"text/plain", "text/markdown"};
+    sx_chunk_plan plan;
+    sx_status status = SX_OK;
+    for (size_t i = 0; !status && i < sizeof types / sizeof *types; i++)
+        status = sx_chunk_plan_make(&job->chunk, types[i], &job->embedder->provider->counter, &plan, error);
+    return status;
+}
+
+/* All that decides which chunks a file's bytes give. */
+static sx_status hash_settings(index_job *job, sx_error *error)
+{
+    const sx_token_counter *counter = &job->embedder->provider->counter;
+    char *chunk = settings_json(&job->chunk);
+    sx_buffer text = {0};
+    if (chunk)
+        sx_buffer_printf(&text, "cut %d special %u limit %u prompt %u recipe %s %s", SX_CUT_REVISION, counter->special,
+                         counter->limit, counter->prompt, job->embedder->recipe_hex, chunk);
+    bool made = chunk && !text.failed;
+    if (made)
+        sx_sha256_of(text.data, text.length, &job->settings);
+    free(chunk);
+    sx_buffer_clear(&text);
+    return made ? SX_OK : sx_fail_nomem(error, 256);
+}
+
+static sx_status read_metadata(index_job *job, sx_error *error)
+{
+    job->metadata = json_object();
+    if (!job->metadata)
+        return sx_fail_nomem(error, 64);
+    for (size_t i = 0; i < job->options.metadata_count; i++) {
+        const char *pair = job->options.metadata[i];
+        const char *equals = pair ? strchr(pair, '=') : NULL;
+        if (!equals || equals == pair)
+            return sx_fail(error, SX_E_INVALID, "metadata '%s': expected key=value", pair ? pair : "");
+        char *key = sx_strndup(pair, (size_t)(equals - pair));
+        int failed = !key || json_object_set_new(job->metadata, key, json_string(equals + 1));
+        free(key);
+        if (failed)
+            return sx_fail(error, SX_E_INVALID, "metadata '%s': is not valid UTF-8", pair);
+    }
+    return SX_OK;
+}
+
+static sx_status check_strings(const char *const *strings, size_t count, const char *name, sx_error *error)
+{
+    if (count && !strings)
+        return sx_fail(error, SX_E_INVALID, "sx_index_options: %s is NULL with count %zu", name, count);
+    for (size_t i = 0; i < count; i++)
+        if (!strings[i])
+            return sx_fail(error, SX_E_INVALID, "sx_index_options: %s[%zu] is NULL", name, i);
+    return SX_OK;
+}
+
+static sx_status read_options(index_job *job, const sx_index_options *options, sx_error *error)
+{
+    sx_index_options *known = &job->options;
+    sx_status status = sx_options_read(options, known, sizeof *known, "sx_index_options", error);
+    if (!status && known->chunk.size)
+        status = sx_options_read(&known->chunk, &job->chunk, sizeof job->chunk, "sx_index_options.chunk", error);
+    if (!status && !known->path_count)
+        status = sx_fail(error, SX_E_INVALID, "sx_index_options: no paths");
+    if (!status)
+        status = check_strings(known->paths, known->path_count, "paths", error);
+    if (!status)
+        status = check_strings(known->include, known->include_count, "include", error);
+    if (!status)
+        status = check_strings(known->exclude, known->exclude_count, "exclude", error);
+    if (!status)
+        status = check_strings(known->metadata, known->metadata_count, "metadata", error);
+    if (!status)
+        status = read_metadata(job, error);
+    if (!known->collection)
+        known->collection = "default";
+    job->walk = (sx_walk_options){
+        .include = known->include,
+        .include_count = known->include_count,
+        .exclude = known->exclude,
+        .exclude_count = known->exclude_count,
+        .allow_secrets = known->allow_secrets != 0,
+        .max_file_size = known->max_file_size ? known->max_file_size : default_max_file_size,
+    };
+    return status;
+}
+
+/* ---- Collection ---- */
+
+static sx_status check_recipe(const index_job *job, sx_error *error)
+{
+    const sx_collection_row *collection = &job->collection;
+    if (!strcmp(collection->recipe_hash, job->embedder->recipe_hex))
+        return SX_OK;
+    bool same_space = !strcmp(collection->space_hash, job->embedder->space_hex);
+    sx_fail(error, SX_E_MISMATCH, "collection %s: made with model %s (recipe %.12s), not with %s (recipe %.12s)%s",
+            collection->name, collection->model, collection->recipe_hash, job->embedder->model, job->embedder->recipe_hex,
+            same_space ? ": same model, other prompt or maximum length" : "");
+    sx_hint(error, "use the collection's model, or another collection (-c NAME)");
+    return SX_E_MISMATCH;
+}
+
+static void waiting(index_job *job)
+{
+    sx_index_phase(job, "waiting for another process that is indexing this collection", "jobs", 0, 0);
+}
+
+static sx_status take_lease(index_job *job, sx_error *error)
+{
+    sx_error busy;
+    sx_status status = sx_store_lease(job->database, job->collection.id, false, job->options.stop, &busy);
+    if (status == SX_E_BUSY && !job->options.no_wait) {
+        waiting(job);
+        status = sx_store_lease(job->database, job->collection.id, true, job->options.stop, &busy);
+    }
+    job->leased = status == SX_OK;
+    if (status && error)
+        *error = busy;
+    return status;
+}
+
+static sx_status find_collection(index_job *job, sx_error *error)
+{
+    sx_error missing;
+    sx_status status = sx_store_collection_find(job->database, job->options.collection, &job->collection, &missing);
+    if (status == SX_E_NOT_FOUND) {
+        job->collection.id = 0;
+        return SX_OK;
+    }
+    if (status) {
+        if (error)
+            *error = missing;
+        return status;
+    }
+    return check_recipe(job, error);
+}
+
+static sx_status open_collection(index_job *job, sx_error *error)
+{
+    char *settings = settings_json(&job->chunk);
+    if (!settings)
+        return sx_fail_nomem(error, 256);
+    sx_collection_row_clear(&job->collection);
+    sx_status status = sx_store_collection_open(job->database, job->options.collection, job->recipe, settings,
+                                                &job->collection, error);
+    if (!status)
+        status = check_recipe(job, error);
+    if (!status)
+        status = take_lease(job, error);
+    if (!status && job->options.chunk.size && strcmp(job->collection.settings ? job->collection.settings : "", settings) != 0)
+        status = sx_store_collection_settings(job->database, job->collection.id, settings, error);
+    free(settings);
+    return status;
+}
+
+/* ---- The run ---- */
+
+static void advanced(const sx_pipeline_counts *counts, void *user)
+{
+    (void)counts;
+    sx_index_show(user, false);
+}
+
+static sx_status prepare(index_job *job, sx_error *error)
+{
+    const sx_index_options *options = &job->options;
+    sx_status status = find_collection(job, error);
+    if (!status)
+        status = sx_index_targets_find(job->database, job->collection.id, options->paths, options->path_count, &job->targets,
+                                       error);
+    if (!status && !options->chunk.size)
+        status = read_settings(job, error);
+    if (!status)
+        status = check_chunk_options(job, error);
+    if (!status)
+        status = hash_settings(job, error);
+    if (!status)
+        status = sx_embedder_recipe(job->embedder, job->database, &job->recipe, error);
+    if (!status && !options->dry_run)
+        status = open_collection(job, error);
+    if (!status)
+        status = sx_index_targets_root(job->database, job->collection.id, &job->targets, error);
+    if (!status)
+        status = sx_embedder_pipeline(job->embedder, job->database, advanced, job, &job->pipeline, error);
+    return status;
+}
+
+static sx_status publish(index_job *job, sx_error *error)
+{
+    sx_index_phase(job, "publishing", "collections", 1, 0);
+    sx_status status = sx_store_publish(job->database, job->collection.id, true, error);
+    if (!status)
+        status = sx_store_trim_cache(job->database, error);
+    if (!status)
+        job->progress.done = 1;
+    sx_index_show(job, true);
+    return status;
+}
+
+static sx_status run(index_job *job, sx_error *error)
+{
+    sx_status status = prepare(job, error);
+    if (!status)
+        status = sx_index_scan(job, error);
+    if (!status)
+        status = sx_index_process(job, error);
+    if (!status && !job->options.retry_failed)
+        status = sx_index_remove_unmet(job, error);
+    if (!status && !job->options.dry_run && job->changed)
+        status = publish(job, error);
+    return status;
+}
+
+static void close_job(index_job *job)
+{
+    if (job->leased)
+        sx_store_lease_release(job->database, job->collection.id);
+    sx_pipeline_close(job->pipeline);
+    sx_index_targets_clear(&job->targets);
+    sx_collection_row_clear(&job->collection);
+    sx_arena_clear(&job->names);
+    free(job->pending);
+    free(job->blind);
+    json_decref(job->metadata);
+}
+
+sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_options *options,
+                   sx_index_report **report, sx_error *error)
+{
+    if (report)
+        *report = NULL;
+    if (!database || !embedder || !options || !report)
+        return sx_fail(error, SX_E_INVALID, "sx_index: database, embedder, options or report is NULL");
+    index_job job = {.database = database, .embedder = embedder};
+    sx_status status = sx_index_report_make(report, error);
+    if (status)
+        return status;
+    job.report = *report;
+    job.began_ns = job.published_ns = sx_index_now(&job);
+    status = read_options(&job, options, error);
+    if (!status)
+        status = run(&job, error);
+    (*report)->seconds = (double)(sx_index_now(&job) - job.began_ns) / 1e9;
+    close_job(&job);
+    return status;
+}

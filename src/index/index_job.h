@@ -1,0 +1,115 @@
+/* index_job.h - one run of sx_index: its state, and the phases its files hold.
+ *
+ *   index_job.c     options, collection, lease; the order of the phases
+ *   index_target.c  paths -> roots
+ *   index_scan.c    walking: unchanged or to do; removal of what is gone
+ *   index_read.c    one document: reading, comparing, cutting
+ *   index_window.c  chunks of many documents through the pipeline; committing finished documents
+ *   index_report.c  what is told: report, problems, progress
+ */
+#ifndef SX_INDEX_INDEX_JOB_H
+#define SX_INDEX_INDEX_JOB_H
+
+#include "embedder.h"
+#include "index_target.h"
+
+#include "../doc/document.h"
+#include "../doc/walk.h"
+
+#include <jansson.h>
+
+enum { SX_PROGRESS_SAMPLES = 64 };
+
+typedef struct index_pending {  /* a document to be looked into */
+    const char *path;           /* below its root; in job->names */
+    uint64_t size;              /* of the file, as the scan saw it */
+    uint32_t target;
+} index_pending;
+
+typedef struct index_progress {
+    const char *phase, *unit;
+    uint64_t total, done;             /* units */
+    uint64_t bytes_total, bytes_done; /* what the estimate goes by: files differ much in size */
+    uint64_t window_bytes, window_texts, window_start; /* of the window being embedded; window_start: texts finished before it */
+    int64_t shown_ns;
+    struct { int64_t ns; uint64_t done, bytes; } samples[SX_PROGRESS_SAMPLES];
+    size_t sample_count;
+} index_progress;
+
+typedef struct index_job {
+    sx_database *database;
+    sx_embedder *embedder;
+    sx_index_options options;
+    sx_chunk_options chunk;
+    char chunk_strategy[32], chunk_unit[16]; /* when they come from the collection's settings */
+    sx_walk_options walk;
+    json_t *metadata;             /* the user's keys */
+    sx_sha256 settings;           /* of all that decides the chunks */
+    sx_collection_row collection; /* id 0: none yet (dry run) */
+    int64_t recipe;
+    bool leased;
+    sx_pipeline *pipeline;
+    sx_index_targets targets;
+
+    /* Found by the scan. */
+    index_pending *pending;
+    size_t pending_count, pending_capacity;
+    sx_arena names;
+    struct index_blind { const char *path; uint32_t target; } *blind; /* could not be read: nothing below is known to be gone */
+    size_t blind_count, blind_capacity;
+    bool in_transaction;
+    unsigned transaction_writes;
+    int64_t transaction_began;
+
+    sx_index_report *report;
+    size_t failed_capacity, skipped_capacity;
+    index_progress progress;
+    int64_t began_ns, published_ns;
+    bool changed;                 /* something was committed: segments want publishing */
+} index_job;
+
+/* A document between reading and committing. */
+typedef struct index_work {
+    struct index_work *next;
+    sx_document_row row;
+    sx_document document;
+    struct index_cut *cut;      /* its chunks */
+    bool is_new;                /* nothing of it was committed before */
+    uint64_t bytes;
+} index_work;
+
+/* ---- index_scan.c ---- */
+/* Walks all targets: counts, marks what is to do in the database, fills job->pending. */
+sx_status sx_index_scan(index_job *job, sx_error *error);
+/* Takes out the documents the scan has not met. */
+sx_status sx_index_remove_unmet(index_job *job, sx_error *error);
+/* Write transactions of many small steps: begin when none is open; step counts and commits now and then; end commits. */
+sx_status sx_index_transaction(index_job *job, sx_error *error);
+sx_status sx_index_transaction_step(index_job *job, sx_error *error);
+sx_status sx_index_transaction_end(index_job *job, sx_error *error);
+
+/* ---- index_read.c ---- */
+/* Reads a pending document and cuts it. *out NULL: nothing is left to do for it (unchanged, skipped, failed, gone). */
+sx_status sx_index_read(index_job *job, const index_pending *pending, index_work **out, sx_error *error);
+void sx_index_work_free(index_work *work);
+/* Whether a document's metadata (JSON or NULL) holds the user's keys as given for this run. */
+bool sx_index_metadata_current(const index_job *job, const char *metadata);
+/* Bytes that reading a file of this size may take. */
+uint64_t sx_index_memory_need(uint64_t file_size);
+uint64_t sx_index_memory_used(void);
+
+/* ---- index_window.c ---- */
+/* Reads, embeds and commits everything pending. */
+sx_status sx_index_process(index_job *job, sx_error *error);
+
+/* ---- index_report.c ---- */
+sx_status sx_index_report_make(sx_index_report **report, sx_error *error);
+sx_status sx_index_add_failed(index_job *job, const char *document, int64_t chunk, const char *reason, sx_error *error);
+sx_status sx_index_add_skipped(index_job *job, const char *document, const char *reason, sx_error *error);
+void sx_index_phase(index_job *job, const char *phase, const char *unit, uint64_t total, uint64_t bytes_total);
+void sx_index_show(index_job *job, bool now);
+int64_t sx_index_now(const index_job *job);
+bool sx_index_stopped(const index_job *job);
+sx_status sx_index_stop_status(sx_error *error);
+
+#endif

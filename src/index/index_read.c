@@ -1,0 +1,270 @@
+/* index_read.c - one document of an index run: read, compared with what is committed, cut into chunks, described. */
+#include "index_job.h"
+#include "index_cut.h"
+
+#include "../base/error.h"
+#include "../base/file.h"
+#include "../base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const own_keys[] = {"language", "media_type", "title"};
+
+/* ---- Metadata ---- */
+
+static bool is_own_key(const char *key)
+{
+    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+        if (!strcmp(own_keys[i], key))
+            return true;
+    return false;
+}
+
+bool sx_index_metadata_current(const index_job *job, const char *metadata)
+{
+    const char *key;
+    json_t *value;
+    if (!json_object_size(job->metadata))
+        return true;
+    json_t *recorded = json_loads(metadata ? metadata : "{}", 0, NULL);
+    bool current = recorded != NULL;
+    json_object_foreach(job->metadata, key, value)
+        current = current && json_equal(json_object_get(recorded, key), value);
+    json_decref(recorded);
+    return current;
+}
+
+/* The document's own keys; the user's, of this run or, when this run names none, as they were. */
+static char *make_metadata(const index_job *job, const sx_document *document, const char *before)
+{
+    json_t *metadata = json_object();
+    const char *values[] = {document->language, document->media_type, document->title};
+    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+        if (values[i] && values[i][0])
+            json_object_set_new(metadata, own_keys[i], json_string(values[i]));
+    const char *key;
+    json_t *value;
+    if (json_object_size(job->metadata)) {
+        json_object_update(metadata, job->metadata);
+    } else if (before) {
+        json_t *old = json_loads(before, 0, NULL);
+        json_object_foreach(old, key, value)
+            if (!is_own_key(key))
+                json_object_set(metadata, key, value);
+        json_decref(old);
+    }
+    char *text = json_dumps(metadata, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(metadata);
+    return text;
+}
+
+/* ---- Memory ---- */
+
+uint64_t sx_index_memory_used(void)
+{
+    unsigned long long total, resident;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    int fields = fscanf(file, "%llu %llu", &total, &resident);
+    fclose(file);
+    return fields == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* The file's bytes, its text, blocks, chunks and their rows; measured on prose, where chunks are some hundred bytes. */
+uint64_t sx_index_memory_need(uint64_t file_size)
+{
+    return file_size < UINT64_MAX / 4 - (1 << 20) ? file_size * 4 + (1 << 20) : UINT64_MAX;
+}
+
+/* ---- Reading ---- */
+
+void sx_index_work_free(index_work *work)
+{
+    if (!work)
+        return;
+    sx_index_cut_free(work->cut);
+    sx_document_clear(&work->document);
+    sx_document_row_clear(&work->row);
+    free(work);
+}
+
+static bool set_string(char **field, const char *value)
+{
+    free(*field);
+    *field = value ? sx_strdup(value) : NULL;
+    return *field || !value;
+}
+
+/* The document has no text that can be had: skipped (its chunks go) or failed (its old chunks stay). */
+static sx_status note(index_job *job, sx_document_row *row, sx_document_state state, const char *reason, sx_error *error)
+{
+    sx_status status;
+    if (state == SX_DOCUMENT_FAILED) {
+        job->report->documents.failed++;
+        status = sx_index_add_failed(job, row->path, -1, reason, error);
+    } else {
+        status = sx_index_add_skipped(job, row->path, reason, error);
+        memset(&row->content, 0, sizeof row->content);
+        row->settings = job->settings;
+    }
+    if (status || job->options.dry_run)
+        return status;
+    row->state = state;
+    if (!set_string(&row->reason, reason))
+        return sx_fail_nomem(error, strlen(reason));
+    job->changed = true;
+    status = sx_index_transaction(job, error);
+    if (!status)
+        status = sx_store_document_note(job->database, job->collection.id, row, error);
+    return status ? status : sx_index_transaction_step(job, error);
+}
+
+static sx_status find_row(index_job *job, const index_pending *pending, sx_document_row *row, sx_error *error)
+{
+    const sx_index_target *target = &job->targets.targets[pending->target];
+    if (job->collection.id) {
+        sx_status status = sx_store_document_find(job->database, job->collection.id, target->root, pending->path, row, error);
+        if (status || row->id)
+            return status;
+    }
+    return set_string(&row->root, target->root) && set_string(&row->path, pending->path)
+               ? SX_OK
+               : sx_fail_nomem(error, strlen(pending->path));
+}
+
+static void record_file(sx_document_row *row, const struct stat *status, int64_t scanned_ns)
+{
+    row->file = (sx_file_state){
+        .device = (uint64_t)status->st_dev,
+        .inode = (uint64_t)status->st_ino,
+        .size = (uint64_t)status->st_size,
+        .mtime_ns = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
+        .ctime_ns = (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
+        .scanned_ns = scanned_ns,
+    };
+}
+
+static bool is_committed(const sx_document_row *row)
+{
+    static const sx_sha256 none;
+    return memcmp(&row->content, &none, sizeof none) != 0;
+}
+
+/* What the reader said, without the path where the report names the document beside it. */
+static const char *reason_of(const sx_error *error, const char *path)
+{
+    size_t length = strlen(path);
+    if (!strncmp(error->message, path, length) && !strncmp(error->message + length, ": ", 2))
+        return error->message + length + 2;
+    return error->message;
+}
+
+/* The file could not be read as a document: says what that means for it. */
+static sx_status take_read_error(index_job *job, sx_document_row *row, const char *path, const sx_error *problem, sx_error *error)
+{
+    const char *reason = reason_of(problem, path);
+    sx_status status;
+    switch (problem->code) {
+    case SX_E_UNSUPPORTED:
+    case SX_E_LIMIT:
+        return note(job, row, SX_DOCUMENT_SKIPPED, reason, error);
+    case SX_E_NOT_FOUND: /* deleted since the scan */
+        job->report->documents.removed += is_committed(row);
+        job->report->documents.total -= !is_committed(row);
+        job->changed = true;
+        if (!row->id || job->options.dry_run)
+            return SX_OK;
+        status = sx_index_transaction(job, error);
+        if (!status)
+            status = sx_store_document_remove(job->database, row->id, error);
+        return status ? status : sx_index_transaction_step(job, error);
+    default:
+        return note(job, row, SX_DOCUMENT_FAILED, reason, error);
+    }
+}
+
+static bool is_current(const index_job *job, const sx_document_row *row, const sx_document *document)
+{
+    return is_committed(row) && !job->options.force && !row->failed_chunks &&
+           !memcmp(&row->content, &document->content, sizeof row->content) &&
+           !memcmp(&row->settings, &job->settings, sizeof row->settings) && sx_index_metadata_current(job, row->metadata);
+}
+
+static sx_status describe(index_job *job, index_work *work, sx_error *error)
+{
+    sx_document_row *row = &work->row;
+    const sx_document *document = &work->document;
+    char *metadata = make_metadata(job, document, row->metadata);
+    row->content = document->content;
+    row->settings = job->settings;
+    free(row->metadata);
+    row->metadata = metadata;
+    bool done = metadata && set_string(&row->reason, NULL) && set_string(&row->media_type, document->media_type) &&
+                set_string(&row->title, document->title);
+    return done ? SX_OK : sx_fail_nomem(error, document->length);
+}
+
+static sx_status read_document(index_job *job, index_work *work, const char *path, bool *done, sx_error *error)
+{
+    sx_document_row *row = &work->row;
+    sx_error problem = {0};
+    struct stat file = {0};
+    int64_t scanned_ns = job->embedder->clock.wall_ns(job->embedder->clock.user);
+    *done = true;
+    problem.code = sx_document_read(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
+    if (file.st_ino)
+        record_file(row, &file, scanned_ns);
+    if (problem.code)
+        return take_read_error(job, row, path, &problem, error);
+    if (is_current(job, row, &work->document)) {
+        job->report->documents.unchanged++;
+        row->state = SX_DOCUMENT_DONE;
+        if (job->options.dry_run)
+            return SX_OK;
+        set_string(&row->reason, NULL);
+        sx_status status = sx_index_transaction(job, error);
+        if (!status)
+            status = sx_store_document_touch(job->database, row, error);
+        return status ? status : sx_index_transaction_step(job, error);
+    }
+    problem.code = sx_index_cut_make(&work->document, &job->chunk, &job->embedder->provider->counter, &work->cut, &problem);
+    if (problem.code)
+        return note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
+    if (!work->cut->list.count)
+        return note(job, row, SX_DOCUMENT_SKIPPED, "nothing but white space", error);
+    work->is_new = !is_committed(row);
+    *done = false;
+    return describe(job, work, error);
+}
+
+sx_status sx_index_read(index_job *job, const index_pending *pending, index_work **out, sx_error *error)
+{
+    *out = NULL;
+    index_work *work = sx_calloc(1, sizeof *work);
+    char *path = sx_path_join(job->targets.targets[pending->target].root, pending->path);
+    sx_status status = work && path ? find_row(job, pending, &work->row, error) : sx_fail_nomem(error, sizeof *work);
+    bool done = true;
+    if (!status) {
+        work->bytes = pending->size;
+        uint64_t need = sx_index_memory_need(pending->size), used = sx_index_memory_used();
+        if (job->options.max_memory && used && used + need > job->options.max_memory) {
+            char reason[160];
+            snprintf(reason, sizeof reason, "%llu MiB are needed to read it, %llu MiB in use, the memory limit is %llu MiB",
+                     (unsigned long long)need >> 20, (unsigned long long)used >> 20,
+                     (unsigned long long)job->options.max_memory >> 20);
+            status = note(job, &work->row, SX_DOCUMENT_FAILED, reason, error);
+        } else {
+            status = read_document(job, work, path, &done, error);
+        }
+    }
+    free(path);
+    if (status || done)
+        sx_index_work_free(work);
+    else
+        *out = work;
+    return status;
+}

@@ -1,0 +1,228 @@
+/* pipeline_cache.c - the pipeline's dealings with the database: equal texts, stored vectors, claims. */
+#include "pipeline_internal.h"
+
+#include "../base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LOOKUP_BLOCK = 512,        /* texts asked for at once */
+    LOOK_INTERVAL_NS = 25000000,
+    CLAIM_INTERVAL_NS = 250000000 /* a claim takes the write lock, a look does not */
+};
+
+static int64_t now_of(const pipeline_call *call)
+{
+    return call->pipeline->clock.monotonic_ns(call->pipeline->clock.user);
+}
+
+/* Marks every item that equals an earlier one. Open addressing over the hashes, which are as good as random. */
+static sx_status find_copies(pipeline_call *call, sx_error *error)
+{
+    size_t slots = 16;
+    while (slots < call->count * 2)
+        slots *= 2;
+    size_t *table = sx_calloc(slots, sizeof *table); /* item + 1 */
+    if (!table)
+        return sx_fail_nomem(error, slots * sizeof *table);
+    for (size_t i = 0; i < call->count; i++) {
+        size_t slot;
+        memcpy(&slot, call->items[i].hash.bytes, sizeof slot);
+        for (slot &= slots - 1; table[slot]; slot = (slot + 1) & (slots - 1))
+            if (!memcmp(&call->items[table[slot] - 1].hash, &call->items[i].hash, sizeof(sx_sha256)))
+                break;
+        if (table[slot]) {
+            call->states[i] = ITEM_COPY;
+            call->first[i] = table[slot] - 1;
+        } else {
+            table[slot] = i + 1;
+        }
+    }
+    free(table);
+    return SX_OK;
+}
+
+static sx_sha256 *gather_hashes(const pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+{
+    sx_sha256 *hashes = sx_calloc(count, sizeof *hashes);
+    if (!hashes) {
+        sx_fail_nomem(error, count * sizeof *hashes);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        hashes[i] = call->items[list[i]].hash;
+    return hashes;
+}
+
+static void take_row(pipeline_call *call, size_t index, const sx_vector_row *row, const float *vector)
+{
+    sx_pipeline_item *item = &call->items[index];
+    sx_pipeline *pipeline = call->pipeline;
+    item->receipt.tokens = row->tokens;
+    item->receipt.dropped_tokens = row->dropped_tokens;
+    item->receipt.truncated = row->dropped_tokens > 0;
+    item->receipt.cached = 1;
+    if (pipeline->options.strict && row->dropped_tokens > 0) {
+        sx_pipeline_fail_item(call, index, SX_E_LIMIT, "text is longer than the model takes, and strict was asked for");
+        return;
+    }
+    if (item->vector)
+        memcpy(item->vector, vector, pipeline->options.provider->info.dimensions * sizeof *vector);
+    call->states[index] = ITEM_DONE;
+    pipeline->counts.texts++;
+    pipeline->counts.cached++;
+}
+
+sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+{
+    const sx_pipeline_options *options = &call->pipeline->options;
+    size_t dimensions = options->provider->info.dimensions;
+    size_t most = count < LOOKUP_BLOCK ? count : LOOKUP_BLOCK;
+    bool wanted = false;
+    for (size_t i = 0; i < count; i++)
+        wanted |= call->items[list[i]].vector != NULL;
+    if (!options->database || !count)
+        return SX_OK;
+    sx_sha256 *hashes = NULL;
+    sx_vector_row *rows = sx_calloc(most, sizeof *rows);
+    float *vectors = wanted ? sx_calloc(most, dimensions * sizeof *vectors) : NULL;
+    sx_status status = rows && (vectors || !wanted) ? SX_OK : sx_fail_nomem(error, most * dimensions * sizeof *vectors);
+    for (size_t start = 0; !status && start < count; start += most) {
+        size_t block = count - start < most ? count - start : most;
+        free(hashes);
+        hashes = gather_hashes(call, list + start, block, error);
+        if (!hashes) {
+            status = SX_E_NOMEM;
+            break;
+        }
+        memset(rows, 0, block * sizeof *rows);
+        status = sx_store_lookup(options->database, options->recipe, hashes, block, rows, vectors, error);
+        for (size_t i = 0; !status && i < block; i++)
+            if (rows[i].id)
+                take_row(call, list[start + i], &rows[i], vectors ? vectors + i * dimensions : NULL);
+        if (call->stop && *call->stop)
+            break;
+    }
+    free(hashes);
+    free(rows);
+    free(vectors);
+    return status;
+}
+
+sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
+{
+    for (size_t i = 0; i < call->count; i++)
+        sx_sha256_of(call->items[i].text.data, call->items[i].text.length, &call->items[i].hash);
+    sx_status status = find_copies(call, error);
+    if (status)
+        return status;
+    size_t unique = 0;
+    for (size_t i = 0; i < call->count; i++)
+        if (call->states[i] == ITEM_NEW)
+            call->queue[unique++] = i;
+    status = sx_pipeline_take_stored(call, call->queue, unique, error);
+    for (size_t i = 0; i < unique; i++)
+        if (call->states[call->queue[i]] == ITEM_NEW)
+            call->queue[call->queue_end++] = call->queue[i];
+    if (!status && call->pipeline->options.database)
+        sx_store_count(call->pipeline->options.database, unique - call->queue_end, call->queue_end);
+    return status;
+}
+
+sx_status sx_pipeline_claim(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+{
+    const sx_pipeline_options *options = &call->pipeline->options;
+    sx_status status = SX_OK;
+    if (!options->database) {
+        for (size_t i = 0; i < count; i++)
+            call->states[list[i]] = ITEM_CLAIMED;
+        return SX_OK;
+    }
+    size_t stored_count = 0;
+    sx_sha256 *hashes = gather_hashes(call, list, count, error);
+    sx_claim *claims = sx_calloc(count, sizeof *claims);
+    size_t *stored = sx_calloc(count, sizeof *stored);
+    if (!hashes || !claims || !stored)
+        status = sx_fail_nomem(error, count * sizeof *stored);
+    if (!status)
+        status = sx_store_claim(options->database, options->recipe, hashes, count, claims, error);
+    for (size_t i = 0; !status && i < count; i++) {
+        if (claims[i] == SX_CLAIM_MINE) {
+            call->states[list[i]] = ITEM_CLAIMED;
+        } else if (claims[i] == SX_CLAIM_STORED) {
+            stored[stored_count++] = list[i];
+        } else if (call->states[list[i]] != ITEM_ELSEWHERE) {
+            call->states[list[i]] = ITEM_ELSEWHERE;
+            call->elsewhere[call->elsewhere_count++] = list[i];
+        }
+    }
+    if (!status)
+        status = sx_pipeline_take_stored(call, stored, stored_count, error);
+    /* A vector that was stored a moment ago and is gone already (a cache pruned meanwhile) is asked for again with the rest. */
+    for (size_t i = 0; !status && i < stored_count; i++) {
+        if (call->states[stored[i]] == ITEM_NEW) {
+            call->states[stored[i]] = ITEM_ELSEWHERE;
+            call->elsewhere[call->elsewhere_count++] = stored[i];
+        }
+    }
+    free(hashes);
+    free(claims);
+    free(stored);
+    return status;
+}
+
+sx_status sx_pipeline_poll_elsewhere(pipeline_call *call, sx_error *error)
+{
+    int64_t now = now_of(call);
+    if (!call->elsewhere_count || now < call->look_at)
+        return SX_OK;
+    sx_status status = sx_pipeline_take_stored(call, call->elsewhere, call->elsewhere_count, error);
+    if (!status && now >= call->claim_at && !call->draining) {
+        status = sx_pipeline_claim(call, call->elsewhere, call->elsewhere_count, error);
+        call->claim_at = now + CLAIM_INTERVAL_NS;
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < call->elsewhere_count; i++) {
+        size_t item = call->elsewhere[i];
+        if (call->states[item] == ITEM_ELSEWHERE)
+            call->elsewhere[left++] = item;
+        else if (call->states[item] == ITEM_CLAIMED)
+            call->queue[call->queue_end++] = item;
+    }
+    call->elsewhere_count = left;
+    call->look_at = now + LOOK_INTERVAL_NS;
+    return status;
+}
+
+sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, const float *vectors, sx_error *error)
+{
+    const sx_pipeline_options *options = &call->pipeline->options;
+    if (!options->database || !count)
+        return SX_OK;
+    sx_sha256 *hashes = gather_hashes(call, list, count, error);
+    sx_vector_row *rows = sx_calloc(count, sizeof *rows);
+    sx_status status = hashes && rows ? SX_OK : sx_fail_nomem(error, count * sizeof *rows);
+    for (size_t i = 0; !status && i < count; i++) {
+        rows[i].tokens = call->items[list[i]].receipt.tokens;
+        rows[i].dropped_tokens = call->items[list[i]].receipt.dropped_tokens;
+    }
+    if (!status)
+        status = sx_store_put(options->database, options->recipe, hashes, count, vectors, rows, NULL, error);
+    free(hashes);
+    free(rows);
+    return status;
+}
+
+sx_status sx_pipeline_release(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+{
+    const sx_pipeline_options *options = &call->pipeline->options;
+    if (!options->database || !count)
+        return SX_OK;
+    sx_sha256 *hashes = gather_hashes(call, list, count, error);
+    if (!hashes)
+        return SX_E_NOMEM;
+    sx_status status = sx_store_release(options->database, options->recipe, hashes, count, error);
+    free(hashes);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* provider_open.c - from a model reference to the provider that serves it: a table of prefixes, the local engine last. */
+#include "provider_classes.h"
+
+#include "../base/error.h"
+
+#include <string.h>
+
+static const struct {
+    const char *prefix;
+    sx_status (*open)(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out, sx_error *error);
+} openers[] = {
+    {"fake:", sx_provider_fake_open},
+    {"", sx_provider_local_open}, /* a folder, an alias, org/name */
+};
+
+sx_status sx_provider_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,
+                           sx_error *error)
+{
+    *out = NULL;
+    if (!options->model || !options->model[0])
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_options: model is not set");
+    size_t i = 0;
+    while (strncmp(options->model, openers[i].prefix, strlen(openers[i].prefix)) != 0)
+        i++;
+    return openers[i].open(options, clock ? clock : &sx_system_clock, out, error);
+}
+
+void sx_provider_close(sx_provider *provider)
+{
+    if (provider)
+        provider->class->close(provider);
+}
