@@ -1,0 +1,79 @@
+/* tokenizer_identity.c - a canonical description of what a tokenizer does, hashed.
+ *
+ * One line a fact, numbers in decimal, texts with their length before them, so that no two tokenizers describe themselves
+ * alike. Whatever does not change ids or offsets (file form, order of members, truncation, padding) is left out. */
+#include "tokenizer_internal.h"
+
+#include "../base/buffer.h"
+
+#include <stdlib.h>
+
+static void put_text(sx_buffer *buffer, const char *name, sx_text text)
+{
+    sx_buffer_printf(buffer, "%s %zu:", name, text.length);
+    if (text.length)
+        sx_buffer_append(buffer, text.data, text.length);
+    sx_buffer_append_byte(buffer, '\n');
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t first = (*(const sx_added_token *const *)a)->id, second = (*(const sx_added_token *const *)b)->id;
+    return first < second ? -1 : first > second;
+}
+
+static bool put_added(sx_buffer *buffer, const sx_tokenizer *tokenizer)
+{
+    const sx_added_token **tokens = sx_calloc(tokenizer->added_count, sizeof *tokens);
+    if (!tokens)
+        return false;
+    for (size_t i = 0; i < tokenizer->added_count; i++)
+        tokens[i] = &tokenizer->added[i];
+    qsort(tokens, tokenizer->added_count, sizeof *tokens, compare_ids);
+    for (size_t i = 0; i < tokenizer->added_count; i++) {
+        sx_buffer_printf(buffer, "added %u special %d single_word %d lstrip %d rstrip %d normalized %d", tokens[i]->id,
+                         tokens[i]->special, tokens[i]->single_word, tokens[i]->lstrip, tokens[i]->rstrip,
+                         tokens[i]->normalized);
+        put_text(buffer, "", tokens[i]->content);
+    }
+    free(tokens);
+    return true;
+}
+
+static void put_ids(sx_buffer *buffer, const char *name, const uint32_t *ids, size_t count)
+{
+    sx_buffer_printf(buffer, "%s", name);
+    for (size_t i = 0; i < count; i++)
+        sx_buffer_printf(buffer, " %u", ids[i]);
+    sx_buffer_append_byte(buffer, '\n');
+}
+
+sx_status sx_tokenizer_identity(const sx_tokenizer *tokenizer, sx_sha256 *hash)
+{
+    sx_buffer buffer = {0};
+    sx_buffer_append_string(&buffer, "tokenizer 1\n");
+    const sx_bert_normalizer *normalizer = &tokenizer->bert_normalizer;
+    if (tokenizer->normalizer_type == SX_NORMALIZER_BERT)
+        sx_buffer_printf(&buffer, "normalizer bert clean_text %d chinese %d strip_accents %d lowercase %d\n",
+                         normalizer->clean_text, normalizer->chinese, normalizer->strip_accents, normalizer->lowercase);
+    sx_buffer_append_string(&buffer, "pre_tokenizer bert\n");
+    sx_buffer_printf(&buffer, "model wordpiece longest_word %u\n", tokenizer->wordpiece.longest_word);
+    put_text(&buffer, "unknown", tokenizer->wordpiece.unknown);
+    put_text(&buffer, "prefix", tokenizer->wordpiece.prefix);
+    put_ids(&buffer, "before", tokenizer->before, tokenizer->before_count);
+    put_ids(&buffer, "after", tokenizer->after, tokenizer->after_count);
+    bool memory = put_added(&buffer, tokenizer);
+    for (uint32_t id = 0; id < tokenizer->vocabulary.count; id++) {
+        sx_text piece = sx_vocabulary_piece_text(&tokenizer->vocabulary, id);
+        uint32_t found;
+        if (piece.data && sx_vocabulary_find(&tokenizer->vocabulary, piece, &found) && found == id) {
+            sx_buffer_printf(&buffer, "%u", id);
+            put_text(&buffer, "", piece);
+        }
+    }
+    if (memory && !buffer.failed)
+        sx_sha256_of(buffer.data, buffer.length, hash);
+    sx_status status = memory && !buffer.failed ? SX_OK : SX_E_NOMEM;
+    sx_buffer_clear(&buffer);
+    return status;
+}
