@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +50,8 @@ static sx_status config_open(const char *folder, const char *name, json_type typ
     sx_status status = sx_file_read(file->path, CONFIG_MAX, &data, &length, NULL, error);
     if (status)
         return status;
-    file->root = json_loadb(data, length, JSON_REJECT_DUPLICATES, &problem);
+    /* as reals: transformers writes 10^30 as a whole number where it means "no limit" */
+    file->root = json_loadb(data, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &problem);
     free(data);
     if (!file->root)
         return sx_fail(error, SX_E_FORMAT, "%s: line %d: %s", file->path, problem.line, problem.text);
@@ -69,12 +71,11 @@ static sx_status read_size(const config_file *file, const char *key, uint32_t le
     json_t *field = json_object_get(file->root, key);
     if (!field || json_is_null(field))
         return SX_OK;
-    if (!json_is_integer(field))
+    double number = json_number_value(field);
+    if (!json_is_number(field) || number != floor(number))
         return wrong_type(file, key, "a whole number", error);
-    json_int_t number = json_integer_value(field);
-    if (number < (json_int_t)least || number > SIZE_FIELD_MAX)
-        return sx_fail(error, SX_E_FORMAT, "%s: %s: %lld is not within %u .. %d", file->path, key, (long long)number, least,
-                       SIZE_FIELD_MAX);
+    if (number < least || number > SIZE_FIELD_MAX)
+        return sx_fail(error, SX_E_FORMAT, "%s: %s: %.0f is not within %u .. %d", file->path, key, number, least, SIZE_FIELD_MAX);
     *value = (uint32_t)number;
     return SX_OK;
 }
@@ -342,9 +343,8 @@ static sx_status read_lengths(sx_model_folder *folder, sx_error *error)
     if (!length) {
         if ((status = config_open(folder->transformer, "tokenizer_config.json", JSON_OBJECT, &tokenizer, error)))
             goto out;
-        /* transformers writes 1e30 for "none"; anything beyond the positions is bounded by them below */
         double number = json_number_value(json_object_get(tokenizer.root, "model_max_length"));
-        length = number >= 1 && number < folder->positions ? (uint32_t)number : folder->positions;
+        length = number >= 1.0 && number < folder->positions ? (uint32_t)number : folder->positions;
     }
     folder->max_length = length < folder->positions ? length : folder->positions;
 out:
