@@ -29,8 +29,8 @@ typedef struct sx_provider_info {
 /* What became of a batch as a whole; single texts have their receipts. */
 typedef struct sx_batch_outcome {
     sx_status status;         /* SX_OK: vectors and receipts are filled */
-    /* What to do when status is not SX_OK: give up everything (no key, no such model), try the same again later, or try its halves
-     * (a bad item is inside). */
+    /* What to do when status is not SX_OK: give up everything (no key, no such model), try the same again later, or try its
+     * halves (a bad item is inside). */
     enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure;
     int64_t retry_after_ns;   /* RETRY: not before this long; 0: the caller's back-off decides */
     char message[256];

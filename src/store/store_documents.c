@@ -159,9 +159,10 @@ sx_status sx_store_document_touch(sx_database *database, const sx_document_row *
     if (status)
         return status;
     status = sx_sql_do(database,
-                       "UPDATE document SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ?, scanned_ns = ? WHERE id = ?",
-                       error, "iiiiiii", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
-                       row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, row->id);
+                       "UPDATE document SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ?, scanned_ns = ?, state = ?,"
+                       " reason = ? WHERE id = ?",
+                       error, "iiiiiiiti", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
+                       row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, (int64_t)row->state, row->reason, row->id);
     return sx_scope_leave(database, &scope, status, error);
 }
 
