@@ -1,0 +1,84 @@
+/* model_choice.c - which model a verb that works on a collection uses. */
+#include "model_choice.h"
+
+#include "../base/error.h"
+#include "../base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const sx_collection_info *find_collection(const sx_database_status *status, const char *name)
+{
+    for (size_t i = 0; i < status->collection_count; i++)
+        if (strcmp(status->collections[i].name, name) == 0)
+            return &status->collections[i];
+    return NULL;
+}
+
+sx_status sx_cli_require_collection(sx_database *database, const char *name, sx_error *error)
+{
+    sx_database_status *there = NULL;
+    sx_status status = sx_database_describe(database, &there, error);
+    if (status)
+        return status;
+    if (!find_collection(there, name)) {
+        char names[256] = "";
+        for (size_t i = 0; i < there->collection_count && strlen(names) < sizeof names - 8; i++) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", there->collections[i].name);
+        }
+        status = sx_fail(error, SX_E_NOT_FOUND, "collection %s: not found", name);
+        if (*names)
+            sx_hint(error, "there is: %s", names);
+        else
+            sx_hint(error, "there is none yet; `sextant index PATH` makes one");
+    }
+    sx_database_status_free(there);
+    return status;
+}
+
+sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, const char *role, sx_embedder **out,
+                                          sx_error *error)
+{
+    *out = NULL;
+    const sx_cli_value *asked = sx_cli_get(cli, "model"), *dimensions = sx_cli_get(cli, "dimensions");
+    const char *name = sx_cli_text(cli, "collection");
+    sx_database_status *there = NULL;
+    char *reference = NULL;
+    sx_status status = sx_database_describe(database, &there, error);
+    const sx_collection_info *collection = status ? NULL : find_collection(there, name);
+    bool own = collection && !asked->given && collection->model && *collection->model;
+    if (!status && own) {
+        status = sx_cli_check_reference(collection->model, error);
+        reference = sx_strdup(collection->model);
+        if (!status && !reference)
+            status = sx_fail_nomem(error, strlen(collection->model));
+        if (!status && asked->source && strcmp(asked->text, collection->model) != 0 && cli->verbose)
+            sx_cli_note(cli, "%s: '%s' is left aside; collection %s was made with %s", asked->source, asked->text, name,
+                        collection->model);
+    } else if (!status) {
+        status = sx_cli_model_reference(cli, &reference, error);
+    }
+    sx_embedder_options options = {
+        .size = sizeof options,
+        .model = reference,
+        .places = cli->places,
+        .role = role,
+        .dimensions = own && !dimensions->given ? 0 : (uint32_t)sx_cli_count(cli, "dimensions"),
+        .threads = (unsigned)sx_cli_count(cli, "threads"),
+        .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
+        .cache = database,
+    };
+    if (!status)
+        status = sx_embedder_open(&options, out, error);
+    /* A collection made with --dimensions is searched and continued with them. */
+    if (!status && own && !options.dimensions && sx_embedder_describe(*out)->dimensions > collection->dimensions) {
+        sx_embedder_close(*out);
+        *out = NULL;
+        options.dimensions = collection->dimensions;
+        status = sx_embedder_open(&options, out, error);
+    }
+    free(reference);
+    sx_database_status_free(there);
+    return status;
+}

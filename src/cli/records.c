@@ -1,0 +1,496 @@
+/* records.c - texts to embed or tokenize, one after another, from arguments, lines, JSONL, JSON or CSV.
+ *
+ * Lines, JSONL and CSV are read as they come, so that a file of any length passes through bounded memory. CSV is RFC 4180
+ * with a header row; line ends may be LF too.
+ */
+#include "records.h"
+
+#include "../base/buffer.h"
+#include "../base/error.h"
+#include "../base/file.h"
+#include "../base/json_reader.h"
+#include "../base/json_writer.h"
+#include "../base/memory.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_COLUMNS = 4096 };
+static const size_t longest_text = (size_t)1 << 30;
+static const size_t longest_document = (size_t)4 << 30;
+
+typedef enum record_format { FORMAT_ARGUMENTS, FORMAT_TEXT, FORMAT_LINES, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV } record_format;
+static const char *const format_names[] = {"arguments", "text", "lines", "jsonl", "json", "csv"};
+
+struct sx_cli_reader {
+    sx_cli_input input;
+    record_format format;
+    const char *name;      /* for messages */
+    FILE *file;
+    size_t next;           /* argument, or 1 when the whole text was given */
+    size_t line;           /* of the record read last, from 1 */
+    size_t row;            /* element of a JSON array */
+    char *memory;          /* getdelim's */
+    size_t capacity;
+    sx_buffer document;    /* a whole file */
+    sx_json json;
+    sx_buffer key, value;
+    size_t column_count, text_column, id_column; /* CSV; SIZE_MAX: no such column */
+};
+
+void sx_cli_item_clear(sx_cli_item *item)
+{
+    free(item->text);
+    free(item->id);
+    free(item->members);
+    free(item->problem);
+    *item = (sx_cli_item){0};
+}
+
+static void spoil(sx_cli_item *item, sx_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The item failed: says why and drops what was read of it but its id. */
+static void spoil(sx_cli_item *item, sx_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    free(item->problem);
+    if (vasprintf(&item->problem, format, arguments) < 0)
+        item->problem = NULL;
+    va_end(arguments);
+    item->status = status;
+    free(item->text);
+    item->text = NULL;
+    item->length = 0;
+}
+
+static bool decide_format(sx_cli_reader *reader, const char *path, const char *fallback)
+{
+    static const struct {
+        const char *suffix;
+        record_format format;
+    } suffixes[] = {{".jsonl", FORMAT_JSONL}, {".ndjson", FORMAT_JSONL}, {".json", FORMAT_JSON}, {".csv", FORMAT_CSV}};
+    const char *wanted = reader->input.format, *dot = strrchr(sx_path_name(path), '.');
+    for (size_t i = 0; !wanted && dot && i < sizeof suffixes / sizeof *suffixes; i++)
+        if (strcmp(dot, suffixes[i].suffix) == 0)
+            wanted = format_names[suffixes[i].format];
+    if (!wanted)
+        wanted = fallback;
+    for (size_t i = 0; i < sizeof format_names / sizeof *format_names; i++)
+        if (strcmp(wanted, format_names[i]) == 0) {
+            reader->format = (record_format)i;
+            return true;
+        }
+    return false;
+}
+
+static sx_status read_whole(sx_cli_reader *reader, sx_error *error)
+{
+    reader->document.maximum = longest_document;
+    for (;;) {
+        char *room = sx_buffer_room(&reader->document, 65536);
+        if (!room)
+            return sx_fail(error, SX_E_LIMIT, "%s: more than %zu bytes, or no memory for them", reader->name, longest_document);
+        size_t got = fread(room, 1, 65536, reader->file);
+        reader->document.length += got;
+        if (got < 65536)
+            break;
+    }
+    if (ferror(reader->file))
+        return sx_fail_errno(error, errno, "%s: cannot be read", reader->name);
+    sx_buffer_append(&reader->document, "", 0);
+    return reader->document.failed ? sx_fail_nomem(error, 65536) : SX_OK;
+}
+
+static void skip_mark(const char **data, size_t *length)
+{
+    if (*length >= 3 && memcmp(*data, "\xef\xbb\xbf", 3) == 0) {
+        *data += 3;
+        *length -= 3;
+    }
+}
+
+static sx_status begin_json(sx_cli_reader *reader, sx_error *error)
+{
+    const char *data = reader->document.data;
+    size_t length = reader->document.length;
+    skip_mark(&data, &length);
+    sx_json *json = &reader->json;
+    sx_json_begin(json, data, length, reader->name);
+    if (sx_json_peek(json) == SX_JSON_ARRAY) {
+        sx_json_skip(json);
+        sx_json_end(json);
+    } else {
+        sx_json_reject(json, "expected an array of strings or of objects");
+    }
+    if (json->problem)
+        return sx_json_fail(json, SX_E_FORMAT, error);
+    sx_json_begin(json, data, length, reader->name);
+    sx_json_array(json);
+    return SX_OK;
+}
+
+/* ---- CSV ---- */
+
+typedef struct csv_row {
+    sx_buffer bytes;                 /* all fields, one after another */
+    size_t ends[MAX_COLUMNS];
+    size_t count, line;
+    const char *problem;
+} csv_row;
+
+/* Reads one record. False at the end of the file. */
+static bool read_csv_row(sx_cli_reader *reader, csv_row *row)
+{
+    FILE *file = reader->file;
+    int c = getc_unlocked(file);
+    sx_buffer_reset(&row->bytes);
+    row->bytes.maximum = longest_text;
+    row->count = 0;
+    row->problem = NULL;
+    while (c == '\n' || c == '\r') { /* blank lines */
+        reader->line += c == '\n';
+        c = getc_unlocked(file);
+    }
+    if (c == EOF)
+        return false;
+    row->line = ++reader->line;
+    for (bool quoted = false, fresh = true, closed = false;; c = getc_unlocked(file)) {
+        if (c == EOF && quoted)
+            row->problem = "the file ends inside a quoted field";
+        if (quoted && c != EOF) {
+            if (c == '"') {
+                int next = getc_unlocked(file);
+                if (next == '"') {
+                    sx_buffer_append_byte(&row->bytes, '"');
+                } else {
+                    quoted = false;
+                    closed = true;
+                    ungetc(next, file);
+                }
+            } else {
+                reader->line += c == '\n';
+                sx_buffer_append_byte(&row->bytes, (char)c);
+            }
+            continue;
+        }
+        if (c == '"' && fresh) {
+            quoted = true;
+            fresh = false;
+            continue;
+        }
+        int after = c == '\r' ? getc_unlocked(file) : 0;
+        bool ends = c == EOF || c == '\n' || (c == '\r' && (after == '\n' || after == EOF));
+        if (c == '\r' && !ends)
+            ungetc(after, file);
+        if (c == ',' || ends) {
+            if (row->count < MAX_COLUMNS)
+                row->ends[row->count++] = row->bytes.length;
+            else
+                row->problem = "too many fields";
+            fresh = true;
+            closed = false;
+            if (ends)
+                break;
+            continue;
+        }
+        if (closed || c == '"')
+            row->problem = closed ? "text behind a closing quote" : "a quote inside a field that is not quoted";
+        fresh = false;
+        sx_buffer_append_byte(&row->bytes, (char)c);
+    }
+    if (row->bytes.failed)
+        row->problem = "the record is too long";
+    return true;
+}
+
+static const char *csv_field(const csv_row *row, size_t column, size_t *length)
+{
+    size_t start = column ? row->ends[column - 1] : 0;
+    *length = row->ends[column] - start;
+    return row->bytes.data ? row->bytes.data + start : "";
+}
+
+static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
+{
+    csv_row *row = sx_calloc(1, sizeof *row);
+    if (!row)
+        return sx_fail_nomem(error, sizeof *row);
+    sx_status status = SX_OK;
+    reader->text_column = reader->id_column = SIZE_MAX;
+    if (!read_csv_row(reader, row) || row->problem) {
+        status = sx_fail(error, SX_E_FORMAT, "%s: line 1: %s", reader->name, row->problem ? row->problem : "no header row");
+        goto out;
+    }
+    reader->column_count = row->count;
+    for (size_t i = 0; i < row->count; i++) {
+        size_t length;
+        const char *field = csv_field(row, i, &length);
+        if (i == 0)
+            skip_mark(&field, &length);
+        if (length == strlen(reader->input.text_column) && memcmp(field, reader->input.text_column, length) == 0)
+            reader->text_column = i;
+        else if (length == strlen(reader->input.id_column) && memcmp(field, reader->input.id_column, length) == 0)
+            reader->id_column = i;
+    }
+    if (reader->text_column == SIZE_MAX) {
+        status = sx_fail(error, SX_E_FORMAT, "%s: line 1: the header row has no column '%s'", reader->name, reader->input.text_column);
+        sx_hint(error, "--text-column names the column that holds the texts");
+    }
+out:
+    sx_buffer_clear(&row->bytes);
+    free(row);
+    return status;
+}
+
+static sx_status next_csv(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+{
+    csv_row *row = sx_calloc(1, sizeof *row);
+    sx_buffer id = {0};
+    sx_status status = SX_OK;
+    if (!row)
+        return sx_fail_nomem(error, sizeof *row);
+    *more = read_csv_row(reader, row);
+    if (!*more)
+        goto out;
+    if (!row->problem && row->count != reader->column_count) {
+        spoil(item, SX_E_FORMAT, "%s: line %zu: %zu fields, but the header has %zu", reader->name, row->line, row->count,
+              reader->column_count);
+    } else if (row->problem) {
+        spoil(item, SX_E_FORMAT, "%s: line %zu: %s", reader->name, row->line, row->problem);
+    } else {
+        const char *field = csv_field(row, reader->text_column, &item->length);
+        item->text = sx_strndup(field, item->length);
+        if (!item->text)
+            status = sx_fail_nomem(error, item->length);
+    }
+    if (reader->id_column != SIZE_MAX && reader->id_column < row->count) {
+        size_t length;
+        const char *field = csv_field(row, reader->id_column, &length);
+        sx_json_write_string(&id, field, length);
+        item->id = sx_buffer_take(&id);
+    }
+out:
+    sx_buffer_clear(&row->bytes);
+    free(row);
+    return status;
+}
+
+/* ---- JSON ---- */
+
+/* Reads one object or string at the reader's position into the item; what is well-formed but wrong spoils the item only. */
+static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_item *item, sx_error *error)
+{
+    sx_buffer members = {.maximum = longest_text};
+    sx_status status = SX_OK;
+    const char *problem = NULL;
+    sx_text key, text = {NULL, 0}, raw;
+    sx_json_type type = sx_json_peek(json);
+    if (type == SX_JSON_STRING) {
+        if (sx_json_string(json, &reader->value, &text))
+            item->text = sx_strndup(text.data, item->length = text.length);
+    } else if (type == SX_JSON_OBJECT) {
+        bool found = false;
+        sx_buffer_append_string(&members, "");
+        sx_json_object(json);
+        while (sx_json_member(json, &reader->key, &key)) {
+            bool is_text = sx_text_is(key, reader->input.text_column), is_id = sx_text_is(key, reader->input.id_column);
+            size_t start = json->position;
+            sx_json_type kind = sx_json_peek(json);
+            if (is_text && kind == SX_JSON_STRING && sx_json_string(json, &reader->value, &text)) {
+                free(item->text);
+                item->text = sx_strndup(text.data, item->length = text.length);
+                raw = (sx_text){(const char *)json->data + start, json->position - start};
+            } else if (!sx_json_raw(json, &raw)) {
+                break;
+            } else if (is_text) {
+                problem = "the text is not a string";
+            }
+            found = found || is_text;
+            if (is_id && (kind == SX_JSON_STRING || kind == SX_JSON_NUMBER)) {
+                free(item->id);
+                item->id = sx_strndup(raw.data, raw.length);
+            }
+            if (!sx_text_is(key, "embedding")) {
+                sx_buffer_append_string(&members, members.length ? "," : "");
+                sx_json_write_string(&members, key.data, key.length);
+                sx_buffer_append_byte(&members, ':');
+                sx_buffer_append(&members, raw.data, raw.length);
+            }
+        }
+        if (!json->problem) {
+            if (!found)
+                problem = "no text";
+            item->members = sx_buffer_take(&members);
+            if (!item->members)
+                status = sx_fail_nomem(error, 4096);
+        }
+    } else if (type != SX_JSON_BAD) {
+        sx_json_skip(json);
+        problem = "neither a string nor an object";
+    } else {
+        sx_json_skip(json); /* makes the reader say what is wrong */
+    }
+    if (!json->problem && problem)
+        spoil(item, SX_E_FORMAT, "%s: %s %zu: %s%s%s%s", reader->name, reader->format == FORMAT_JSON ? "element" : "line",
+              reader->format == FORMAT_JSON ? reader->row - 1 : reader->line, problem, strcmp(problem, "no text") == 0 ? " (member '" : "",
+              strcmp(problem, "no text") == 0 ? reader->input.text_column : "", strcmp(problem, "no text") == 0 ? "' is missing)" : "");
+    if (!status && !json->problem && !problem && !item->text)
+        status = sx_fail_nomem(error, item->length);
+    sx_buffer_clear(&members);
+    return status;
+}
+
+static sx_status next_json(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+{
+    *more = sx_json_element(&reader->json);
+    if (!*more)
+        return SX_OK;
+    reader->row++;
+    sx_status status = read_json_value(reader, &reader->json, item, error);
+    if (!status && reader->json.problem)
+        status = sx_json_fail(&reader->json, SX_E_FORMAT, error);
+    return status;
+}
+
+/* *line without its end; false at the end of the file. */
+static sx_status next_line(sx_cli_reader *reader, sx_text *line, bool *more, sx_error *error)
+{
+    errno = 0;
+    ssize_t got = getdelim(&reader->memory, &reader->capacity, '\n', reader->file);
+    if (got < 0 && (ferror(reader->file) || errno == ENOMEM))
+        return sx_fail_errno(error, errno ? errno : EIO, "%s: cannot be read", reader->name);
+    *more = got >= 0;
+    if (!*more)
+        return SX_OK;
+    size_t length = (size_t)got;
+    const char *data = reader->memory;
+    if (length && data[length - 1] == '\n')
+        length -= length >= 2 && data[length - 2] == '\r' ? 2 : 1;
+    if (reader->line++ == 0)
+        skip_mark(&data, &length);
+    *line = (sx_text){data, length};
+    return SX_OK;
+}
+
+static bool is_blank(sx_text line)
+{
+    for (size_t i = 0; i < line.length; i++)
+        if (!strchr(" \t\r", line.data[i]) || !line.data[i])
+            return false;
+    return true;
+}
+
+static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+{
+    sx_text line;
+    sx_status status;
+    do
+        status = next_line(reader, &line, more, error);
+    while (!status && *more && is_blank(line));
+    if (status || !*more)
+        return status;
+    sx_json json;
+    sx_json_begin(&json, line.data, line.length, reader->name);
+    status = read_json_value(reader, &json, item, error);
+    if (!status && !json.problem)
+        sx_json_end(&json);
+    if (!status && json.problem)
+        spoil(item, SX_E_FORMAT, "%s: line %zu: byte %zu: %s", reader->name, reader->line, json.problem_position, json.problem);
+    return status;
+}
+
+/* ---- The reader ---- */
+
+sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_error *error)
+{
+    *out = NULL;
+    sx_cli_reader *reader = sx_calloc(1, sizeof *reader);
+    if (!reader)
+        return sx_fail_nomem(error, sizeof *reader);
+    reader->input = *input;
+    sx_status status = SX_OK;
+    if (!input->path) {
+        reader->format = FORMAT_ARGUMENTS;
+        goto out;
+    }
+    bool standard = strcmp(input->path, "-") == 0;
+    reader->name = standard ? "standard input" : input->path;
+    decide_format(reader, input->path, input->fallback);
+    if (standard) {
+        reader->file = stdin;
+    } else {
+        struct stat kind;
+        reader->file = fopen(input->path, "re");
+        if (!reader->file)
+            status = sx_fail_errno(error, errno, "%s: cannot be opened", input->path);
+        else if (fstat(fileno(reader->file), &kind) == 0 && S_ISDIR(kind.st_mode))
+            status = sx_fail(error, SX_E_FORMAT, "%s: is a folder, not a file of texts", input->path);
+    }
+    if (!status && (reader->format == FORMAT_JSON || reader->format == FORMAT_TEXT))
+        status = read_whole(reader, error);
+    if (!status && reader->format == FORMAT_JSON)
+        status = begin_json(reader, error);
+    if (!status && reader->format == FORMAT_CSV)
+        status = begin_csv(reader, error);
+out:
+    if (status)
+        sx_cli_reader_close(reader);
+    else
+        *out = reader;
+    return status;
+}
+
+void sx_cli_reader_close(sx_cli_reader *reader)
+{
+    if (!reader)
+        return;
+    if (reader->file && reader->file != stdin)
+        fclose(reader->file);
+    free(reader->memory);
+    sx_buffer_clear(&reader->document);
+    sx_buffer_clear(&reader->key);
+    sx_buffer_clear(&reader->value);
+    free(reader);
+}
+
+const char *sx_cli_reader_format(const sx_cli_reader *reader)
+{
+    return format_names[reader->format];
+}
+
+static sx_status take(sx_cli_item *item, const char *data, size_t length, sx_error *error)
+{
+    item->text = sx_strndup(data, length);
+    item->length = length;
+    return item->text ? SX_OK : sx_fail_nomem(error, length);
+}
+
+sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+{
+    *item = (sx_cli_item){0};
+    *more = false;
+    sx_text line;
+    sx_status status;
+    switch (reader->format) {
+    case FORMAT_ARGUMENTS:
+        *more = reader->next < reader->input.text_count;
+        if (!*more)
+            return SX_OK;
+        const char *text = reader->input.texts[reader->next++];
+        return take(item, text, strlen(text), error);
+    case FORMAT_TEXT:
+        *more = reader->next++ == 0;
+        return *more ? take(item, reader->document.data, reader->document.length, error) : SX_OK;
+    case FORMAT_LINES:
+        status = next_line(reader, &line, more, error);
+        return status || !*more ? status : take(item, line.data, line.length, error);
+    case FORMAT_JSONL: return next_jsonl(reader, item, more, error);
+    case FORMAT_JSON: return next_json(reader, item, more, error);
+    case FORMAT_CSV: return next_csv(reader, item, more, error);
+    }
+    return SX_OK;
+}

@@ -1,0 +1,486 @@
+/* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
+#include "output.h"
+#include "records.h"
+
+#include "../base/clock.h"
+#include "../base/error.h"
+#include "../base/json_writer.h"
+#include "../base/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH_TEXTS = 1024, BATCH_BYTES = 16 * 1024 * 1024, NPY_HEADER = 128, SHOWN_VALUES = 6 };
+
+typedef enum embed_format { AS_JSON, AS_JSONL, AS_NPY, AS_BIN, AS_BASE64, AS_CHUNKS, AS_TABLE } embed_format;
+static const char *const format_names[] = {"json", "jsonl", "npy", "bin", "base64", "chunks"};
+
+typedef struct embed_run {
+    sx_cli *cli;
+    embed_format format;
+    bool one_a_line;             /* chunks of a jsonl input */
+    sx_cli_reader *reader;
+    sx_database *database;
+    sx_embedder *embedder;
+    const sx_embedder_info *info;
+    sx_cli_output output, side;
+    const char *side_path;
+    sx_buffer line;
+    sx_cli_item *items;          /* BATCH_TEXTS */
+    sx_text *texts;
+    sx_receipt *receipts;
+    float *vectors;
+    size_t count;                /* items of the batch in hand */
+    uint64_t index, rows, failed, tokens, cached, truncated;
+    int64_t started_ns;
+} embed_run;
+
+static bool ends_in(const char *path, const char *suffix)
+{
+    size_t length = strlen(path), tail = strlen(suffix);
+    return length > tail && strcmp(path + length - tail, suffix) == 0;
+}
+
+static embed_format decide_format(const sx_cli *cli)
+{
+    const char *asked = sx_cli_text(cli, "format"), *path = sx_cli_text(cli, "output");
+    for (size_t i = 0; asked && i < sizeof format_names / sizeof *format_names; i++)
+        if (strcmp(asked, format_names[i]) == 0)
+            return (embed_format)i;
+    if (cli->json)
+        return AS_JSON;
+    if (path && strcmp(path, "-") != 0)
+        return ends_in(path, ".npy") ? AS_NPY : ends_in(path, ".jsonl") ? AS_JSONL : ends_in(path, ".bin") ? AS_BIN : AS_JSON;
+    return isatty(STDOUT_FILENO) ? AS_TABLE : AS_JSON;
+}
+
+static bool is_rows(const embed_run *run)
+{
+    return run->format == AS_NPY || run->format == AS_BIN;
+}
+
+/* What stands before and behind the items. Side files of npy and bin have the same shape as json, without vectors. */
+static void append_head(embed_run *run, sx_buffer *line)
+{
+    sx_buffer_append_byte(line, '{');
+    sx_cli_member_text(line, "model", sx_cli_text(run->cli, "model"));
+    sx_cli_member_text(line, "space", run->info->space);
+    sx_cli_member_text(line, "recipe", run->info->recipe);
+    sx_cli_member_integer(line, "dimensions", run->info->dimensions);
+    sx_cli_key(line, "data");
+    sx_buffer_append_byte(line, '[');
+}
+
+static void append_tail(embed_run *run, sx_buffer *line, bool rows)
+{
+    sx_buffer_append_string(line, "]");
+    if (rows) {
+        sx_cli_member_integer(line, "rows", run->rows);
+        sx_cli_member_integer(line, "failed", run->failed);
+    }
+    sx_cli_key(line, "usage");
+    sx_buffer_append_byte(line, '{');
+    sx_cli_member_integer(line, "tokens", run->tokens);
+    sx_cli_member_integer(line, "cached", run->cached);
+    sx_buffer_append_string(line, "}}\n");
+}
+
+static sx_status flush_line(embed_run *run, sx_cli_output *output, sx_error *error)
+{
+    if (run->line.failed)
+        return sx_fail_nomem(error, run->line.length);
+    sx_status status = sx_cli_output_write(output, run->line.data ? run->line.data : "", run->line.length, error);
+    sx_buffer_reset(&run->line);
+    return status;
+}
+
+/* Format 1.0 of NumPy's .npy: magic, version, length of the header, a Python literal padded to a multiple of 64. */
+static void make_npy_header(char header[NPY_HEADER], uint64_t rows, uint32_t dimensions)
+{
+    memset(header, ' ', NPY_HEADER);
+    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    header[8] = (char)((NPY_HEADER - 10) & 0xff);
+    header[9] = (char)((NPY_HEADER - 10) >> 8);
+    int length = snprintf(header + 10, NPY_HEADER - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u), }",
+                          (unsigned long long)rows, dimensions);
+    header[10 + length] = ' ';
+    header[NPY_HEADER - 1] = '\n';
+}
+
+static void append_base64(sx_buffer *line, const float *vector, size_t dimensions)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *bytes = (const unsigned char *)vector; /* little-endian, as all machines this runs on */
+    size_t count = dimensions * sizeof *vector;
+    sx_buffer_append_byte(line, '"');
+    for (size_t i = 0; i < count; i += 3) {
+        unsigned long group = (unsigned long)bytes[i] << 16;
+        group |= i + 1 < count ? (unsigned long)bytes[i + 1] << 8 : 0;
+        group |= i + 2 < count ? bytes[i + 2] : 0;
+        char four[4] = {digits[group >> 18 & 63], digits[group >> 12 & 63], i + 1 < count ? digits[group >> 6 & 63] : '=',
+                        i + 2 < count ? digits[group & 63] : '='};
+        sx_buffer_append(line, four, sizeof four);
+    }
+    sx_buffer_append_byte(line, '"');
+}
+
+static void append_receipt(sx_buffer *line, const sx_receipt *receipt)
+{
+    sx_cli_member_integer(line, "tokens", receipt->tokens);
+    sx_cli_member_boolean(line, "truncated", receipt->truncated);
+    sx_cli_member_integer(line, "dropped_tokens", receipt->dropped_tokens);
+    sx_cli_member_boolean(line, "cached", receipt->cached);
+    if (receipt->empty)
+        sx_cli_member_boolean(line, "empty", true);
+    if (receipt->retries)
+        sx_cli_member_integer(line, "retries", receipt->retries);
+}
+
+static void append_problem(sx_buffer *line, const sx_cli_item *item)
+{
+    sx_cli_key(line, "error");
+    sx_buffer_append_byte(line, '{');
+    sx_cli_member_text(line, "code", sx_status_name(item->status));
+    sx_cli_member_text(line, "message", item->problem ? item->problem : "failed");
+    sx_buffer_append_byte(line, '}');
+}
+
+static void append_identity(sx_buffer *line, uint64_t index, const sx_cli_item *item)
+{
+    sx_buffer_append_byte(line, '{');
+    sx_cli_member_integer(line, "index", index);
+    if (item->id) {
+        sx_cli_key(line, "id");
+        sx_buffer_append_string(line, item->id);
+    }
+}
+
+/* One item in a textual format. */
+static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt,
+                            const float *vector, sx_error *error)
+{
+    sx_buffer *line = &run->line;
+    bool lines = run->format == AS_JSONL || run->one_a_line;
+    if (!lines && index)
+        sx_buffer_append_string(line, ",\n");
+    if (run->format == AS_CHUNKS) {
+        sx_buffer_append_byte(line, '{');
+        if (item->members) {
+            sx_buffer_append_string(line, item->members);
+        } else {
+            sx_cli_key(line, "text");
+            sx_json_write_string(line, item->text, item->text ? item->length : 0);
+        }
+    } else {
+        append_identity(line, index, item);
+        if (!item->status)
+            append_receipt(line, receipt);
+    }
+    if (item->status) {
+        append_problem(line, item);
+    } else {
+        sx_cli_key(line, "embedding");
+        if (run->format == AS_BASE64)
+            append_base64(line, vector, run->info->dimensions);
+        else
+            sx_json_write_floats(line, vector, run->info->dimensions);
+    }
+    sx_buffer_append_string(line, lines ? "}\n" : "}");
+    return flush_line(run, &run->output, error);
+}
+
+/* One item of npy or bin: its row, and its receipt in the side file. */
+static sx_status write_row(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt,
+                           const float *vector, sx_error *error)
+{
+    sx_buffer *line = &run->line;
+    sx_status status = SX_OK;
+    if (!item->status)
+        status = sx_cli_output_write(&run->output, vector, run->info->dimensions * sizeof *vector, error);
+    if (status || !run->side.file)
+        return status;
+    if (index)
+        sx_buffer_append_string(line, ",\n");
+    append_identity(line, index, item);
+    if (item->status) {
+        append_problem(line, item);
+    } else {
+        sx_cli_member_integer(line, "row", run->rows);
+        append_receipt(line, receipt);
+    }
+    sx_buffer_append_byte(line, '}');
+    return flush_line(run, &run->side, error);
+}
+
+static void show_item(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt, const float *vector)
+{
+    if (item->status)
+        return;
+    size_t shown = run->info->dimensions < SHOWN_VALUES ? run->info->dimensions : SHOWN_VALUES;
+    sx_cli_say("%3llu  %.*s%s\n     %u tokens%s%s, %u dimensions: [", (unsigned long long)index,
+               (int)(item->length > 60 ? 60 : item->length), item->text, item->length > 60 ? "..." : "", receipt->tokens,
+               receipt->truncated ? ", cut" : "", receipt->cached ? ", cached" : "", run->info->dimensions);
+    for (size_t i = 0; i < shown; i++)
+        sx_cli_say("%s%.5f", i ? ", " : "", (double)vector[i]);
+    sx_cli_say("%s]\n", shown < run->info->dimensions ? ", ..." : "");
+}
+
+static sx_status write_batch(embed_run *run, sx_error *error)
+{
+    sx_status status = SX_OK;
+    size_t embedded = 0;
+    for (size_t i = 0; i < run->count && !status; i++, run->index++) {
+        sx_cli_item *item = &run->items[i];
+        const sx_receipt *receipt = NULL;
+        const float *vector = NULL;
+        if (!item->status) {
+            receipt = &run->receipts[embedded];
+            vector = run->vectors + embedded * run->info->dimensions;
+            embedded++;
+            if (receipt->status) {
+                item->status = receipt->status;
+                item->problem = sx_strdup(receipt->message ? receipt->message : sx_status_name(receipt->status));
+            }
+        }
+        if (item->status) {
+            run->failed++;
+            sx_cli_complain(run->cli, "item %llu%s%s: %s", (unsigned long long)run->index, item->id ? " " : "",
+                            item->id ? item->id : "", item->problem ? item->problem : "failed");
+        } else {
+            run->tokens += receipt->tokens;
+            run->cached += receipt->cached;
+            run->truncated += receipt->truncated;
+        }
+        if (run->format == AS_TABLE)
+            show_item(run, run->index, item, receipt, vector);
+        else if (is_rows(run))
+            status = write_row(run, run->index, item, receipt, vector, error);
+        else
+            status = write_item(run, run->index, item, receipt, vector, error);
+        run->rows += !item->status;
+    }
+    return status;
+}
+
+static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
+{
+    sx_status status = SX_OK;
+    size_t bytes = 0;
+    *more = true;
+    for (run->count = 0; run->count < BATCH_TEXTS && bytes < BATCH_BYTES; run->count++) {
+        status = sx_cli_reader_next(run->reader, &run->items[run->count], more, error);
+        if (status || !*more)
+            break;
+        bytes += run->items[run->count].length;
+    }
+    return status;
+}
+
+static void clear_batch(embed_run *run)
+{
+    for (size_t i = 0; i < BATCH_TEXTS; i++)
+        sx_cli_item_clear(&run->items[i]);
+    run->count = 0;
+}
+
+static void report(embed_run *run)
+{
+    double seconds = (double)(sx_system_clock.monotonic_ns(NULL) - run->started_ns) / 1e9;
+    sx_progress progress = {.phase = "embedding", .unit = "texts", .done = run->index, .tokens = run->tokens, .seconds = seconds,
+                            .rate = seconds > 0 ? (double)run->index / seconds : 0, .seconds_left = -1};
+    sx_cli_report_progress(&progress, run->cli);
+}
+
+static sx_status embed_all(embed_run *run, sx_error *error)
+{
+    const volatile int *stop = sx_cli_stop_flag();
+    sx_status status = SX_OK;
+    for (bool more = true; more && !status;) {
+        status = read_batch(run, &more, error);
+        size_t wanted = 0;
+        for (size_t i = 0; i < run->count; i++)
+            if (!run->items[i].status)
+                run->texts[wanted++] = (sx_text){run->items[i].text, run->items[i].length};
+        if (!status && wanted)
+            status = sx_embedder_embed(run->embedder, run->texts, wanted, run->vectors, run->receipts, stop, error);
+        if (!status)
+            status = write_batch(run, error);
+        clear_batch(run);
+        if (!status && more && *stop)
+            status = sx_fail(error, SX_E_STOPPED, "embed: interrupted after %llu texts", (unsigned long long)run->index);
+        if (!status)
+            report(run);
+    }
+    sx_cli_end_progress(run->cli);
+    return status;
+}
+
+static sx_status open_outputs(embed_run *run, sx_error *error)
+{
+    const char *path = sx_cli_text(run->cli, "output");
+    bool lines = run->format == AS_JSONL || run->one_a_line;
+    sx_status status = sx_cli_output_open(&run->output, path, !lines, error);
+    if (status)
+        return status;
+    if (is_rows(run)) {
+        char header[NPY_HEADER];
+        make_npy_header(header, 0, run->info->dimensions);
+        if (run->format == AS_NPY)
+            status = sx_cli_output_write(&run->output, header, sizeof header, error);
+        if (!status && run->side_path)
+            status = sx_cli_output_open(&run->side, run->side_path, true, error);
+        if (!status && run->side.file)
+            append_head(run, &run->line);
+        return status || !run->side.file ? status : flush_line(run, &run->side, error);
+    }
+    if (run->format == AS_JSON || run->format == AS_BASE64)
+        append_head(run, &run->line);
+    else if (run->format == AS_CHUNKS && !run->one_a_line)
+        sx_buffer_append_byte(&run->line, '[');
+    return flush_line(run, &run->output, error);
+}
+
+static sx_status close_outputs(embed_run *run, sx_error *error)
+{
+    sx_status status = SX_OK;
+    if (is_rows(run)) {
+        if (run->failed && !sx_cli_flag(run->cli, "partial")) {
+            status = sx_fail(error, SX_E_FORMAT, "%s: not written, since %llu of %llu texts failed",
+                             run->output.path ? run->output.path : "standard output", (unsigned long long)run->failed,
+                             (unsigned long long)run->index);
+            sx_hint(error, "--partial leaves their rows out and names them in the side file; --format jsonl keeps them in place");
+            return status;
+        }
+        char header[NPY_HEADER];
+        make_npy_header(header, run->rows, run->info->dimensions);
+        if (run->format == AS_NPY)
+            status = sx_cli_output_patch(&run->output, header, sizeof header, error);
+        if (!status && run->side.file) {
+            append_tail(run, &run->line, true);
+            status = flush_line(run, &run->side, error);
+        }
+        if (!status && run->side.file)
+            status = sx_cli_output_commit(&run->side, error);
+        return status ? status : sx_cli_output_commit(&run->output, error);
+    }
+    if (run->format == AS_JSON || run->format == AS_BASE64)
+        append_tail(run, &run->line, false);
+    else if (run->format == AS_CHUNKS && !run->one_a_line)
+        sx_buffer_append_string(&run->line, "]\n");
+    status = flush_line(run, &run->output, error);
+    return status ? status : sx_cli_output_commit(&run->output, error);
+}
+
+static sx_status open_embedder(embed_run *run, sx_error *error)
+{
+    sx_cli *cli = run->cli;
+    char *reference = NULL;
+    sx_status status = sx_cli_model_reference(cli, &reference, error);
+    if (!status && !sx_cli_flag(cli, "no-cache"))
+        status = sx_cli_open_database(cli, cli->cache_path, true, &run->database, error);
+    if (!status) {
+        sx_embedder_options options = {
+            .size = sizeof options,
+            .model = reference,
+            .places = cli->places,
+            .pooling = sx_cli_text(cli, "pooling"),
+            .max_length = (uint32_t)sx_cli_count(cli, "max-length"),
+            .dimensions = (uint32_t)sx_cli_count(cli, "dimensions"),
+            .no_normalize = sx_cli_flag(cli, "no-normalize"),
+            .prompt = sx_cli_text(cli, "prompt"),
+            .role = sx_cli_text(cli, "role"),
+            .strict = sx_cli_flag(cli, "strict"),
+            .threads = (unsigned)sx_cli_count(cli, "threads"),
+            .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
+            .cache = run->database,
+        };
+        status = sx_embedder_open(&options, &run->embedder, error);
+    }
+    if (!status) {
+        run->info = sx_embedder_describe(run->embedder);
+        run->vectors = sx_calloc(BATCH_TEXTS, run->info->dimensions * sizeof(float));
+        if (!run->vectors)
+            status = sx_fail_nomem(error, BATCH_TEXTS * run->info->dimensions * sizeof(float));
+    }
+    free(reference);
+    return status;
+}
+
+static int summarise(embed_run *run)
+{
+    if (run->truncated)
+        sx_cli_warn(run->cli, "%llu of %llu texts were cut to %u tokens; their receipts say how much (--strict refuses them)",
+                    (unsigned long long)run->truncated, (unsigned long long)run->index, run->info->max_length);
+    if (sx_cli_text(run->cli, "output") && !run->cli->json)
+        sx_cli_note(run->cli, "%llu vectors of %u dimensions, %llu from the cache, %llu failed", (unsigned long long)run->rows,
+                    run->info->dimensions, (unsigned long long)run->cached, (unsigned long long)run->failed);
+    return run->failed ? SX_EXIT_ITEMS_FAILED : SX_EXIT_DONE;
+}
+
+int sx_cli_embed(sx_cli *cli)
+{
+    const char *path = sx_cli_text(cli, "input"), *target = sx_cli_text(cli, "output");
+    embed_run run = {.cli = cli, .format = decide_format(cli), .line = {.maximum = (size_t)4 << 30},
+                     .started_ns = sx_system_clock.monotonic_ns(NULL)};
+    char *side_path = NULL;
+    if (cli->argument_count && path)
+        return sx_cli_usage(cli, NULL, "embed: both texts and --input are given");
+    if (!cli->argument_count && !path && isatty(STDIN_FILENO))
+        return sx_cli_usage(cli, "give TEXT, or -i FILE (- is standard input)", "embed: no text is given");
+    if (sx_cli_text(cli, "prompt") && sx_cli_get(cli, "role")->given)
+        return sx_cli_usage(cli, NULL, "embed: --role and --prompt exclude each other");
+    sx_error error = {0};
+    sx_status status = SX_OK;
+    sx_cli_input input = {
+        .texts = cli->arguments,
+        .text_count = cli->argument_count,
+        .path = path ? path : cli->argument_count ? NULL : "-",
+        .format = sx_cli_text(cli, "input-format"),
+        .fallback = "lines",
+        .text_column = sx_cli_text(cli, "text-column"),
+        .id_column = sx_cli_text(cli, "id-column"),
+    };
+    if (is_rows(&run) && target && strcmp(target, "-") != 0) {
+        if (asprintf(&side_path, "%s.json", target) < 0)
+            side_path = NULL;
+        run.side_path = side_path;
+        if (!side_path)
+            status = sx_fail_nomem(&error, strlen(target));
+    }
+    run.items = sx_calloc(BATCH_TEXTS, sizeof *run.items);
+    run.texts = sx_calloc(BATCH_TEXTS, sizeof *run.texts);
+    run.receipts = sx_calloc(BATCH_TEXTS, sizeof *run.receipts);
+    if (!status && (!run.items || !run.texts || !run.receipts))
+        status = sx_fail_nomem(&error, BATCH_TEXTS * sizeof *run.items);
+    if (!status)
+        status = sx_cli_reader_open(&input, &run.reader, &error);
+    if (!status) {
+        run.one_a_line = run.format == AS_CHUNKS && strcmp(sx_cli_reader_format(run.reader), "json") != 0;
+        status = open_embedder(&run, &error);
+    }
+    if (!status && run.format != AS_TABLE)
+        status = open_outputs(&run, &error);
+    if (!status)
+        status = embed_all(&run, &error);
+    if (!status && run.format != AS_TABLE)
+        status = close_outputs(&run, &error);
+    if (status == SX_E_STOPPED && run.database && !error.hint[0])
+        sx_hint(&error, "what was embedded is in the cache; the same command goes on from there");
+    int code = status ? sx_cli_fail(cli, &error) : summarise(&run);
+    sx_cli_output_abandon(&run.output);
+    sx_cli_output_abandon(&run.side);
+    sx_embedder_close(run.embedder);
+    sx_database_close(run.database);
+    sx_cli_reader_close(run.reader);
+    if (run.items)
+        clear_batch(&run);
+    free(run.items);
+    free(run.texts);
+    free(run.receipts);
+    free(run.vectors);
+    sx_buffer_clear(&run.line);
+    free(side_path);
+    return code;
+}

@@ -1,0 +1,208 @@
+/* run_index.c - `sextant index` and `sextant remove`. */
+#include "model_choice.h"
+
+#include "../base/error.h"
+#include "../base/json_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void sx_cli_read_chunk_options(const sx_cli *cli, sx_chunk_options *options)
+{
+    static const char *const names[] = {"chunk", "chunk-size", "overlap", "unit", "no-header"};
+    *options = (sx_chunk_options){0};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        any = any || sx_cli_text(cli, names[i]);
+    if (!any)
+        return; /* size 0: the collection's own, or the defaults */
+    options->size = sizeof *options;
+    options->strategy = sx_cli_text(cli, "chunk");
+    options->chunk_size = (uint32_t)sx_cli_count(cli, "chunk-size");
+    options->unit = sx_cli_text(cli, "unit");
+    options->no_header = sx_cli_flag(cli, "no-header");
+    if (sx_cli_text(cli, "overlap")) {
+        uint64_t overlap = sx_cli_count(cli, "overlap");
+        options->overlap = overlap ? (int32_t)overlap : -1;
+    }
+}
+
+static void append_problems(sx_buffer *json, const char *key, const sx_problem *problems, size_t count)
+{
+    sx_cli_key(json, key);
+    sx_buffer_append_byte(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        sx_buffer_append_string(json, i ? ",{" : "{");
+        sx_cli_member_text(json, "document", problems[i].document);
+        if (problems[i].chunk >= 0)
+            sx_cli_member_integer(json, "chunk", (uint64_t)problems[i].chunk);
+        sx_cli_member_text(json, "reason", problems[i].reason);
+        sx_buffer_append_byte(json, '}');
+    }
+    sx_buffer_append_byte(json, ']');
+}
+
+static int print_report_json(sx_cli *cli, const sx_index_report *report)
+{
+    sx_buffer json = {0};
+    sx_buffer_append_byte(&json, '{');
+    sx_cli_key(&json, "documents");
+    sx_buffer_append_byte(&json, '{');
+    sx_cli_member_integer(&json, "total", report->documents.total);
+    sx_cli_member_integer(&json, "added", report->documents.added);
+    sx_cli_member_integer(&json, "changed", report->documents.changed);
+    sx_cli_member_integer(&json, "removed", report->documents.removed);
+    sx_cli_member_integer(&json, "unchanged", report->documents.unchanged);
+    sx_cli_member_integer(&json, "skipped", report->documents.skipped);
+    sx_cli_member_integer(&json, "failed", report->documents.failed);
+    sx_buffer_append_byte(&json, '}');
+    sx_cli_key(&json, "chunks");
+    sx_buffer_append_byte(&json, '{');
+    sx_cli_member_integer(&json, "total", report->chunks.total);
+    sx_cli_member_integer(&json, "embedded", report->chunks.embedded);
+    sx_cli_member_integer(&json, "cached", report->chunks.cached);
+    sx_cli_member_integer(&json, "failed", report->chunks.failed);
+    sx_buffer_append_byte(&json, '}');
+    sx_cli_member_integer(&json, "tokens", report->tokens);
+    sx_cli_member_integer(&json, "truncated", report->truncated);
+    sx_cli_member_number(&json, "seconds", report->seconds);
+    append_problems(&json, "failed", report->failed, report->failed_count);
+    append_problems(&json, "skipped", report->skipped, report->skipped_count);
+    sx_buffer_append_byte(&json, '}');
+    return sx_cli_print_json(cli, &json);
+}
+
+/* "3 added, 1 changed": only what there is. */
+static void add_part(char *text, size_t capacity, uint64_t count, const char *what)
+{
+    if (!count)
+        return;
+    char number[32];
+    size_t used = strlen(text);
+    sx_cli_human_count(count, number);
+    snprintf(text + used, capacity - used, "%s%s %s", used ? ", " : "", number, what);
+}
+
+static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_run)
+{
+    char documents[256] = "", chunks[256] = "", total[32], chunk_total[32], tokens[32];
+    add_part(documents, sizeof documents, report->documents.added, "added");
+    add_part(documents, sizeof documents, report->documents.changed, "changed");
+    add_part(documents, sizeof documents, report->documents.removed, "removed");
+    add_part(documents, sizeof documents, report->documents.unchanged, "unchanged");
+    add_part(documents, sizeof documents, report->documents.skipped, "skipped");
+    add_part(documents, sizeof documents, report->documents.failed, "failed");
+    add_part(chunks, sizeof chunks, report->chunks.embedded, dry_run ? "to embed" : "embedded");
+    add_part(chunks, sizeof chunks, report->chunks.cached, "from the cache");
+    add_part(chunks, sizeof chunks, report->chunks.failed, "failed");
+    sx_cli_human_count(report->documents.total, total);
+    sx_cli_human_count(report->chunks.total, chunk_total);
+    sx_cli_human_count(report->tokens, tokens);
+    if (!cli->quiet) {
+        sx_cli_say("%sDocuments: %s%s%s\n", dry_run ? "Nothing was changed. " : "", total, *documents ? ": " : "", documents);
+        sx_cli_say("Chunks: %s%s%s\n", chunk_total, *chunks ? ": " : "", chunks);
+        sx_cli_say("%s tokens in %.1f s\n", tokens, report->seconds);
+        if (report->truncated)
+            sx_cli_say("%llu chunks were cut to fit the model\n", (unsigned long long)report->truncated);
+    }
+    for (size_t i = 0; i < report->skipped_count && cli->verbose; i++)
+        sx_cli_note(cli, "skipped %s: %s", report->skipped[i].document, report->skipped[i].reason);
+    if (report->skipped_count && !cli->verbose)
+        sx_cli_note(cli, "%zu skipped; -v says which and why", report->skipped_count);
+}
+
+static void name_failed(sx_cli *cli, const sx_index_report *report)
+{
+    for (size_t i = 0; i < report->failed_count; i++) {
+        const sx_problem *problem = &report->failed[i];
+        if (problem->chunk >= 0)
+            sx_cli_complain(cli, "%s: chunk %lld: %s", problem->document, (long long)problem->chunk, problem->reason);
+        else
+            sx_cli_complain(cli, "%s: %s", problem->document, problem->reason);
+    }
+}
+
+int sx_cli_index(sx_cli *cli)
+{
+    sx_error error = {0};
+    sx_database *database = NULL;
+    sx_embedder *embedder = NULL;
+    sx_index_report *report = NULL;
+    const sx_cli_value *include = sx_cli_get(cli, "include"), *exclude = sx_cli_get(cli, "exclude");
+    const sx_cli_value *metadata = sx_cli_get(cli, "metadata");
+    for (size_t i = 0; i < metadata->all_count; i++)
+        if (metadata->all[i][0] == '=' || !strchr(metadata->all[i], '='))
+            return sx_cli_usage(cli, NULL, "--metadata: '%s' is not KEY=VALUE", metadata->all[i]);
+    sx_index_options options = {
+        .size = sizeof options,
+        .collection = sx_cli_text(cli, "collection"),
+        .paths = cli->arguments,
+        .path_count = cli->argument_count,
+        .include = include->all,
+        .include_count = include->all_count,
+        .exclude = exclude->all,
+        .exclude_count = exclude->all_count,
+        .metadata = metadata->all,
+        .metadata_count = metadata->all_count,
+        .dry_run = sx_cli_flag(cli, "dry-run"),
+        .force = sx_cli_flag(cli, "force"),
+        .retry_failed = sx_cli_flag(cli, "retry-failed"),
+        .allow_secrets = sx_cli_flag(cli, "allow-secrets"),
+        .no_wait = sx_cli_flag(cli, "no-wait"),
+        .max_memory = sx_cli_count(cli, "max-memory"),
+        .max_file_size = sx_cli_count(cli, "max-file-size"),
+        .progress = cli->progress ? sx_cli_report_progress : NULL,
+        .progress_user = cli,
+        .stop = sx_cli_stop_flag(),
+    };
+    sx_cli_read_chunk_options(cli, &options.chunk);
+    sx_status status = sx_cli_open_database(cli, cli->db_path, true, &database, &error);
+    if (!status)
+        status = sx_cli_open_collection_embedder(cli, database, "document", &embedder, &error);
+    if (!status)
+        status = sx_index(database, embedder, &options, &report, &error);
+    sx_cli_end_progress(cli);
+    int code = SX_EXIT_DONE;
+    if (status) {
+        if (status == SX_E_STOPPED && !error.hint[0])
+            sx_hint(&error, "everything done so far is kept; the same command goes on from there");
+        if (report && cli->verbose && !cli->json)
+            print_report(cli, report, options.dry_run);
+        code = sx_cli_fail(cli, &error);
+    } else {
+        name_failed(cli, report);
+        code = cli->json ? print_report_json(cli, report) : SX_EXIT_DONE;
+        if (!cli->json)
+            print_report(cli, report, options.dry_run);
+        if (!code && (report->documents.failed || report->chunks.failed || report->failed_count))
+            code = SX_EXIT_ITEMS_FAILED;
+    }
+    sx_index_report_free(report);
+    sx_embedder_close(embedder);
+    sx_database_close(database);
+    return code;
+}
+
+int sx_cli_remove(sx_cli *cli)
+{
+    sx_error error = {0};
+    sx_database *database = NULL;
+    uint64_t removed = 0;
+    sx_status status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
+    if (!status)
+        status = sx_remove(database, sx_cli_text(cli, "collection"), cli->arguments, cli->argument_count, &removed, &error);
+    sx_database_close(database);
+    if (status)
+        return sx_cli_fail(cli, &error);
+    if (cli->json) {
+        sx_buffer json = {0};
+        sx_buffer_append_byte(&json, '{');
+        sx_cli_member_text(&json, "collection", sx_cli_text(cli, "collection"));
+        sx_cli_member_integer(&json, "removed", removed);
+        sx_buffer_append_byte(&json, '}');
+        return sx_cli_print_json(cli, &json);
+    }
+    if (!cli->quiet)
+        sx_cli_say("%llu documents taken out of %s\n", (unsigned long long)removed, sx_cli_text(cli, "collection"));
+    return SX_EXIT_DONE;
+}

@@ -1,0 +1,190 @@
+/* run_search.c - `sextant search`: the nearest passages, for people with the query's words marked. */
+#include "model_choice.h"
+
+#include "../base/error.h"
+#include "../base/json_writer.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3 };
+
+static int print_hits_json(sx_cli *cli, const char *query, const sx_hits *hits)
+{
+    sx_buffer json = {0};
+    sx_buffer_append_byte(&json, '{');
+    sx_cli_member_text(&json, "query", query);
+    sx_cli_member_text(&json, "collection", hits->collection);
+    sx_cli_member_text(&json, "mode", hits->mode);
+    sx_cli_member_number(&json, "ms", hits->milliseconds);
+    sx_cli_key(&json, "hits");
+    sx_buffer_append_byte(&json, '[');
+    for (size_t i = 0; i < hits->count; i++) {
+        const sx_hit *hit = &hits->hits[i];
+        sx_buffer_append_string(&json, i ? ",{" : "{");
+        sx_cli_member_integer(&json, "rank", hit->rank);
+        sx_cli_member_number(&json, "score", hit->score);
+        sx_cli_member_number(&json, "similarity", hit->similarity);
+        sx_cli_member_text(&json, "root", hit->root);
+        sx_cli_member_text(&json, "document", hit->document);
+        sx_cli_member_integer(&json, "index", hit->index);
+        sx_cli_member_integer(&json, "start", hit->start);
+        sx_cli_member_integer(&json, "end", hit->end);
+        sx_cli_member_integer(&json, "start_line", hit->start_line);
+        sx_cli_member_integer(&json, "end_line", hit->end_line);
+        sx_cli_key(&json, "headings");
+        sx_buffer_append_byte(&json, '[');
+        for (uint32_t j = 0; j < hit->heading_count; j++) {
+            sx_buffer_append_string(&json, j ? "," : "");
+            sx_json_write_string(&json, hit->headings[j], strlen(hit->headings[j]));
+        }
+        sx_buffer_append_byte(&json, ']');
+        sx_cli_key(&json, "metadata");
+        sx_buffer_append_string(&json, hit->metadata && *hit->metadata ? hit->metadata : "{}");
+        sx_cli_key(&json, "text");
+        sx_json_write_string(&json, hit->text, hit->text_length);
+        sx_buffer_append_byte(&json, '}');
+    }
+    sx_buffer_append_string(&json, "]}");
+    return sx_cli_print_json(cli, &json);
+}
+
+static bool is_word(unsigned char c)
+{
+    return isalnum(c) || c == '_' || c >= 0x80;
+}
+
+static bool is_in_query(const char *query, const char *word, size_t length)
+{
+    for (const char *at = query; *at;) {
+        size_t run = 0;
+        while (is_word((unsigned char)at[run]))
+            run++;
+        if (run == length && strncasecmp(at, word, length) == 0)
+            return true;
+        at += run ? run : 1;
+    }
+    return false;
+}
+
+/* Bytes of the character at text, and whether it is white space. Columns are counted in characters. */
+static size_t character(const char *text, size_t left)
+{
+    size_t length = 1;
+    while (length < left && length < 4 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length++;
+    return length;
+}
+
+/* The passage as running text, at most PASSAGE_LINES lines of the terminal's width, the query's words marked. */
+static void print_passage(const sx_cli *cli, const char *query, const sx_hit *hit)
+{
+    size_t width = cli->width > MARGIN + 20 ? cli->width - MARGIN : 20, column = 0, lines = 1, at = 0;
+    const char *text = hit->text;
+    printf("%*s", MARGIN, "");
+    while (at < hit->text_length) {
+        if (isspace((unsigned char)text[at]) || (unsigned char)text[at] < 0x20 || text[at] == 0x7f) {
+            at++;
+            continue;
+        }
+        size_t length = 0, columns = 0;
+        while (at + length < hit->text_length && (unsigned char)text[at + length] > 0x20 && text[at + length] != 0x7f &&
+               columns < width) {
+            length += character(text + at + length, hit->text_length - at - length);
+            columns++;
+        }
+        if (column && column + 1 + columns > width) {
+            if (++lines > PASSAGE_LINES) {
+                sx_cli_say(" ...");
+                break;
+            }
+            printf("\n%*s", MARGIN, "");
+            column = 0;
+        }
+        size_t from = at, to = at + length;
+        while (from < to && !is_word((unsigned char)text[from]))
+            from++;
+        while (to > from && !is_word((unsigned char)text[to - 1]))
+            to--;
+        bool marked = cli->color && to - from >= SHORTEST_MARKED && is_in_query(query, text + from, to - from);
+        sx_cli_say("%s%.*s", column ? " " : "", (int)(from - at), text + at);
+        if (marked)
+            fputs("\033[1;33m", stdout);
+        sx_cli_say("%.*s", (int)(to - from), text + from);
+        if (marked)
+            fputs("\033[0m", stdout);
+        sx_cli_say("%.*s", (int)(at + length - to), text + to);
+        column += columns + (column > 0);
+        at += length;
+    }
+    putchar('\n');
+}
+
+static void print_hits(const sx_cli *cli, const char *query, const sx_hits *hits)
+{
+    if (!hits->count)
+        sx_cli_say("Nothing found in %s.\n", hits->collection);
+    for (size_t i = 0; i < hits->count; i++) {
+        const sx_hit *hit = &hits->hits[i];
+        printf("%s%3u  %.3f  ", i ? "\n" : "", hit->rank, hit->score);
+        if (cli->color)
+            fputs("\033[1m", stdout);
+        sx_cli_say("%s:%u", hit->document, hit->start_line);
+        if (cli->color)
+            fputs("\033[0m", stdout);
+        for (uint32_t j = 0; j < hit->heading_count; j++)
+            sx_cli_say("%s%s", j ? " > " : "  ", hit->headings[j]);
+        putchar('\n');
+        print_passage(cli, query, hit);
+    }
+}
+
+int sx_cli_search(sx_cli *cli)
+{
+    sx_error error = {0};
+    sx_buffer query = {0};
+    sx_database *database = NULL;
+    sx_embedder *embedder = NULL;
+    sx_hits *hits = NULL;
+    for (size_t i = 0; i < cli->argument_count; i++) {
+        sx_buffer_append_string(&query, i ? " " : "");
+        sx_buffer_append_string(&query, cli->arguments[i]);
+    }
+    const sx_cli_value *threshold = sx_cli_get(cli, "threshold"), *filter = sx_cli_get(cli, "filter");
+    sx_search_options options = {
+        .size = sizeof options,
+        .collection = sx_cli_text(cli, "collection"),
+        .count = (uint32_t)sx_cli_count(cli, "count"),
+        .threshold = threshold->number,
+        .has_threshold = threshold->text != NULL,
+        .filters = filter->all,
+        .filter_count = filter->all_count,
+    };
+    int code;
+    sx_status status = query.failed ? sx_fail_nomem(&error, 4096) : SX_OK;
+    if (!status && strspn(query.data, " \t\r\n") == query.length)
+        status = sx_fail(&error, SX_E_INVALID, "search: the query is empty");
+    if (!status)
+        status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
+    if (!status)
+        status = sx_cli_require_collection(database, options.collection, &error);
+    if (!status)
+        status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
+    if (!status)
+        status = sx_search(database, embedder, (sx_text){query.data, query.length}, &options, &hits, &error);
+    if (status) {
+        code = sx_cli_fail(cli, &error);
+    } else if (cli->json) {
+        code = print_hits_json(cli, query.data, hits);
+    } else {
+        print_hits(cli, query.data, hits);
+        code = SX_EXIT_DONE;
+    }
+    sx_hits_free(hits);
+    sx_embedder_close(embedder);
+    sx_database_close(database);
+    sx_buffer_clear(&query);
+    return code;
+}

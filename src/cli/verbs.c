@@ -1,0 +1,299 @@
+/* verbs.c - every verb and option of the program. Parsing, help, man pages and completions are all made from these tables. */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LARGEST_THREADS = 1024, LARGEST_BATCH = 65536 };
+
+const sx_cli_option sx_cli_common_options[] = {
+    {"db", 0, SX_CLI_TEXT, "FILE", "the database (DB_DIR names a folder that holds sextant.db)", "SEXTANT_DB", NULL},
+    {"collection", 'c', SX_CLI_TEXT, "NAME", "the collection", "COLLECTION_NAME", "default"},
+    {"model", 'm', SX_CLI_TEXT, "MODEL", "alias, name, org/name in the Hugging Face cache, or folder", "EMBEDDING_MODEL", "minilm"},
+    {"threads", 0, SX_CLI_COUNT, "N", "processor cores to use (default: all)", NULL, NULL, 1, LARGEST_THREADS},
+    {"device", 0, SX_CLI_CHOICE, "auto|cpu", "where to compute", "EMBEDDING_DEVICE", "auto"},
+    {"env-file", 0, SX_CLI_TEXT, "FILE", "settings as KEY=VALUE lines, endpoints allowed", NULL, NULL},
+    {"config", 0, SX_CLI_TEXT, "FILE", "settings as KEY=VALUE lines, weakest (default: sextant/config in the configuration folder)", NULL,
+     NULL},
+    {"json", 0, SX_CLI_FLAG, NULL, "results for machines, on standard output", NULL, NULL},
+    {"quiet", 'q', SX_CLI_FLAG, NULL, "only errors", NULL, NULL},
+    {"verbose", 'v', SX_CLI_FLAG, NULL, "say more on standard error", NULL, NULL},
+    {"no-progress", 0, SX_CLI_FLAG, NULL, "no progress line", NULL, NULL},
+    {"offline", 0, SX_CLI_FLAG, NULL, "never use the network (this version never does)", NULL, NULL},
+    {"help", 'h', SX_CLI_FLAG, NULL, "this help", NULL, NULL},
+    {NULL},
+};
+
+#define OPTION_BATCH                                                                                                        \
+    {"batch-size", 0, SX_CLI_COUNT, "N", "texts in one batch (default: chosen by tokens)", "EMBEDDING_BATCH_SIZE", NULL, 1, \
+     LARGEST_BATCH}
+#define OPTION_DIMENSIONS                                                                                            \
+    {"dimensions", 0, SX_CLI_COUNT, "N", "keep the first N dimensions (default: all)", "EMBEDDING_DIMENSIONS", NULL, \
+     1, 65536}
+#define OPTION_MAX_LENGTH {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20}
+#define OPTIONS_CHUNK                                                                                                         \
+    {"chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html",                         \
+     "how documents are cut", NULL, NULL, 0, 0, false, "semantic|code"},                                                      \
+        {"chunk-size", 0, SX_CLI_COUNT, "N", "largest chunk, in the unit (default: the strategy's)", "CHUNK_SIZE", NULL, 1, 1 << 30}, \
+        {"overlap", 0, SX_CLI_COUNT, "N", "how much neighbouring chunks share (default: the strategy's)", "OVERLAP_SIZE", NULL, 0,    \
+         1 << 30},                                                                                                            \
+    {                                                                                                                         \
+        "unit", 0, SX_CLI_CHOICE, "tokens|chars", "what sizes are counted in (default: the strategy's)", NULL, NULL           \
+    }
+#define OPTION_NO_HEADER {"no-header", 0, SX_CLI_FLAG, NULL, "do not embed title and headings with the text", NULL, NULL}
+#define OPTION_INPUT {"input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file; - is standard input", NULL, NULL}
+#define OPTION_OUTPUT(what) {"output", 'o', SX_CLI_TEXT, "FILE", what, NULL, NULL}
+
+static const sx_cli_option no_options[] = {{NULL}};
+
+static const sx_cli_option index_options[] = {
+    OPTIONS_CHUNK,
+    OPTION_NO_HEADER,
+    {"include", 0, SX_CLI_TEXT, "GLOB", "only paths that match", NULL, NULL, 0, 0, true},
+    {"exclude", 0, SX_CLI_TEXT, "GLOB", "leave out paths that match", NULL, NULL, 0, 0, true},
+    {"metadata", 0, SX_CLI_TEXT, "KEY=VALUE", "add to every document of this run", NULL, NULL, 0, 0, true},
+    OPTION_BATCH,
+    OPTION_DIMENSIONS,
+    {"max-memory", 0, SX_CLI_SIZE, "SIZE", "stay below this much memory", NULL, NULL},
+    {"max-file-size", 0, SX_CLI_SIZE, "SIZE", "skip larger files, with the reason", NULL, "256MiB"},
+    {"dry-run", 0, SX_CLI_FLAG, NULL, "read, cut and count; change nothing", NULL, NULL},
+    {"force", 0, SX_CLI_FLAG, NULL, "read every file again, changed or not", NULL, NULL},
+    {"retry-failed", 0, SX_CLI_FLAG, NULL, "only what failed before", NULL, NULL},
+    {"allow-secrets", 0, SX_CLI_FLAG, NULL, "index .env files and private keys too", NULL, NULL},
+    {"no-wait", 0, SX_CLI_FLAG, NULL, "fail when another process indexes this collection, instead of waiting", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option search_options[] = {
+    {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
+    {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},
+    {"filter", 0, SX_CLI_TEXT, "KEY=VALUE", "only documents with this metadata; KEY!=VALUE: without it", NULL, NULL, 0, 0, true},
+    {"mode", 0, SX_CLI_CHOICE, "semantic", "how to search", NULL, "semantic", 0, 0, false, "hybrid|keyword"},
+    {"rerank", 0, SX_CLI_CHOICE, "none", "second look at the results", NULL, "none", 0, 0, false, "lexical|mmr"},
+    {"type", 0, SX_CLI_CHOICE, "general", "kind of question", NULL, "general", 0, 0, false,
+     "code_search|error_analysis|documentation"},
+    {NULL},
+};
+
+static const sx_cli_option embed_options[] = {
+    OPTION_INPUT,
+    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL, NULL},
+    {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
+    {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
+    {"format", 0, SX_CLI_CHOICE, "json|jsonl|npy|bin|base64|chunks",
+     "what to write (default: by the output's name, else json)", NULL, NULL},
+    OPTION_OUTPUT("write to a file, put in place when complete"),
+    OPTION_BATCH,
+    {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt is put before", NULL, "none"},
+    {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
+    OPTION_DIMENSIONS,
+    {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
+    {"outputs", 0, SX_CLI_CHOICE, "dense", "which vectors", NULL, "dense", 0, 0, false, "dense,sparse,multi|sparse|multi"},
+    OPTION_MAX_LENGTH,
+    {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
+    {"no-normalize", 0, SX_CLI_FLAG, NULL, "leave vectors their length", NULL, NULL},
+    {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database", NULL, NULL},
+    {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
+    {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option chunk_options[] = {
+    OPTIONS_CHUNK,
+    OPTION_NO_HEADER,
+    {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
+    {NULL},
+};
+
+static const sx_cli_option tokenize_options[] = {
+    OPTION_INPUT,
+    {"input-format", 0, SX_CLI_CHOICE, "text|lines|jsonl|json|csv", "how to read it (default: by the file's name, else text)", NULL, NULL},
+    {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
+    {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
+    {"no-special", 0, SX_CLI_FLAG, NULL, "without [CLS], [SEP] and the like", NULL, NULL},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens (default: no limit)", NULL, NULL, 1, 1 << 30},
+    {NULL},
+};
+
+static const sx_cli_option export_options[] = {
+    {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL, "jsonl"},
+    OPTION_OUTPUT("file (npy: folder) to write; - is standard output (jsonl)"),
+    {NULL},
+};
+
+static const sx_cli_option import_options[] = {
+    OPTION_INPUT,
+    {NULL},
+};
+
+static const sx_cli_option delete_options[] = {
+    {"yes", 'y', SX_CLI_FLAG, NULL, "do not ask", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option restore_options[] = {
+    {"force", 0, SX_CLI_FLAG, NULL, "replace a database that is there", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option prune_options[] = {
+    {"max-size", 0, SX_CLI_SIZE, "SIZE", "keep at most this much of what no collection uses", NULL, "1GiB"},
+    {NULL},
+};
+
+static const sx_cli_option cache_export_options[] = {
+    OPTION_OUTPUT("file to write; - is standard output"),
+    {NULL},
+};
+
+static const sx_cli_option model_import_options[] = {
+    {"name", 0, SX_CLI_TEXT, "NAME", "name to give it (default: the folder's)", NULL, NULL},
+    {"sha256", 0, SX_CLI_TEXT, "HEX", "refuse weights with another SHA-256", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option verify_options[] = {
+    {"vectors", 0, SX_CLI_TEXT, "FILE.npy", "reference vectors, float32 (n, d)", NULL, NULL},
+    {"texts", 0, SX_CLI_TEXT, "FILE.jsonl", "their texts, in the same order", NULL, NULL},
+    {"tolerance", 0, SX_CLI_NUMBER, "X", "largest difference allowed", NULL, "1e-5"},
+    {NULL},
+};
+
+const sx_cli_verb sx_cli_verbs[] = {
+    {"index", "read, cut, embed and store documents", "PATH...", 1, SIZE_MAX, index_options, true,
+     "Reads files and folders and keeps the collection in step with them: what is new or changed is embedded, what is gone "
+     "from the folders given is taken out, the rest is left alone. A folder or file that does not exist is an error and never "
+     "removes anything.\n\n"
+     "Work is saved as it goes. After an interruption the same command goes on where it was. A collection keeps the model it "
+     "was made with; giving another one with -m is an error.",
+     "sextant index docs -c handbook --exclude '*.html'", "3i", sx_cli_index},
+    {"search", "find the passages nearest to a query", "QUERY", 1, SIZE_MAX, search_options, true,
+     "Compares the query with every vector of the collection and prints the nearest passages, best first. The collection's own "
+     "model is used. Several words need no quotes.",
+     "sextant search -c handbook -n 3 'how do I reset my password'", "i", sx_cli_search},
+    {"remove", "take documents out of a collection", "PATH...", 1, SIZE_MAX, no_options, false,
+     "Takes the documents at and below the paths out of the collection. The files themselves are not touched, and need not "
+     "exist any more. Vectors stay in the cache until it is pruned.",
+     "sextant remove docs/old -c handbook", "", sx_cli_remove},
+    {"embed", "turn texts into vectors", "[TEXT...]", 0, SIZE_MAX, embed_options, true,
+     "Embeds the texts given, or those of a file, in order. Every text gets a receipt: tokens, whether it was cut and by how "
+     "much, whether the vector came from the cache. A text that fails is named and does not stop the others.\n\n"
+     "Formats: json, one object; jsonl, one object a line; npy, a float32 array with ids and receipts beside it in FILE.json; "
+     "bin, the same rows without a header; base64, as json with each vector as base64 of little-endian float32; chunks, the "
+     "input objects with an embedding added to each.",
+     "sextant embed 'the boats came in' --json", "3i", sx_cli_embed},
+    {"chunk", "show how a file would be cut", "FILE", 1, 1, chunk_options, true,
+     "Reads a file as index would and prints the chunks. Offsets are bytes of the document's text.",
+     "sextant chunk README.md --chunk-size 128 --json", "", sx_cli_chunk},
+    {"tokenize", "show a text's tokens", "[TEXT...]", 0, SIZE_MAX, tokenize_options, true,
+     "Prints token ids, pieces and byte offsets. No weights are loaded.",
+     "sextant tokenize 'unbelievable' --json", "3", sx_cli_tokenize},
+    {"status", "what is there, done, pending and failed", "", 0, 0, no_options, false,
+     "Lists the collections with their models and counts, and the cache.", "sextant status", "", sx_cli_status},
+    {"collections list", "list collections", "", 0, 0, no_options, false, "Lists the collections of the database.",
+     "sextant collections list --json", "", sx_cli_collections_list},
+    {"collections info", "show one collection", "NAME", 1, 1, no_options, false,
+     "Shows a collection's model, space, recipe and counts.", "sextant collections info handbook", "", sx_cli_collections_info},
+    {"collections rename", "give a collection another name", "NAME NEW-NAME", 2, 2, no_options, false,
+     "Renames a collection; nothing else changes.", "sextant collections rename handbook manual", "", sx_cli_collections_rename},
+    {"collections delete", "delete a collection", "NAME", 1, 1, delete_options, false,
+     "Deletes a collection. On a terminal it asks first. The vectors stay in the cache until it is pruned.",
+     "sextant collections delete handbook --yes", "", sx_cli_collections_delete},
+    {"collections export", "write a collection to a file", "NAME", 1, 1, export_options, false,
+     "Writes documents, chunks and vectors in a stable order, without times of the run.",
+     "sextant collections export handbook --format jsonl -o handbook.jsonl", "", sx_cli_collections_export},
+    {"collections import", "take back an exported collection", "NAME [FILE]", 1, 2, import_options, false,
+     "Takes back what export --format jsonl wrote. The collection must not exist.",
+     "sextant collections import handbook handbook.jsonl", "", sx_cli_collections_import},
+    {"backup", "a consistent copy of the database", "FILE", 1, 1, no_options, false,
+     "Copies the database while others work. The file must not exist. A plain copy of a database in use is not safe.",
+     "sextant backup sextant-backup.db", "", sx_cli_backup},
+    {"restore", "make a backup the database", "FILE", 1, 1, restore_options, false,
+     "Checks the backup and puts it in the database's place. A database that is there is replaced only with --force.",
+     "sextant restore sextant-backup.db --force", "", sx_cli_restore},
+    {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, no_options, false,
+     "Shows how many vectors are kept, how much space they take, and how often they were found.", "sextant cache stats", "",
+     sx_cli_cache_stats},
+    {"cache prune", "make the cache smaller", "", 0, 0, prune_options, false,
+     "Takes out vectors that no collection uses, least recently used first, until at most SIZE is left.",
+     "sextant cache prune --max-size 200MB", "", sx_cli_cache_prune},
+    {"cache clear", "empty the cache", "", 0, 0, no_options, false, "Takes out every vector that no collection uses.",
+     "sextant cache clear", "", sx_cli_cache_clear},
+    {"cache export", "write the cached vectors to a file", "", 0, 0, cache_export_options, false,
+     "Writes one JSON object a line: recipe, hash of the text, vector.", "sextant cache export -o vectors.jsonl", "",
+     sx_cli_cache_export},
+    {"cache import", "take cached vectors from a file", "[FILE]", 0, 1, import_options, false, "Takes back what export wrote.",
+     "sextant cache import vectors.jsonl", "", sx_cli_cache_import},
+    {"models list", "list the models on this machine", "", 0, 0, no_options, false,
+     "Lists imported models and those in the Hugging Face cache.", "sextant models list", "", sx_cli_models_list},
+    {"models info", "show one model", "[MODEL]", 0, 1, no_options, true,
+     "Opens the model and shows its folder, family, dimensions, limits, and the SHA-256 of its weights.",
+     "sextant models info minilm", "", sx_cli_models_info},
+    {"models import", "copy a model folder in under a name", "FOLDER", 1, 1, model_import_options, false,
+     "Opens the model once, compares its weights if --sha256 is given, and copies what is needed.",
+     "sextant models import all-MiniLM-L6-v2 --name minilm", "", sx_cli_models_import},
+    {"models verify", "compare a model with reference vectors", "[MODEL]", 0, 1, verify_options, true,
+     "Computes the SHA-256 of the weights again and compares it with the one recorded at import. With --vectors and --texts, "
+     "embeds the texts and prints the largest absolute difference and the smallest cosine; more than the tolerance is a failure.",
+     "sextant models verify -m minilm --vectors vectors.npy --texts texts.jsonl", "", sx_cli_models_verify},
+    {"models remove", "remove an imported model", "NAME", 1, 1, no_options, false,
+     "Removes a model's folder. Collections made with it stay, but need it to be searched.", "sextant models remove minilm", "",
+     sx_cli_models_remove},
+    {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
+     "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",
+     sx_cli_doctor},
+    {"help", "help for a verb", "[VERB...]", 0, 2, no_options, false, "The same as VERB --help.", "sextant help search", "",
+     sx_cli_help},
+    {"version", "print the version", "", 0, 0, no_options, false, "Prints the program's version.", "sextant version", "",
+     sx_cli_version},
+    {NULL},
+};
+
+const char *sx_cli_group_summary(const char *group)
+{
+    static const char *const groups[][2] = {
+        {"collections", "look at, rename, delete, export and import collections"},
+        {"cache", "look at, prune, clear, export and import cached vectors"},
+        {"models", "list, look at, import, verify and remove models"},
+    };
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (strcmp(groups[i][0], group) == 0)
+            return groups[i][1];
+    return NULL;
+}
+
+void sx_cli_option_syntax(const sx_cli_option *option, char *text, size_t capacity)
+{
+    char letter[8] = "";
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(text, capacity, "%s--%s%s%s", letter, option->name, option->value ? " " : "", option->value ? option->value : "");
+}
+
+size_t sx_cli_exit_codes(const char *exits, int codes[SX_EXIT_COUNT])
+{
+    size_t count = 0;
+    codes[count++] = SX_EXIT_DONE;
+    codes[count++] = SX_EXIT_FAILED;
+    codes[count++] = SX_EXIT_USAGE;
+    if (strchr(exits, '3'))
+        codes[count++] = SX_EXIT_ITEMS_FAILED;
+    if (strchr(exits, '4'))
+        codes[count++] = SX_EXIT_LIMIT;
+    if (strchr(exits, 'i'))
+        codes[count++] = SX_EXIT_INTERRUPTED;
+    return count;
+}
+
+const char *sx_cli_exit_meaning(int code)
+{
+    switch (code) {
+    case SX_EXIT_DONE: return "done";
+    case SX_EXIT_FAILED: return "failed; a message says what, where and why";
+    case SX_EXIT_USAGE: return "wrong usage";
+    case SX_EXIT_ITEMS_FAILED: return "some items failed, each is named; the others are done";
+    case SX_EXIT_LIMIT: return "stopped by a limit";
+    case SX_EXIT_INTERRUPTED: return "interrupted; everything done so far is kept";
+    default: return "";
+    }
+}
