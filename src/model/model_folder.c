@@ -449,10 +449,9 @@ out:
     return status;
 }
 
-sx_status sx_model_folder_read(const char *path, sx_model_folder *folder, sx_error *error)
+static sx_status read_all(const char *path, sx_model_folder *folder, sx_error *error)
 {
     struct stat status_of;
-    memset(folder, 0, sizeof *folder);
     folder->include_prompt = true;
     folder->path = folder->transformer = sx_arena_strndup(&folder->arena, path, strlen(path));
     if (!folder->path)
@@ -466,8 +465,13 @@ sx_status sx_model_folder_read(const char *path, sx_model_folder *folder, sx_err
         status = read_lengths(folder, error);
     if (!status)
         status = read_prompts(folder, error);
-    if (!status)
-        status = find_weights(folder, error);
+    return status ? status : find_weights(folder, error);
+}
+
+sx_status sx_model_folder_read(const char *path, sx_model_folder *folder, sx_error *error)
+{
+    memset(folder, 0, sizeof *folder);
+    sx_status status = read_all(path, folder, error);
     if (status)
         sx_model_folder_clear(folder);
     return status;

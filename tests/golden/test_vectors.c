@@ -29,7 +29,7 @@ typedef struct array {
 
 static void fixture_path(char path[PATH_BYTES], const char *name)
 {
-    snprintf(path, PATH_BYTES, "%s/%s", SX_FIXTURES, name);
+    assert_true(snprintf(path, PATH_BYTES, "%s/%s", SX_FIXTURES, name) < PATH_BYTES);
 }
 
 /* Little-endian float32, C order, one or two dimensions. */
@@ -68,8 +68,10 @@ static json_t *read_jsonl(const char *name)
     if (!file)
         fail_msg("%s: cannot be opened", path);
     json_t *lines = json_array();
-    for (json_t *line; (line = json_loadf(file, JSON_DISABLE_EOF_CHECK, &problem));)
+    for (json_t *line; (line = json_loadf(file, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &problem));)
         json_array_append_new(lines, line);
+    if (!feof(file))
+        fail_msg("%s: line %zu: %s", path, json_array_size(lines) + 1, problem.text);
     fclose(file);
     assert_int_not_equal(json_array_size(lines), 0);
     return lines;
@@ -227,12 +229,199 @@ static void test_states(void **state)
     json_decref(lines);
 }
 
+/* ---- The public functions, from texts ---- */
+
+typedef struct corpus {
+    json_t *lines;
+    sx_text *texts;
+    size_t count;
+} corpus;
+
+static corpus read_texts(const char *name)
+{
+    corpus c = {.lines = read_jsonl(name)};
+    c.count = json_array_size(c.lines);
+    c.texts = calloc(c.count, sizeof *c.texts);
+    assert_non_null(c.texts);
+    for (size_t i = 0; i < c.count; i++) {
+        const json_t *text = json_object_get(json_array_get(c.lines, i), "text");
+        c.texts[i] = (sx_text){json_string_value(text), json_string_length(text)};
+    }
+    return c;
+}
+
+static void corpus_free(corpus *c)
+{
+    json_decref(c->lines);
+    free(c->texts);
+}
+
+static sx_model *open_model(const char *folder, const sx_model_options *options)
+{
+    sx_model *model;
+    sx_error error = {0};
+    if (sx_model_open(folder, options, &model, &error))
+        fail_msg("%s", error.message);
+    return model;
+}
+
+/* vectors of all texts; the caller frees. */
+static float *embed(const sx_model *model, unsigned threads, const sx_text *texts, size_t count, const char *prompt,
+                    sx_receipt *receipts)
+{
+    sx_session_options session_options = {.size = sizeof session_options, .threads = threads};
+    sx_embed_options options = {.size = sizeof options, .prompt = prompt};
+    sx_session *session;
+    sx_error error = {0};
+    float *vectors = calloc(count * sx_model_describe(model)->dimensions, sizeof *vectors);
+    assert_non_null(vectors);
+    if (sx_session_open(model, &session_options, &session, &error) ||
+        sx_session_embed(session, texts, count, &options, vectors, receipts, &error))
+        fail_msg("%s", error.message);
+    sx_session_close(session);
+    return vectors;
+}
+
+static void check_minilm_texts(const char *variable, const char *expected_name, uint64_t level, unsigned threads, size_t step)
+{
+    if (!(sx_cpu_detect() & level))
+        return;
+    sx_model_options options = {.size = sizeof options, .cpu_mask = level, .max_length = 256};
+    sx_model *model = open_model(model_folder(variable), &options);
+    const sx_model_info *info = sx_model_describe(model);
+    assert_int_equal(info->dimensions, WIDTH);
+    corpus c = read_texts("texts.jsonl");
+    array expected = read_npy(expected_name);
+    assert_int_equal(c.count, MINILM_TEXTS);
+    size_t count = (c.count + step - 1) / step;
+    for (size_t i = 0; i < count; i++)
+        c.texts[i] = c.texts[i * step];
+    float *vectors = embed(model, threads, c.texts, count, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (!info->normalized) /* a plain folder: the reference vectors have length 1 */
+            sx_normalize(vectors + i * WIDTH, WIDTH);
+        check_close(expected_name, i * step, expected.data + i * step * WIDTH, vectors + i * WIDTH, WIDTH);
+    }
+    free(vectors);
+    free(expected.data);
+    corpus_free(&c);
+    sx_model_close(model);
+}
+
+static void test_texts_fp32(void **state)
+{
+    check_minilm_texts("SX_TEST_MODEL", "minilm/vectors_fp32w.npy", SX_CPU_C, 2, 31);
+    check_minilm_texts("SX_TEST_MODEL", "minilm/vectors_fp32w.npy", SX_CPU_AVX2, 1, 1);
+    check_minilm_texts("SX_TEST_MODEL", "minilm/vectors_fp32w.npy", SX_CPU_AVX512, 2, 1);
+}
+
+static void test_texts_fp16(void **state)
+{
+    check_minilm_texts("SX_TEST_MODEL_FP16", "minilm/vectors_fp16w.npy", SX_CPU_C, 2, 101);
+    check_minilm_texts("SX_TEST_MODEL_FP16", "minilm/vectors_fp16w.npy", SX_CPU_AVX2, 2, 1);
+    check_minilm_texts("SX_TEST_MODEL_FP16", "minilm/vectors_fp16w.npy", SX_CPU_AVX512, 1, 1);
+}
+
+static void test_info(void **state)
+{
+    sx_model *model = open_model(model_folder("SX_TEST_MODEL"), NULL);
+    const sx_model_info *info = sx_model_describe(model);
+    assert_string_equal(info->family, "bert");
+    assert_string_equal(info->pooling, "mean");
+    assert_string_equal(info->similarity, "cosine");
+    assert_string_equal(info->storage, "f32");
+    assert_string_equal(info->weights_sha256, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db");
+    assert_int_equal(info->max_length, 256);
+    assert_int_equal(info->layers, 6);
+    assert_int_equal(info->vocabulary_size, 30522);
+    assert_int_equal(info->normalized, 1);
+    sx_model_close(model);
+}
+
+/* ---- Families ---- */
+
+typedef struct family_case {
+    const char *folder, *expected, *pooling, *prompt; /* pooling: that one, not normalised, no default prompt */
+} family_case;
+
+static void check_family(const family_case *f, uint64_t level)
+{
+    char folder[PATH_BYTES], name[PATH_BYTES];
+    json_error_t problem;
+    sx_model_options options = {.size = sizeof options, .cpu_mask = level, .pooling = f->pooling, .no_normalize = f->pooling != NULL};
+    snprintf(name, sizeof name, "families/%s", f->folder);
+    fixture_path(folder, name);
+    sx_model *model = open_model(folder, &options);
+    uint32_t width = sx_model_describe(model)->dimensions;
+    assert_true(snprintf(name, sizeof name, "%s/expected.json", folder) < PATH_BYTES);
+    json_t *expected_json = json_load_file(name, 0, &problem);
+    assert_non_null(expected_json);
+    json_t *chosen = json_object_get(expected_json, "texts");
+    snprintf(name, sizeof name, "families/%s/%s", f->folder, f->expected);
+    array expected = read_npy(name);
+    assert_int_equal(expected.columns, width);
+    assert_int_equal(expected.rows, json_array_size(chosen));
+    corpus c = read_texts("texts.jsonl");
+    sx_text *texts = calloc(expected.rows, sizeof *texts);
+    sx_receipt *receipts = calloc(expected.rows, sizeof *receipts);
+    assert_non_null(texts);
+    assert_non_null(receipts);
+    for (size_t i = 0; i < expected.rows; i++) {
+        const char *id = json_string_value(json_object_get(json_array_get(chosen, i), "id"));
+        for (size_t j = 0; j < c.count; j++)
+            if (strcmp(id, json_string_value(json_object_get(json_array_get(c.lines, j), "id"))) == 0)
+                texts[i] = c.texts[j];
+    }
+    float *vectors = embed(model, 2, texts, expected.rows, f->prompt, receipts);
+    for (size_t i = 0; i < expected.rows; i++) {
+        assert_int_equal(receipts[i].status, SX_OK);
+        if (!f->prompt)
+            assert_int_equal(receipts[i].tokens, json_array_size(json_object_get(json_array_get(chosen, i), "ids")));
+        check_close(name, i, expected.data + i * width, vectors + i * width, width);
+    }
+    free(vectors);
+    free(texts);
+    free(receipts);
+    free(expected.data);
+    corpus_free(&c);
+    json_decref(expected_json);
+    sx_model_close(model);
+}
+
+static void test_families(void **state)
+{
+    static const family_case cases[] = {
+        {"bert", "expected.npy", NULL, NULL},
+        {"bert", "expected_cls.npy", "cls", NULL},
+        {"bert", "expected_mean.npy", "mean", NULL},
+        {"bert", "expected_max.npy", "max", NULL},
+        {"bert", "expected_mean_sqrt_len_tokens.npy", "mean_sqrt_len", NULL},
+        {"bert", "expected_weightedmean.npy", "weightedmean", NULL},
+        {"bert", "expected_lasttoken.npy", "lasttoken", NULL},
+        {"bert-cased", "expected.npy", NULL, NULL},
+        {"bert-cased", "expected_mean.npy", "mean", NULL},
+        {"bert-concat-pooling", "expected.npy", NULL, NULL},
+        {"bert-concat-pooling", "expected_mean.npy", "mean", NULL},
+        {"bert-prompt-excluded", "expected.npy", NULL, NULL},
+        {"bert-prompt-excluded", "expected_cls.npy", "cls", NULL},
+        {"bert-prompt-excluded", "expected_prompt_query.npy", NULL, "query: "},
+        {"bert-prompt-excluded", "expected_prompt_passage.npy", NULL, "passage: "},
+    };
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases && sx_cpu_detect() & levels[l]; i++)
+            check_family(&cases[i], levels[l]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families),
         cmocka_unit_test(test_ids_fp32),
         cmocka_unit_test(test_ids_fp16),
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_texts_fp32),
+        cmocka_unit_test(test_texts_fp16),
+        cmocka_unit_test(test_info),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
