@@ -1,9 +1,9 @@
 /* bench_engine.c - how fast the encoder is on this machine, against the machine's measured peak.
  *
  * usage: bench_engine MODEL_FOLDER [SECONDS] [CPU_MASK]
- * Prints, for 1 and 2 threads: tokens a second for 64 texts of 128 tokens, 16 of 512 and a mix of lengths; milliseconds for one query
- * of 16 tokens; and the share of the peak of fused multiply-adds that this is. Token ids are random, so the tokenizer is not
- * in it. Every figure is the best of the rounds that fit into SECONDS (default 2).
+ * Prints, for 1 and 2 threads: tokens a second for 64 texts of 128 tokens, 16 of 512 and a mix of lengths; milliseconds for
+ * one query of 16 tokens; and the share of the peak of fused multiply-adds that this is. Token ids are random, so the
+ * tokenizer is not in it. Every figure is the best of the rounds that fit into SECONDS (default 2).
  */
 #include "model/encoder.h"
 #include "model/session_plan.h"
@@ -106,8 +106,8 @@ static void separate_work(void *user, unsigned worker)
 {
     bench *b = user;
     for (size_t g; (g = atomic_fetch_add(&b->next, 1)) < b->plan.group_count;)
-        sx_encoder_run(&b->encoder, b->plan.sequences + b->plan.groups[g].first, b->plan.groups[g].count, &b->spaces[worker], NULL,
-                       0, 1);
+        sx_encoder_run(&b->encoder, b->plan.sequences + b->plan.groups[g].first, b->plan.groups[g].count, &b->spaces[worker],
+                       NULL, 0, 1);
 }
 
 static void shared_work(void *user, unsigned worker)
@@ -153,8 +153,8 @@ static sx_status measure_all(bench *b, unsigned threads, sx_error *error)
     size_t longest = b->folder.positions;
     sx_status status = sx_thread_pool_open(threads, &b->pool, error);
     if (!status)
-        status = sx_plan_open(MAX_TEXTS, longest, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, threads, b->encoder.hidden_size,
-                              &b->plan, error);
+        status = sx_plan_open(MAX_TEXTS, longest, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, threads,
+                              b->encoder.hidden_size, &b->plan, error);
     for (unsigned i = 0; i < threads && !status; i++)
         status = sx_workspace_open(&b->encoder, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, longest, threads, &b->spaces[i],
                                    error);

@@ -82,7 +82,8 @@ static inline size_t sx_panel_columns(const sx_kernels *kernels, size_t columns)
     return (columns + kernels->panel_width - 1) / kernels->panel_width * kernels->panel_width;
 }
 
-/* Floats of scratch for heads of head_size with at most `keys` keys: packed keys, packed values, one tile of scores and its sums. */
+/* Floats of scratch for heads of head_size with at most `keys` keys: packed keys, packed values, one tile of scores and its
+ * sums. */
 static inline size_t sx_attention_scratch(const sx_kernels *kernels, size_t keys, size_t head_size)
 {
     return sx_panel_columns(kernels, keys) * (head_size + kernels->tile_rows) +

@@ -5,8 +5,9 @@
  *
  *   WIDTH, TILE_ROWS          lanes; rows of a register tile (TILE_ROWS x 2 accumulators plus 3 fit the register file)
  *   vf                        a vector of WIDTH floats
- *   v_load v_store            unaligned; v_load_tail(p, n) v_store_tail(p, n, x): the first n < WIDTH lanes, others zero / untouched
- *   v_set v_add v_sub v_mul v_div v_fma(a, b, c) = a * b + c, v_fnma(a, b, c) = c - a * b, v_abs, v_round (to even)
+ *   v_load v_store            unaligned
+ *   v_load_tail(p, n) v_store_tail(p, n, x)   the first n < WIDTH lanes; others are zero / untouched
+ *   v_set v_add v_sub v_mul v_div v_abs v_round (to even), v_fma(a, b, c) = a * b + c, v_fnma(a, b, c) = c - a * b
  *   v_max(a, b) v_min(a, b)   b when either is NaN
  *   v_keep_nan(a, b)          a where a is NaN, else b
  *   v_scale(x, n)             x * 2^n for whole n in -252..254, denormal results rounded once
@@ -15,8 +16,8 @@
  *   v_half v_brain            WIDTH halves / bfloat16 at p to floats
  *   FOR_EACH_TILE(M)          M(1) ... M(TILE_ROWS)
  *
- * Matrix product: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), without blocking over depth:
- * depth is at most a few thousand here, so a panel stays in L2 and each output is one unbroken chain of fused
+ * Matrix product: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), without blocking over
+ * depth: depth is at most a few thousand here, so a panel stays in L2 and each output is one unbroken chain of fused
  * multiply-adds. That is what makes a row's bits independent of everything around it.
  */
 #include "kernels.h"

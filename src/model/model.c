@@ -183,7 +183,8 @@ sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_
         goto out;
     uint32_t special = sx_tokenizer_special_count(model->tokenizer);
     if (model->max_length <= special) {
-        status = sx_fail(error, SX_E_INVALID, "max_length: %u leaves no room beside %u special tokens", model->max_length, special);
+        status = sx_fail(error, SX_E_INVALID, "max_length: %u leaves no room beside %u special tokens", model->max_length,
+                         special);
         goto out;
     }
     describe(model);

@@ -249,8 +249,8 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
     if (!folder->poolings)
         status = sx_fail(error, SX_E_FORMAT, "%s: no pooling_mode is set", file.path);
     else if (width != folder->hidden_size)
-        status = sx_fail(error, SX_E_FORMAT, "%s: word_embedding_dimension is %u, but hidden_size of config.json is %u", file.path,
-                         width, folder->hidden_size);
+        status = sx_fail(error, SX_E_FORMAT, "%s: word_embedding_dimension is %u, but hidden_size of config.json is %u",
+                         file.path, width, folder->hidden_size);
 out:
     config_close(&file);
     return status;
@@ -433,9 +433,10 @@ static sx_status find_weights(sx_model_folder *folder, sx_error *error)
         if (!path)
             status = sx_fail_nomem(error, strlen(folder->transformer));
         else if (found > 1)
-            status = sx_fail(error, SX_E_UNSUPPORTED,
-                             "%s: no model.safetensors, and %zu other .safetensors files (weights in several files are not supported)",
-                             folder->transformer, found);
+            status = sx_fail(
+                error, SX_E_UNSUPPORTED,
+                "%s: no model.safetensors, and %zu other .safetensors files (weights in several files are not supported)",
+                folder->transformer, found);
         else if (found == 0)
             status = sx_fail(error, SX_E_NOT_FOUND, "%s: no model.safetensors", folder->transformer);
         if (status)

@@ -23,8 +23,8 @@ unsigned sx_pooling_of_name(const char *name);
 const char *sx_pooling_name(unsigned kind);
 unsigned sx_pooling_count(unsigned poolings);
 
-/* Pools rows [skip, rows) of states (rows x width, at stride floats); cls takes row 0 whatever skip is, and weights of the weighted
- * mean count from row 0. skip < rows. out: width floats for each bit set. */
+/* Pools rows [skip, rows) of states (rows x width, at stride floats); cls takes row 0 whatever skip is, and weights of the
+ * weighted mean count from row 0. skip < rows. out: width floats for each bit set. */
 void sx_pool(const sx_kernels *kernels, unsigned poolings, const float *states, size_t stride, size_t rows, size_t skip,
              size_t width, float *out);
 /* Divides by the Euclidean length, or by 1e-12 when that is longer. */

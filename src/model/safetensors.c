@@ -102,8 +102,9 @@ static sx_status read_tensor(header_reader *reader, sx_tensor *tensor, sx_error 
         return sx_fail(error, SX_E_FORMAT, "%s: tensor %s begins at byte %" PRIu64 " behind its end %" PRIu64, path,
                        tensor->name, begin, end);
     if (end > reader->data_length)
-        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s ends at byte %" PRIu64 " of the data, but the file has only %zu (truncated?)",
-                       path, tensor->name, end, reader->data_length);
+        return sx_fail(error, SX_E_FORMAT,
+                       "%s: tensor %s ends at byte %" PRIu64 " of the data, but the file has only %zu (truncated?)", path,
+                       tensor->name, end, reader->data_length);
     tensor->data = reader->data + begin;
     tensor->bytes = end - begin;
     size_t size_in_bits;
@@ -135,8 +136,9 @@ static sx_status check_places(const header_reader *reader, sx_error *error)
     for (size_t i = 0; i < file->count; i++) {
         size_t begin = (size_t)(file->tensors[i].data - reader->data);
         if (begin != place)
-            return sx_fail(error, SX_E_FORMAT, "%s: tensor %s begins at byte %zu of the data, but the one before ends at %zu (%s)",
-                           file->path, file->tensors[i].name, begin, place, begin < place ? "overlap" : "hole");
+            return sx_fail(error, SX_E_FORMAT,
+                           "%s: tensor %s begins at byte %zu of the data, but the one before ends at %zu (%s)", file->path,
+                           file->tensors[i].name, begin, place, begin < place ? "overlap" : "hole");
         place += file->tensors[i].bytes;
     }
     if (place != reader->data_length)

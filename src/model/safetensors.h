@@ -30,9 +30,9 @@ typedef struct sx_safetensors {
     sx_arena arena;
 } sx_safetensors;
 
-/* Checks everything: the header's length against the file's, every range against the data (no overlap, no hole, nothing beyond the
- * end), every size against shape and dtype. SX_E_FORMAT names the tensor and the two numbers. Tensors of dtypes other than
- * F32, F16 and BF16 are listed as SX_DTYPE_OTHER. */
+/* Checks everything: the header's length against the file's, every range against the data (no overlap, no hole, nothing
+ * beyond the end), every size against shape and dtype. SX_E_FORMAT names the tensor and the two numbers. Tensors of dtypes
+ * other than F32, F16 and BF16 are listed as SX_DTYPE_OTHER. */
 sx_status sx_safetensors_open(const char *path, sx_safetensors **out, sx_error *error);
 /* The same from memory that outlives it. */
 sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_safetensors **out, sx_error *error);

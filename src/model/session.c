@@ -256,7 +256,8 @@ static void separate_work(void *user, unsigned index)
     session_worker *worker = &session->workers[index];
     for (size_t g; (g = atomic_fetch_add(&session->next, 1)) < session->plan.group_count;) {
         const sx_group *group = &session->plan.groups[g];
-        sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, &worker->space, NULL, 0, 1);
+        sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, &worker->space, NULL,
+                       0, 1);
         for (size_t i = 0; i < group->count; i++)
             finish_text(session, worker, &worker->space, group->first + i);
     }
@@ -270,8 +271,8 @@ static void shared_work(void *user, unsigned index)
     for (size_t g = 0; g < session->plan.group_count; g++) {
         const sx_group *group = &session->plan.groups[g];
         size_t begin, end;
-        sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, space, session->pool, index,
-                       session->threads);
+        sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, space, session->pool,
+                       index, session->threads);
         sx_share(group->count, index, session->threads, &begin, &end);
         for (size_t i = begin; i < end; i++)
             finish_text(session, &session->workers[index], space, group->first + i);

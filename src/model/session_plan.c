@@ -1,8 +1,9 @@
 /* session_plan.c - sorting texts by length, grouping them, choosing how threads work.
  *
- * With many texts each thread takes whole groups and never waits for another: longest texts first and small groups last, so that all
- * end at nearly the same time (Graham's longest-processing-time rule). With few texts that would leave threads idle; then all
- * share each step of one pass. The rule: share when the busiest thread would have more than SHARE_PERCENT of the mean.
+ * With many texts each thread takes whole groups and never waits for another: longest texts first and small groups last, so
+ * that all end at nearly the same time (Graham's longest-processing-time rule). With few texts that would leave threads idle;
+ * then all share each step of one pass. The rule: share when the busiest thread would have more than SHARE_PERCENT of the
+ * mean.
  */
 #include "session_plan.h"
 

@@ -62,8 +62,11 @@ static sx_status find(loader *load, const char *layer, const char *name, const c
             snprintf(expected, sizeof expected, "[%zu, %zu]", rows, columns);
         else
             snprintf(expected, sizeof expected, "[%zu]", columns);
-        snprintf(found, sizeof found, t->rank == 1 ? "[%zu]" : t->rank == 2 ? "[%zu, %zu]" : "rank other than 1 and 2", t->shape[0],
-                 t->shape[1]);
+        snprintf(found, sizeof found,
+                 t->rank == 1   ? "[%zu]"
+                 : t->rank == 2 ? "[%zu, %zu]"
+                                : "rank other than 1 and 2",
+                 t->shape[0], t->shape[1]);
         return sx_fail(error, SX_E_FORMAT, "%s: tensor %s: shape %s, but config.json makes it %s", path, full, found, expected);
     }
     if (t->dtype == SX_DTYPE_OTHER)
@@ -162,7 +165,8 @@ static sx_status add_embeddings(loader *load, const sx_tensor **positions, const
         }
     }
     sx_status status;
-    if ((status = find(load, "", family->words, ".weight", folder->vocabulary_size, folder->hidden_size, &weights->words, error)) ||
+    if ((status = find(load, "", family->words, ".weight", folder->vocabulary_size, folder->hidden_size, &weights->words,
+                       error)) ||
         (status = find(load, "", family->positions, ".weight", folder->positions, folder->hidden_size, positions, error)) ||
         (status = find(load, "", family->token_types, ".weight", folder->token_types, folder->hidden_size, types, error)))
         return status;

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 0; i < file->count; i++) {
         const sx_tensor *tensor = &file->tensors[i];
-        if (sx_safetensors_find(file, tensor->name) != tensor || tensor->data < data || tensor->data + tensor->bytes > data + size)
+        if (sx_safetensors_find(file, tensor->name) != tensor || tensor->data < data ||
+            tensor->data + tensor->bytes > data + size)
             abort();
         float value;
         for (size_t j = 0; tensor->dtype != SX_DTYPE_OTHER && j < tensor->elements; j++)

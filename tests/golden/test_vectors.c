@@ -348,7 +348,8 @@ static void check_family(const family_case *f, uint64_t level)
 {
     char folder[PATH_BYTES], name[PATH_BYTES];
     json_error_t problem;
-    sx_model_options options = {.size = sizeof options, .cpu_mask = level, .pooling = f->pooling, .no_normalize = f->pooling != NULL};
+    sx_model_options options = {
+        .size = sizeof options, .cpu_mask = level, .pooling = f->pooling, .no_normalize = f->pooling != NULL};
     snprintf(name, sizeof name, "families/%s", f->folder);
     fixture_path(folder, name);
     sx_model *model = open_model(folder, &options);

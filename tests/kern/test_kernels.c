@@ -295,7 +295,8 @@ static void check_product(const sx_kernels *kernels, const product *p)
     kernels->gemm(&job);
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < columns; j++) {
-            double sum = p->bias ? bias.data[j] : 0.0, total = fabs(sum), more = p->residual ? residual.data[i * p->out_stride + j] : 0;
+            double sum = p->bias ? bias.data[j] : 0.0, total = fabs(sum),
+                   more = p->residual ? residual.data[i * p->out_stride + j] : 0;
             for (size_t k = 0; k < depth; k++) {
                 double term = (double)a.data[i * p->a_stride + k] * weights.data[j * depth + k];
                 sum += term;
@@ -536,7 +537,8 @@ static void check_dots(const sx_kernels *kernels)
 {
     for (size_t width = 0; width <= 200; width++) {
         size_t stride = width + random_below(9), rows = random_below(12);
-        guarded query = guarded_open(width), data = guarded_open(rows ? (rows - 1) * stride + width : 0), out = guarded_open(rows);
+        guarded query = guarded_open(width), data = guarded_open(rows ? (rows - 1) * stride + width : 0),
+                out = guarded_open(rows);
         fill(&query, RANDOM);
         fill(&data, (enum filling)(width % FILLINGS));
         kernels->dot_rows(query.data, data.data, rows, width, stride, out.data);

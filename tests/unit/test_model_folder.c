@@ -35,8 +35,9 @@ static void drop(const char *name)
     free(path);
 }
 
-static const char small_config[] = "{\"model_type\":\"bert\",\"hidden_size\":8,\"num_attention_heads\":2,\"num_hidden_layers\":1,"
-                                   "\"intermediate_size\":16,\"vocab_size\":9,\"max_position_embeddings\":32,\"type_vocab_size\":1}";
+static const char small_config[] =
+    "{\"model_type\":\"bert\",\"hidden_size\":8,\"num_attention_heads\":2,\"num_hidden_layers\":1,"
+    "\"intermediate_size\":16,\"vocab_size\":9,\"max_position_embeddings\":32,\"type_vocab_size\":1}";
 static const char *const files[] = {"config.json", "modules.json", "model.safetensors", "other.safetensors", "third.safetensors",
                                     "sentence_bert_config.json", "config_sentence_transformers.json", "tokenizer_config.json",
                                     "1_Pooling/config.json"};
@@ -83,7 +84,8 @@ static void refuse(sx_status expected, const char *word)
 }
 
 #define MODULE(TYPE, PATH) "{\"idx\":0,\"name\":\"0\",\"path\":\"" PATH "\",\"type\":\"sentence_transformers.models." TYPE "\"}"
-static const char usual_modules[] = "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Normalize", "2") "]";
+static const char usual_modules[] =
+    "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Normalize", "2") "]";
 
 static void test_plain(void **state)
 {
@@ -111,8 +113,9 @@ static void test_plain(void **state)
 static void test_modules(void **state)
 {
     put("modules.json", usual_modules);
-    put("1_Pooling/config.json", "{\"word_embedding_dimension\":8,\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false,"
-                                 "\"pooling_mode_lasttoken\":true,\"include_prompt\":false}");
+    put("1_Pooling/config.json",
+        "{\"word_embedding_dimension\":8,\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false,"
+        "\"pooling_mode_lasttoken\":true,\"include_prompt\":false}");
     put("sentence_bert_config.json", "{\"max_seq_length\":16,\"do_lower_case\":false}");
     sx_model_folder folder = read_good();
     assert_int_equal(folder.poolings, SX_POOLING_CLS | SX_POOLING_LAST_TOKEN);
@@ -197,7 +200,9 @@ static void test_activations(void **state)
     static const struct {
         const char *name;
         sx_activation activation;
-    } cases[] = {{"gelu", SX_ACTIVATION_GELU}, {"gelu_new", SX_ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", SX_ACTIVATION_GELU_TANH},
+    } cases[] = {{"gelu", SX_ACTIVATION_GELU},
+                 {"gelu_new", SX_ACTIVATION_GELU_TANH},
+                 {"gelu_pytorch_tanh", SX_ACTIVATION_GELU_TANH},
                  {"relu", SX_ACTIVATION_RELU}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char config[128];

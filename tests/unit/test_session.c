@@ -308,8 +308,9 @@ static void test_no_allocation(void **state)
             sx_error error = {0};
             /* which thread takes which text varies, so each needs some calls to have met the longest */
             for (int i = 0; i < 50; i++)
-                assert_int_equal(sx_session_embed(session, texts + TEXTS - counts[c], counts[c], &options, vectors, receipts, &error),
-                                 SX_OK);
+                assert_int_equal(
+                    sx_session_embed(session, texts + TEXTS - counts[c], counts[c], &options, vectors, receipts, &error),
+                    SX_OK);
             size_t fewest = SIZE_MAX;
             for (int i = 0; i < 5; i++) {
                 size_t before = atomic_load(&allocations);
@@ -337,7 +338,8 @@ static void test_recipes(void **state)
     sx_model_options short_options = {.size = sizeof short_options, .max_length = 32};
     sx_model_options raw_options = {.size = sizeof raw_options, .no_normalize = 1};
     sx_model_options c_options = {.size = sizeof c_options, .cpu_mask = SX_CPU_C};
-    sx_model *model = open_model("bert", NULL), *again = open_model("bert", &c_options), *shorter = open_model("bert", &short_options);
+    sx_model *model = open_model("bert", NULL), *again = open_model("bert", &c_options),
+             *shorter = open_model("bert", &short_options);
     sx_model *raw = open_model("bert", &raw_options);
     char *space[6], *recipe[6];
     sx_error error = {0};
