@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 
+/* Changes whenever the same plan may cut the same document differently; part of what identifies a collection's settings. */
+extern const uint32_t sx_chunker_version;
+
 /* Counts tokens without knowing a model. */
 typedef struct sx_token_counter {
     /* Tokens of text, without special tokens. starts (caller's, room for capacity offsets) may be NULL; when not, the byte offset of each
@@ -36,6 +39,13 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
  *   heading may stand alone in the next chunk's range); tokens(prompt + header + text) + special <= min(asked, limit) for each
  *   chunk, so nothing is ever truncated; lines are right; the header is shortened (outermost headings first, then dropped) rather than take
  *   more than a third of the budget; time O(n log n); the same input gives the same chunks.
+ * The one exception: a single code point that costs more than the budget stands alone, without header, in a chunk whose tokens exceed
+ * the limit. A document of white space, or of a byte order mark only, has no chunks. The counter's prompt tokens are added as a
+ * number: a tokenizer that merges the end of a prompt with the text's beginning may count one more or less.
+ * In the unit "chars" the size is that of the text alone; the limit still holds for header, text, prompt and special tokens. Sentences and
+ * paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token of the budget,
+ * since a tokenizer may make one unknown token of a word of any length. Lines end with LF.
+ * markdown, rst and html all cut by the document's blocks; one without blocks is cut recursively.
  * A repeated heading of an outer level in the headings list is a fresh section. chunks->text points into the document, which must
  * outlive it unless the caller keeps the document elsewhere. */
 typedef struct sx_chunk_list {
