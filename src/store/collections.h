@@ -6,6 +6,8 @@
 
 /* SX_E_NOT_FOUND with a hint that lists what is there. */
 sx_status sx_store_no_collection(sx_database *database, const char *name, sx_error *error);
+/* The lease of a collection that has no name yet. */
+sx_status sx_store_hold(sx_database *database, int64_t collection, sx_error *error);
 /* Ends deletions that a process began and did not finish. */
 sx_status sx_store_finish_deletions(sx_database *database, sx_error *error);
 /* Removes a segment's file; what cannot be removed is swept later. */

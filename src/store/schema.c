@@ -32,7 +32,7 @@ static const char tables[] =
     " root TEXT NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, scanned_ns INTEGER NOT NULL, content BLOB NOT NULL,"
     " settings BLOB NOT NULL, state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3), reason TEXT, media_type TEXT, title TEXT,"
-    " metadata TEXT CHECK(metadata IS NULL OR json_valid(metadata)), chunk_count INTEGER NOT NULL DEFAULT 0,"
+    " metadata TEXT, chunk_count INTEGER NOT NULL DEFAULT 0,"
     " failed_chunks INTEGER NOT NULL DEFAULT 0, text_bytes INTEGER NOT NULL DEFAULT 0, UNIQUE(collection, root, path));"
 
     /* `collection` repeats the document's, without a foreign key of its own; `text` comes last so that the rest is read without

@@ -152,6 +152,9 @@ typedef sx_status (*sx_document_visit)(const sx_document_row *row, void *user, s
 sx_status sx_store_documents(sx_database *database, int64_t collection, const char *root, const char *below,
                              sx_document_visit visit, void *user, sx_error *error);
 
+/* The collection's first root after `after` (NULL: the very first), malloc'ed; NULL when there is none. */
+sx_status sx_store_next_root(sx_database *database, int64_t collection, const char *after, char **root, sx_error *error);
+
 /* Marks what a scan has met, in a table of this connection alone; then visits the documents of (root, below) not met. */
 sx_status sx_store_scan_begin(sx_database *database, sx_error *error);
 sx_status sx_store_scan_met(sx_database *database, int64_t document, sx_error *error);

@@ -45,7 +45,12 @@ static sx_status evict(sx_database *database, uint64_t limit, uint64_t *removed,
     *removed = 0;
     *ran = true;
     int64_t bytes;
-    sx_status status = counter(database, "spare_bytes", &bytes, error);
+    sx_status status = SX_OK;
+    /* What was looked up lately is written first: it decides who stays. */
+    if (database->used_count && !database->writing && !(status = sx_store_begin(database, error)))
+        status = sx_store_commit(database, error);
+    if (!status)
+        status = counter(database, "spare_bytes", &bytes, error);
     if (status || bytes <= 0 || (uint64_t)bytes <= limit)
         return status;
     if ((status = sx_locks_try(&database->locks, SX_LOCK_EVICTION, SX_LOCK_EXCLUSIVE, ran, error)) || !*ran)

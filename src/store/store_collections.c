@@ -179,18 +179,34 @@ static size_t lease_index(const sx_database *database, int64_t collection)
     return i;
 }
 
+/* *got false, with wait false, when another handle has it. */
+static sx_status take_lease(sx_database *database, int64_t collection, bool wait, const volatile int *stop, bool *got, sx_error *error)
+{
+    *got = true;
+    if (!sx_reserve((void **)&database->leases, &database->lease_capacity, database->lease_count + 1, sizeof *database->leases))
+        return sx_fail_nomem(error, sizeof *database->leases);
+    int64_t byte = SX_LOCK_FIRST_LEASE + collection;
+    sx_status status = wait ? sx_locks_wait(&database->locks, byte, SX_LOCK_EXCLUSIVE, stop, error)
+                            : sx_locks_try(&database->locks, byte, SX_LOCK_EXCLUSIVE, got, error);
+    if (status || !*got)
+        return status;
+    /* Eviction takes moments; a job waits for it. */
+    status = sx_locks_wait(&database->locks, SX_LOCK_EVICTION, SX_LOCK_SHARED, stop, error);
+    if (status)
+        sx_locks_drop(&database->locks, byte);
+    else
+        database->leases[database->lease_count++] = collection;
+    return status;
+}
+
 sx_status sx_store_lease(sx_database *database, int64_t collection, bool wait, const volatile int *stop, sx_error *error)
 {
     if (!database || collection <= 0 || collection >= SX_LOCK_FIRST_LEASE)
         return sx_fail(error, SX_E_INVALID, "sx_store_lease: no such collection: %lld", (long long)collection);
     if (lease_index(database, collection) < database->lease_count)
         return sx_fail(error, SX_E_BUSY, "%s: this handle runs a job on the collection already", database->path);
-    if (!sx_reserve((void **)&database->leases, &database->lease_capacity, database->lease_count + 1, sizeof *database->leases))
-        return sx_fail_nomem(error, sizeof *database->leases);
-    bool got = true;
-    int64_t byte = SX_LOCK_FIRST_LEASE + collection;
-    sx_status status = wait ? sx_locks_wait(&database->locks, byte, SX_LOCK_EXCLUSIVE, stop, error)
-                            : sx_locks_try(&database->locks, byte, SX_LOCK_EXCLUSIVE, &got, error);
+    bool got;
+    sx_status status = take_lease(database, collection, wait, stop, &got, error);
     if (status)
         return status;
     if (!got) {
@@ -198,13 +214,6 @@ sx_status sx_store_lease(sx_database *database, int64_t collection, bool wait, c
         sx_hint(error, "wait for it to end");
         return status;
     }
-    /* Eviction takes moments; a job waits for it. */
-    status = sx_locks_wait(&database->locks, SX_LOCK_EVICTION, SX_LOCK_SHARED, stop, error);
-    if (status) {
-        sx_locks_drop(&database->locks, byte);
-        return status;
-    }
-    database->leases[database->lease_count++] = collection;
     /* Whoever had the lease before may have deleted the collection. */
     int64_t there;
     status = sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i", collection);
@@ -213,6 +222,12 @@ sx_status sx_store_lease(sx_database *database, int64_t collection, bool wait, c
     if (status)
         sx_store_lease_release(database, collection);
     return status;
+}
+
+sx_status sx_store_hold(sx_database *database, int64_t collection, sx_error *error)
+{
+    bool got;
+    return take_lease(database, collection, true, NULL, &got, error);
 }
 
 void sx_store_lease_release(sx_database *database, int64_t collection)
@@ -282,13 +297,22 @@ static sx_status delete_nameless(sx_database *database, int64_t collection, sx_e
 
 sx_status sx_store_finish_deletions(sx_database *database, sx_error *error)
 {
+    int64_t collection = 0;
     for (;;) {
-        int64_t collection;
-        sx_status status =
-            sx_sql_number(database, "SELECT id FROM collection WHERE name IS NULL LIMIT 1", 0, &collection, error, "");
-        if (!status && collection)
-            status = delete_nameless(database, collection, error);
+        bool free_to_go = true;
+        sx_status status = sx_sql_number(database, "SELECT id FROM collection WHERE name IS NULL AND id > ? ORDER BY id LIMIT 1", 0,
+                                         &collection, error, "i", collection);
         if (status || !collection)
+            return status;
+        /* Held by another: it is being deleted, or imported and not named yet. */
+        bool mine = lease_index(database, collection) < database->lease_count;
+        if (!mine)
+            status = take_lease(database, collection, false, NULL, &free_to_go, error);
+        if (!status && free_to_go)
+            status = delete_nameless(database, collection, error);
+        if (!mine && free_to_go)
+            sx_store_lease_release(database, collection);
+        if (status)
             return status;
     }
 }

@@ -90,11 +90,18 @@ sx_status sx_store_document_find(sx_database *database, int64_t collection, cons
 
 /* ---- Writing documents ---- */
 
-static sx_status check_row(const sx_database *database, const sx_document_row *row, sx_error *error)
+static sx_status check_row(sx_database *database, const sx_document_row *row, sx_error *error)
 {
     if (!database || !row || !row->root || !row->path)
         return sx_fail(error, SX_E_INVALID, "a document needs a database, a root and a path");
-    return SX_OK;
+    if (!row->metadata)
+        return SX_OK;
+    int64_t object;
+    sx_status status = sx_sql_number(database, "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' ELSE 0 END", 0, &object, error,
+                                     "t", row->metadata);
+    if (!status && !object)
+        status = sx_fail(error, SX_E_INVALID, "%s: %s: its metadata is no JSON object", database->path, row->path);
+    return status;
 }
 
 /* Inserts the document, or overwrites what the row says of it. By its key, not its id: another process may have removed it. */
@@ -116,8 +123,8 @@ static sx_status write_document(sx_database *database, int64_t collection, sx_do
     if (!status)
         status = sx_sql_step(database, statement, &found, error);
     if (status == SX_E_INVALID)
-        return sx_fail(error, SX_E_INVALID, "%s: %s: the document cannot be stored: its metadata is no JSON or its collection is gone",
-                       database->path, row->path);
+        return sx_fail(error, SX_E_NOT_FOUND, "%s: %s: the document cannot be stored: its collection %lld is gone", database->path,
+                       row->path, (long long)collection);
     if (found) {
         row->id = sqlite3_column_int64(statement, 0);
         status = sx_sql_step(database, statement, &found, error); /* to its end, so that it takes effect */

@@ -1,0 +1,165 @@
+/* file_output.c - writing a large file piece by piece and putting it in place when whole; reading one line by line. */
+#include "file_output.h"
+
+#include "../base/error.h"
+#include "../base/file.h"
+#include "../base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20 };
+
+sx_status sx_output_open(sx_output *output, const char *path, sx_error *error)
+{
+    *output = (sx_output){.descriptor = STDOUT_FILENO};
+    if (strcmp(path, "-") == 0)
+        return SX_OK;
+    uint32_t random = 0;
+    (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+    output->path = sx_strdup(path);
+    if (!output->path || asprintf(&output->temporary, "%s.tmp-%ld-%x", path, (long)getpid(), random) < 0) {
+        free(output->path);
+        *output = (sx_output){.descriptor = -1};
+        return sx_fail_nomem(error, strlen(path) + 32);
+    }
+    output->descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (output->descriptor < 0) {
+        sx_status status = sx_fail_errno(error, errno, "%s: cannot be created", output->temporary);
+        sx_output_close(output);
+        return status;
+    }
+    output->open = true;
+    return SX_OK;
+}
+
+static sx_status write_out(sx_output *output, sx_error *error)
+{
+    const char *name = output->path ? output->path : "standard output";
+    if (output->buffer.failed)
+        return sx_fail(error, SX_E_NOMEM, "%s: memory for a piece of it could not be had", name);
+    sx_status status = sx_write_all(output->descriptor, output->buffer.data, output->buffer.length, name, error);
+    sx_buffer_reset(&output->buffer);
+    return status;
+}
+
+sx_status sx_output_flow(sx_output *output, sx_error *error)
+{
+    return output->buffer.failed || output->buffer.length >= PIECE ? write_out(output, error) : SX_OK;
+}
+
+sx_status sx_output_finish(sx_output *output, sx_error *error)
+{
+    sx_status status = write_out(output, error);
+    if (status || !output->open)
+        return status;
+    if (fsync(output->descriptor) != 0)
+        status = sx_fail_errno(error, errno, "%s: cannot be flushed to disk", output->temporary);
+    if (close(output->descriptor) != 0 && !status)
+        status = sx_fail_errno(error, errno, "%s: cannot be closed", output->temporary);
+    output->open = false;
+    if (!status && rename(output->temporary, output->path) != 0)
+        status = sx_fail_errno(error, errno, "%s: cannot be put in place", output->path);
+    if (status)
+        (void)unlink(output->temporary);
+    return status;
+}
+
+void sx_output_close(sx_output *output)
+{
+    if (output->open) {
+        close(output->descriptor);
+        (void)unlink(output->temporary);
+    }
+    free(output->path);
+    free(output->temporary);
+    sx_buffer_clear(&output->buffer);
+    *output = (sx_output){.descriptor = -1};
+}
+
+/* ---- Lines ---- */
+
+sx_status sx_lines_open(sx_lines *lines, const char *path, sx_error *error)
+{
+    *lines = (sx_lines){.path = path, .descriptor = STDIN_FILENO};
+    if (strcmp(path, "-") == 0) {
+        lines->path = "standard input";
+        return SX_OK;
+    }
+    lines->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (lines->descriptor < 0)
+        return sx_fail_errno(error, errno, "%s: cannot be opened", path);
+    lines->open = true;
+    return SX_OK;
+}
+
+static sx_status read_piece(sx_lines *lines, sx_error *error)
+{
+    if (lines->start) { /* what was given out is done with */
+        memmove(lines->buffer.data, lines->buffer.data + lines->start, lines->buffer.length - lines->start);
+        lines->buffer.length -= lines->start;
+        lines->start = 0;
+    }
+    char *room = sx_buffer_room(&lines->buffer, PIECE);
+    if (!room)
+        return sx_fail(error, SX_E_LIMIT, "%s: line %llu is longer than 1 GiB or than memory", lines->path,
+                       (unsigned long long)lines->number + 1);
+    ssize_t got;
+    do
+        got = read(lines->descriptor, room, PIECE);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return sx_fail_errno(error, errno, "%s: cannot be read", lines->path);
+    lines->buffer.length += (size_t)got;
+    lines->ended = got == 0;
+    return SX_OK;
+}
+
+static bool is_blank(sx_text line)
+{
+    for (size_t i = 0; i < line.length; i++)
+        if (line.data[i] != ' ' && line.data[i] != '\t' && line.data[i] != '\r')
+            return false;
+    return true;
+}
+
+sx_status sx_lines_next(sx_lines *lines, sx_text *line, sx_error *error)
+{
+    size_t searched = 0; /* bytes behind start known to hold no line end */
+    *line = (sx_text){0};
+    for (;;) {
+        size_t left = lines->buffer.length - lines->start;
+        const char *from = left ? lines->buffer.data + lines->start : NULL;
+        const char *end = left > searched ? memchr(from + searched, '\n', left - searched) : NULL;
+        if (!end && !lines->ended) {
+            searched = left;
+            sx_status status = read_piece(lines, error);
+            if (status)
+                return status;
+            continue;
+        }
+        if (!left)
+            return SX_OK;
+        size_t length = end ? (size_t)(end - from) : left;
+        lines->start += length + (end != NULL);
+        lines->number++;
+        searched = 0;
+        *line = (sx_text){from, length};
+        if (!is_blank(*line))
+            return SX_OK;
+        *line = (sx_text){0};
+    }
+}
+
+void sx_lines_close(sx_lines *lines)
+{
+    if (lines->open)
+        close(lines->descriptor);
+    sx_buffer_clear(&lines->buffer);
+    *lines = (sx_lines){.descriptor = -1};
+}
