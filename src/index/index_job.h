@@ -83,6 +83,8 @@ typedef struct index_work {
 sx_status sx_index_scan(index_job *job, sx_error *error);
 /* Takes out the documents the scan has not met. */
 sx_status sx_index_remove_unmet(index_job *job, sx_error *error);
+/* Documents that stand in the collection a second time, under a root inside of a root of this run, go. */
+sx_status sx_index_absorb_roots(index_job *job, sx_error *error);
 /* Write transactions of many small steps: begin when none is open; step counts and commits now and then; end commits. */
 sx_status sx_index_transaction(index_job *job, sx_error *error);
 sx_status sx_index_transaction_step(index_job *job, sx_error *error);

@@ -213,6 +213,25 @@ sx_status sx_index_scan(index_job *job, sx_error *error)
 
 /* ---- Removal ---- */
 
+static sx_status remove_documents(index_job *job, const int64_t *ids, size_t count, sx_error *error)
+{
+    sx_status status = SX_OK;
+    for (size_t i = 0; !status && i < count && !job->options.dry_run; i++) {
+        if (sx_index_stopped(job)) {
+            status = sx_index_stop_status(error);
+            break;
+        }
+        status = sx_index_transaction(job, error);
+        if (!status)
+            status = sx_store_document_remove(job->database, ids[i], error);
+        if (!status)
+            status = sx_index_transaction_step(job, error);
+        job->changed = true;
+    }
+    sx_status ended = sx_index_transaction_end(job, status ? NULL : error);
+    return status ? status : ended;
+}
+
 typedef struct index_gone {
     const index_job *job;
     uint32_t target;
@@ -244,23 +263,74 @@ sx_status sx_index_remove_unmet(index_job *job, sx_error *error)
         index_gone gone = {.job = job, .target = (uint32_t)i};
         status = sx_store_scan_unmet(job->database, job->collection.id, target->root, target->below, collect_gone, &gone,
                                      error);
-        for (size_t j = 0; !status && j < gone.count && !job->options.dry_run; j++) {
-            if (sx_index_stopped(job)) {
-                status = sx_index_stop_status(error);
-                break;
-            }
-            status = sx_index_transaction(job, error);
-            if (!status)
-                status = sx_store_document_remove(job->database, gone.ids[j], error);
-            if (!status)
-                status = sx_index_transaction_step(job, error);
-            job->changed = true;
-        }
+        if (!status)
+            status = remove_documents(job, gone.ids, gone.count, error);
         if (!status)
             job->report->documents.removed += gone.documents;
         free(gone.ids);
-        sx_status ended = sx_index_transaction_end(job, status ? NULL : error);
-        status = status ? status : ended;
+    }
+    return status;
+}
+
+/* ---- Roots inside of roots ---- */
+
+typedef struct index_absorbed {
+    index_gone *gone;
+    const char *root;   /* the outer one */
+    const char *inside; /* the inner one's path below it */
+} index_absorbed;
+
+/* A document of an inner root that the outer one has too goes; what the outer one leaves out (ignored there) stays. */
+static sx_status collect_double(const sx_document_row *row, void *user, sx_error *error)
+{
+    index_absorbed *absorbed = user;
+    index_gone *gone = absorbed->gone;
+    sx_document_row outer = {0};
+    char *path = sx_path_join(absorbed->inside, row->path);
+    if (!path)
+        return sx_fail_nomem(error, strlen(row->path));
+    sx_status status =
+        sx_store_document_find(gone->job->database, gone->job->collection.id, absorbed->root, path, &outer, error);
+    free(path);
+    bool found = outer.id && outer.state != SX_DOCUMENT_SKIPPED;
+    sx_document_row_clear(&outer);
+    if (status || !found)
+        return status;
+    if (!sx_reserve((void **)&gone->ids, &gone->capacity, gone->count + 1, sizeof *gone->ids))
+        return sx_fail_nomem(error, sizeof *gone->ids);
+    gone->ids[gone->count++] = row->id;
+    gone->documents += row->state != SX_DOCUMENT_SKIPPED;
+    return SX_OK;
+}
+
+sx_status sx_index_absorb_roots(index_job *job, sx_error *error)
+{
+    sx_status status = SX_OK;
+    for (size_t i = 0; !status && job->collection.id && i < job->targets.count; i++) {
+        const sx_index_target *target = &job->targets.targets[i];
+        size_t length = strlen(target->root);
+        char *root = sx_strdup(target->root), *next = NULL;
+        if (!root)
+            return sx_fail_nomem(error, length);
+        /* Not all of them lie next to the outer root in the order: "/a-b" comes between "/a" and "/a/b". */
+        while (!status && !(status = sx_store_next_root(job->database, job->collection.id, root, &next, error)) && next &&
+               !strncmp(next, target->root, length)) {
+            index_gone gone = {.job = job, .target = (uint32_t)i};
+            const char *inside = next + length + (target->root[length - 1] != '/');
+            index_absorbed absorbed = {&gone, target->root, inside};
+            if (sx_path_is_in(next, target->root))
+                status = sx_store_documents(job->database, job->collection.id, next, "", collect_double, &absorbed, error);
+            if (!status)
+                status = remove_documents(job, gone.ids, gone.count, error);
+            if (!status)
+                job->report->documents.removed += gone.documents;
+            free(gone.ids);
+            free(root);
+            root = next;
+        }
+        if (root != next)
+            free(next);
+        free(root);
     }
     return status;
 }
