@@ -74,7 +74,7 @@ typedef struct extractor {
     bool pre_begins;        /* a line end directly after <pre> is no text */
     part_list mains, articles;
     size_t work;
-    bool too_deep;
+    size_t stopped_at; /* open elements when the work got too much, else 0 */
     xmlParserCtxtPtr parser;
 } extractor;
 
@@ -365,8 +365,8 @@ static void on_error(void *user, xmlErrorPtr fault)
 {
     extractor *x = user;
     x->work += x->depth;
-    if (x->work > most_search_work && !x->too_deep) {
-        x->too_deep = true;
+    if (x->work > most_search_work && !x->stopped_at) {
+        x->stopped_at = x->depth;
         xmlStopParser(x->parser);
     }
 }
@@ -439,7 +439,6 @@ static sx_status run_parser(extractor *x, const char *text, size_t length, sx_er
 {
     sx_status status = SX_OK;
     x->parser = htmlCreateMemoryParserCtxt(text, (int)length);
-    xmlCharEncodingHandlerPtr utf8 = xmlGetCharEncodingHandler(XML_CHAR_ENCODING_UTF8);
     if (!x->parser)
         return sx_fail_nomem(error, length);
     xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC, .startElement = on_start, .endElement = on_end, .characters = on_characters,
@@ -448,14 +447,13 @@ static sx_status run_parser(extractor *x, const char *text, size_t length, sx_er
     x->parser->userData = x;
     htmlCtxtUseOptions(x->parser, HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
     x->parser->options |= XML_PARSE_HUGE; /* its limits would cut long attributes and comments open */
-    if (utf8)
-        xmlSwitchToEncoding(x->parser, utf8);
+    xmlSwitchEncoding(x->parser, XML_CHAR_ENCODING_UTF8);
     x->parser->input->encoding = xmlStrdup(BAD_CAST "UTF-8");
     htmlParseDocument(x->parser);
     if (x->parser->errNo == XML_ERR_NO_MEMORY)
         status = sx_fail_nomem(error, length);
-    else if (x->too_deep)
-        status = sx_fail(error, SX_E_LIMIT, "HTML too deeply nested and broken (%zu open elements)", x->depth);
+    else if (x->stopped_at)
+        status = sx_fail(error, SX_E_LIMIT, "HTML too deeply nested and broken (%zu open elements)", x->stopped_at);
     htmlFreeParserCtxt(x->parser);
     x->parser = NULL;
     return status;

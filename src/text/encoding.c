@@ -238,7 +238,7 @@ static bool marked_is_text(const wide_form *form, const unsigned char *bytes, si
         total++;
         bad += code == NO_CODE || (code < 0x20 && !is_space(code) && code != 0x1b) || is_unlikely(code);
     }
-    return bad * 8 <= total;
+    return bad <= 2 + total / 8;
 }
 
 static const wide_form *form_by_mark(const unsigned char *bytes, size_t length)
