@@ -222,6 +222,8 @@ sx_status sx_store_nearest(sx_database *database, const sx_collection_row *colle
         if (!status && !again && search.lost_count && !database->writing) {
             /* The answer is right already; that the next one is fast again must not make this one fail. */
             sx_error reason = {0};
+            if (search.missing)
+                sx_store_log(database, SX_LOG_WARNING, "%s: a file is missing there; it is being rebuilt", database->folder);
             if (sx_segments_heal(database, collection->id, search.lost, search.lost_count, &reason))
                 sx_store_log(database, SX_LOG_WARNING, "%s", reason.message);
         }
