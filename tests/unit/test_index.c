@@ -364,6 +364,7 @@ static void skipped_files_are_named(void **state)
     sx_index_report *report = index_with(fixture, limited, (sx_index_options){.max_file_size = 50});
     check_report(report, (expected_counts){.skipped = 1});
     sx_index_report_free(report);
+    free(limited);
     for (int round = 0; round < 2; round++) {
         report = index_with(fixture, fixture->docs, (sx_index_options){0});
         check_report(report, (expected_counts){.added = round == 0, .unchanged = round == 0 ? 9 : 10, .skipped = 5});
