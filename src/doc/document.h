@@ -8,7 +8,14 @@
 
 #include <sys/stat.h>
 
-typedef enum sx_block_kind { SX_BLOCK_HEADING, SX_BLOCK_PARAGRAPH, SX_BLOCK_CODE, SX_BLOCK_LIST, SX_BLOCK_TABLE, SX_BLOCK_OTHER } sx_block_kind;
+typedef enum sx_block_kind {
+    SX_BLOCK_HEADING,
+    SX_BLOCK_PARAGRAPH,
+    SX_BLOCK_CODE,
+    SX_BLOCK_LIST,
+    SX_BLOCK_TABLE,
+    SX_BLOCK_OTHER
+} sx_block_kind;
 
 /* The structure a reader found, as ranges of the text in ascending order, not overlapping. Gaps between blocks are blank. */
 typedef struct sx_block {
@@ -19,8 +26,8 @@ typedef struct sx_block {
 } sx_block;
 
 typedef struct sx_document {
-    const char *text;       /* UTF-8, valid. For UTF-8 (and ASCII) plain text, Markdown and rst: the file's bytes unchanged, a byte order
-                               mark included, as long as they are valid UTF-8; else the decoded or extracted text */
+    const char *text;       /* UTF-8, valid. For UTF-8 (and ASCII) plain text, Markdown and rst: the file's bytes unchanged, a
+                               byte order mark included, as long as they are valid UTF-8; else the decoded or extracted text */
     size_t length;
     int is_file_bytes;      /* offsets into text are offsets into the file */
     const char *media_type; /* text/plain text/markdown text/x-rst text/html */
@@ -37,15 +44,15 @@ typedef struct sx_document {
 /* Of the readers: part of the settings that say whether a document read earlier must be read again. */
 extern const uint32_t sx_reader_version;
 
-/* The media type a path's name says (by extension; "text/plain" for unknown text), or NULL for kinds that no reader takes yet or that are
- * no text (images, archives, pdf, docx ...); *why then says it ("PDF is not read by this version"). */
+/* The media type a path's name says (by extension; "text/plain" for unknown text), or NULL for kinds that no reader takes yet
+ * or that are no text (images, archives, pdf, docx ...); *why then says it ("PDF is not read by this version"). */
 const char *sx_media_type_of(const char *path, const char **why);
 
-/* Reads a regular file of at most `maximum` bytes. What is no text (NUL bytes without a UTF-16/32 form, unless they are few in clean
- * UTF-8; many control bytes), an empty or blank file, or a kind without a reader is SX_E_UNSUPPORTED with a short reason as message (no path
- * in it: "binary file (NUL byte at 17)"); invalid UTF-8 is read in the most plausible 8-bit encoding (windows-1252 when nothing
- * speaks against it; never replaced in silence: `encoding` says it). A kind or size the file cannot be is SX_E_FORMAT / SX_E_LIMIT; what the
- * system refuses is SX_E_IO and friends. file_status may be NULL. */
+/* Reads a regular file of at most `maximum` bytes. What is no text (NUL bytes without a UTF-16/32 form, unless they are few in
+ * clean UTF-8; many control bytes), an empty or blank file, or a kind without a reader is SX_E_UNSUPPORTED with a short reason
+ * as message (no path in it: "binary file (NUL byte at 17)"); invalid UTF-8 is read in the most plausible 8-bit encoding
+ * (windows-1252 when nothing speaks against it; never replaced in silence: `encoding` says it). A kind or size the file cannot
+ * be is SX_E_FORMAT / SX_E_LIMIT; what the system refuses is SX_E_IO and friends. file_status may be NULL. */
 sx_status sx_document_read(const char *path, size_t maximum, sx_document *document, struct stat *file_status,
                            sx_error *error);
 /* The same from memory, for a media type. The text is copied. */

@@ -1,7 +1,8 @@
 /* glob.c - matching paths against shell patterns with **, without recursion.
  *
- * Two levels of the classic loop that remembers only the latest star: within one path part for '*', over parts for "**". Remembering the
- * latest is enough: an earlier star matching less can only have left more for the later one, which takes any amount anyway. */
+ * Two levels of the classic loop that remembers only the latest star: within one path part for '*', over parts for "**".
+ * Remembering the latest is enough: an earlier star matching less can only have left more for the later one, which takes any
+ * amount anyway. */
 #include "glob.h"
 
 #include <ctype.h>
@@ -13,8 +14,9 @@ static bool in_class(const char *name, size_t length, unsigned char byte)
     static const struct {
         const char *name;
         int (*test)(int);
-    } classes[] = {{"alnum", isalnum}, {"alpha", isalpha}, {"blank", isblank}, {"cntrl", iscntrl}, {"digit", isdigit}, {"graph", isgraph},
-                   {"lower", islower}, {"print", isprint}, {"punct", ispunct}, {"space", isspace}, {"upper", isupper}, {"xdigit", isxdigit}};
+    } classes[] = {{"alnum", isalnum}, {"alpha", isalpha}, {"blank", isblank}, {"cntrl", iscntrl},
+                   {"digit", isdigit}, {"graph", isgraph}, {"lower", islower}, {"print", isprint},
+                   {"punct", ispunct}, {"space", isspace}, {"upper", isupper}, {"xdigit", isxdigit}};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
         if (strlen(classes[i].name) == length && !memcmp(classes[i].name, name, length))
             return byte < 0x80 && classes[i].test(byte);

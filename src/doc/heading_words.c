@@ -1,7 +1,7 @@
 /* heading_words.c - the words of a heading without inline markup, for Markdown and reStructuredText.
  *
- * Headings become titles, context headers and search results, where asterisks, brackets and roles are noise. Only what marks up is
- * dropped: an asterisk or underscore without a partner stays, as in "a * b" and "snake_case". */
+ * Headings become titles, context headers and search results, where asterisks, brackets and roles are noise. Only what marks up
+ * is dropped: an asterisk or underscore without a partner stays, as in "a * b" and "snake_case". */
 #include "reader.h"
 
 #include <string.h>
@@ -57,7 +57,10 @@ static size_t find_runs(const char *text, size_t length, mark_run *runs)
         } else if (mark == '*' || mark == '_' || (mark == '~' && run == 2)) {
             bool before = i && is_word_byte(text[i - 1]), after = i + run < length && is_word_byte(text[i + run]);
             bool inside = mark == '_' && before && after;
-            runs[count++] = (mark_run){.at = i, .length = run, .mark = mark, .opens = !is_gap(text, length, i + run) && !inside,
+            runs[count++] = (mark_run){.at = i,
+                                       .length = run,
+                                       .mark = mark,
+                                       .opens = !is_gap(text, length, i + run) && !inside,
                                        .closes = i && !is_gap(text, length, i - 1) && !inside};
             i += run;
         } else {
@@ -92,8 +95,8 @@ static size_t take_entity(const char *text, size_t length, sx_buffer *words)
 {
     static const struct {
         const char *name, *value;
-    } entities[] = {{"&amp;", "&"},   {"&lt;", "<"},         {"&gt;", ">"},    {"&quot;", "\""},
-                    {"&#39;", "'"},   {"&nbsp;", " "},       {"&apos;", "'"},  {"&copy;", "\xc2\xa9"}};
+    } entities[] = {{"&amp;", "&"}, {"&lt;", "<"},   {"&gt;", ">"},   {"&quot;", "\""},
+                    {"&#39;", "'"}, {"&nbsp;", " "}, {"&apos;", "'"}, {"&copy;", "\xc2\xa9"}};
     for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
         size_t size = strlen(entities[i].name);
         if (length >= size && !memcmp(text, entities[i].name, size)) {
@@ -243,7 +246,8 @@ static void append_interpreted(const char *text, size_t length, bool has_role, s
 static size_t role_length(const char *text, size_t length)
 {
     size_t i = 1;
-    while (i < length && (is_word_byte(text[i]) || text[i] == '-' || text[i] == '_' || text[i] == '.' || text[i] == '+' || text[i] == ':')) {
+    while (i < length &&
+           (is_word_byte(text[i]) || text[i] == '-' || text[i] == '_' || text[i] == '.' || text[i] == '+' || text[i] == ':')) {
         if (text[i] == ':' && i + 1 < length && text[i + 1] == '`')
             return i > 1 ? i + 1 : 0;
         i++;
@@ -255,10 +259,12 @@ static size_t role_length(const char *text, size_t length)
 static size_t inline_end(const char *text, size_t length, size_t at, const char *mark)
 {
     size_t size = strlen(mark);
-    if (length - at <= 2 * size || memcmp(text + at, mark, size) || is_gap(text, length, at + size) || (at && is_word_byte(text[at - 1])))
+    if (length - at <= 2 * size || memcmp(text + at, mark, size) || is_gap(text, length, at + size) ||
+        (at && is_word_byte(text[at - 1])))
         return 0;
     for (size_t i = at + size + 1; i + size <= length; i++)
-        if (!memcmp(text + i, mark, size) && !is_gap(text, length, i - 1) && (i + size == length || !is_word_byte(text[i + size])))
+        if (!memcmp(text + i, mark, size) && !is_gap(text, length, i - 1) &&
+            (i + size == length || !is_word_byte(text[i + size])))
             return i;
     return 0;
 }

@@ -90,8 +90,8 @@ static const name_row languages[] = {
 };
 
 static const name_row whole_names[] = {
-    {"makefile gnumakefile", "make"},   {"cmakelists.txt", "cmake"}, {"dockerfile containerfile", "dockerfile"},
-    {"rakefile gemfile", "ruby"},       {"meson.build", "meson"},    {"jenkinsfile", "groovy"},
+    {"makefile gnumakefile", "make"}, {"cmakelists.txt", "cmake"}, {"dockerfile containerfile", "dockerfile"},
+    {"rakefile gemfile", "ruby"},     {"meson.build", "meson"},    {"jenkinsfile", "groovy"},
 };
 
 static const char *look_up(const name_row *rows, size_t count, const char *word, size_t length)

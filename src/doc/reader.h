@@ -2,8 +2,8 @@
 #ifndef SX_DOC_READER_H
 #define SX_DOC_READER_H
 
-#include "document.h"
 #include "../base/buffer.h"
+#include "document.h"
 
 #include <stdbool.h>
 
@@ -19,7 +19,8 @@ typedef struct sx_block_list {
 void sx_blocks_add(sx_block_list *list, sx_block_kind kind, unsigned level, size_t start, size_t end, const char *heading,
                    size_t heading_length);
 
-/* A reader fills document's blocks, title and language from document->text; the HTML reader also puts extracted text in place of it. */
+/* A reader fills document's blocks, title and language from document->text; the HTML reader also puts extracted text in place
+ * of it. */
 typedef sx_status (*sx_reader)(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_plain(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_markdown(sx_document *document, sx_block_list *blocks, sx_error *error);

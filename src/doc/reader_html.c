@@ -1,13 +1,13 @@
 /* reader_html.c - the text of HTML: libxml2 finds the tags, this file decides what of it is text and where blocks begin and end.
  *
- * libxml2's HTML parser is driven through its SAX interface, so that no tree is built: memory is the text and the stack of open elements,
- * however deep they nest, and nothing recurses. It gets UTF-8 (decoded before, so what the page says of its encoding is not used twice), no
- * network and no external entities. Two of its loops are quadratic on hostile input (end tags that match nothing, attributes of one tag);
- * both are bounded here and end in SX_E_LIMIT.
+ * libxml2's HTML parser is driven through its SAX interface, so that no tree is built: memory is the text and the stack of open
+ * elements, however deep they nest, and nothing recurses. It gets UTF-8 (decoded before, so what the page says of its encoding
+ * is not used twice), no network and no external entities. Two of its loops are quadratic on hostile input (end tags that match
+ * nothing, attributes of one tag); both are bounded here and end in SX_E_LIMIT.
  *
- * Scripts, styles, navigation, templates and the like are left out; when a page marks its main part (<main>, else <article>) and that part
- * is not trivial, only it is kept. White space is collapsed except in <pre>. Blocks are separated by a blank line, table cells by " | ", list
- * items begin with "- ". */
+ * Scripts, styles, navigation, templates and the like are left out; when a page marks its main part (<main>, else <article>)
+ * and that part is not trivial, only it is kept. White space is collapsed except in <pre>. Blocks are separated by a blank
+ * line, table cells by " | ", list items begin with "- ". */
 #include "reader.h"
 
 #include "../base/error.h"
@@ -23,25 +23,42 @@ enum { MOST_ATTRIBUTES = 4096, CHARSET_PRESCAN = 4096, TRIVIAL_MAIN = 80 };
 static const size_t most_search_work = (size_t)1 << 29; /* elements compared for unmatched end tags: about a second */
 
 typedef enum element_role {
-    ROLE_INLINE, ROLE_BREAK, ROLE_BLOCK, ROLE_HEADING, ROLE_PRE, ROLE_LIST, ROLE_ITEM, ROLE_TABLE, ROLE_ROW, ROLE_CELL, ROLE_SKIP,
-    ROLE_TITLE, ROLE_MAIN, ROLE_ARTICLE, ROLE_HTML
+    ROLE_INLINE,
+    ROLE_BREAK,
+    ROLE_BLOCK,
+    ROLE_HEADING,
+    ROLE_PRE,
+    ROLE_LIST,
+    ROLE_ITEM,
+    ROLE_TABLE,
+    ROLE_ROW,
+    ROLE_CELL,
+    ROLE_SKIP,
+    ROLE_TITLE,
+    ROLE_MAIN,
+    ROLE_ARTICLE,
+    ROLE_HTML
 } element_role;
 
 static const struct {
     const char *name;
     element_role role;
 } elements[] = {
-    {"address", ROLE_BLOCK}, {"article", ROLE_ARTICLE}, {"aside", ROLE_BLOCK}, {"audio", ROLE_SKIP}, {"blockquote", ROLE_BLOCK},
-    {"body", ROLE_BLOCK}, {"br", ROLE_BREAK}, {"canvas", ROLE_SKIP}, {"caption", ROLE_ROW}, {"center", ROLE_BLOCK}, {"dd", ROLE_BLOCK},
-    {"details", ROLE_BLOCK}, {"dialog", ROLE_BLOCK}, {"dir", ROLE_LIST}, {"div", ROLE_BLOCK}, {"dl", ROLE_BLOCK}, {"dt", ROLE_BLOCK},
-    {"fieldset", ROLE_BLOCK}, {"figcaption", ROLE_BLOCK}, {"figure", ROLE_BLOCK}, {"footer", ROLE_BLOCK}, {"form", ROLE_BLOCK},
-    {"h1", ROLE_HEADING}, {"h2", ROLE_HEADING}, {"h3", ROLE_HEADING}, {"h4", ROLE_HEADING}, {"h5", ROLE_HEADING}, {"h6", ROLE_HEADING},
-    {"header", ROLE_BLOCK}, {"hr", ROLE_BLOCK}, {"html", ROLE_HTML}, {"iframe", ROLE_SKIP}, {"legend", ROLE_BLOCK}, {"li", ROLE_ITEM},
-    {"listing", ROLE_PRE}, {"main", ROLE_MAIN}, {"menu", ROLE_LIST}, {"nav", ROLE_SKIP}, {"noframes", ROLE_SKIP}, {"noscript", ROLE_SKIP},
-    {"object", ROLE_SKIP}, {"ol", ROLE_LIST}, {"option", ROLE_BLOCK}, {"p", ROLE_BLOCK}, {"pre", ROLE_PRE}, {"script", ROLE_SKIP},
-    {"section", ROLE_BLOCK}, {"style", ROLE_SKIP}, {"summary", ROLE_BLOCK}, {"svg", ROLE_SKIP}, {"table", ROLE_TABLE}, {"td", ROLE_CELL},
-    {"template", ROLE_SKIP}, {"textarea", ROLE_PRE}, {"th", ROLE_CELL}, {"title", ROLE_TITLE}, {"tr", ROLE_ROW}, {"ul", ROLE_LIST},
-    {"video", ROLE_SKIP}, {"xmp", ROLE_PRE},
+    {"address", ROLE_BLOCK},    {"article", ROLE_ARTICLE}, {"aside", ROLE_BLOCK},      {"audio", ROLE_SKIP},
+    {"blockquote", ROLE_BLOCK}, {"body", ROLE_BLOCK},      {"br", ROLE_BREAK},         {"canvas", ROLE_SKIP},
+    {"caption", ROLE_ROW},      {"center", ROLE_BLOCK},    {"dd", ROLE_BLOCK},         {"details", ROLE_BLOCK},
+    {"dialog", ROLE_BLOCK},     {"dir", ROLE_LIST},        {"div", ROLE_BLOCK},        {"dl", ROLE_BLOCK},
+    {"dt", ROLE_BLOCK},         {"fieldset", ROLE_BLOCK},  {"figcaption", ROLE_BLOCK}, {"figure", ROLE_BLOCK},
+    {"footer", ROLE_BLOCK},     {"form", ROLE_BLOCK},      {"h1", ROLE_HEADING},       {"h2", ROLE_HEADING},
+    {"h3", ROLE_HEADING},       {"h4", ROLE_HEADING},      {"h5", ROLE_HEADING},       {"h6", ROLE_HEADING},
+    {"header", ROLE_BLOCK},     {"hr", ROLE_BLOCK},        {"html", ROLE_HTML},        {"iframe", ROLE_SKIP},
+    {"legend", ROLE_BLOCK},     {"li", ROLE_ITEM},         {"listing", ROLE_PRE},      {"main", ROLE_MAIN},
+    {"menu", ROLE_LIST},        {"nav", ROLE_SKIP},        {"noframes", ROLE_SKIP},    {"noscript", ROLE_SKIP},
+    {"object", ROLE_SKIP},      {"ol", ROLE_LIST},         {"option", ROLE_BLOCK},     {"p", ROLE_BLOCK},
+    {"pre", ROLE_PRE},          {"script", ROLE_SKIP},     {"section", ROLE_BLOCK},    {"style", ROLE_SKIP},
+    {"summary", ROLE_BLOCK},    {"svg", ROLE_SKIP},        {"table", ROLE_TABLE},      {"td", ROLE_CELL},
+    {"template", ROLE_SKIP},    {"textarea", ROLE_PRE},    {"th", ROLE_CELL},          {"title", ROLE_TITLE},
+    {"tr", ROLE_ROW},           {"ul", ROLE_LIST},         {"video", ROLE_SKIP},       {"xmp", ROLE_PRE},
 };
 
 /* A part of the output: the blocks found inside <main> or <article>. */
@@ -59,19 +76,19 @@ typedef struct extractor {
     sx_document *document;
     sx_block_list *blocks;
     sx_buffer out, title;
-    size_t depth;           /* open elements */
-    size_t skipping;        /* open elements whose content is left out */
+    size_t depth;    /* open elements */
+    size_t skipping; /* open elements whose content is left out */
     size_t lists, tables, pre;
     size_t title_depth;
-    unsigned heading;       /* level of the open heading, 0 outside */
-    bool open;              /* a block is open and begins at block_start */
+    unsigned heading; /* level of the open heading, 0 outside */
+    bool open;        /* a block is open and begins at block_start */
     sx_block_kind kind;
     unsigned level;
     size_t block_start;
     bool space, newline, bullet; /* owed before the next text */
-    size_t bars;            /* cell separators owed */
-    size_t cells;           /* begun in this row */
-    bool pre_begins;        /* a line end directly after <pre> is no text */
+    size_t bars;                 /* cell separators owed */
+    size_t cells;                /* begun in this row */
+    bool pre_begins;             /* a line end directly after <pre> is no text */
     part_list mains, articles;
     size_t work;
     size_t stopped_at; /* open elements when the work got too much, else 0 */
@@ -107,11 +124,11 @@ static void end_block(extractor *x)
 
 static void begin_text(extractor *x)
 {
-    sx_block_kind kind = x->heading      ? SX_BLOCK_HEADING
-                         : x->pre        ? SX_BLOCK_CODE
-                         : x->tables     ? SX_BLOCK_TABLE
-                         : x->lists      ? SX_BLOCK_LIST
-                                         : SX_BLOCK_PARAGRAPH;
+    sx_block_kind kind = x->heading  ? SX_BLOCK_HEADING
+                         : x->pre    ? SX_BLOCK_CODE
+                         : x->tables ? SX_BLOCK_TABLE
+                         : x->lists  ? SX_BLOCK_LIST
+                                     : SX_BLOCK_PARAGRAPH;
     if (x->open && x->kind != kind) {
         bool bullet = x->bullet;
         end_block(x);
@@ -302,9 +319,7 @@ static void on_start(void *user, const xmlChar *name, const xmlChar **attributes
         break_line(x);
         x->cells = x->bars = 0;
         break;
-    case ROLE_CELL:
-        x->bars += x->cells++ > 0;
-        break;
+    case ROLE_CELL: x->bars += x->cells++ > 0; break;
     case ROLE_BREAK:
         if (x->pre && x->open)
             sx_buffer_append_byte(&x->out, '\n');
@@ -403,8 +418,8 @@ bool sx_html_declared_charset(const void *data, size_t length, char label[41])
     return false;
 }
 
-/* True when one tag has so many attributes that the parser's comparison of each with each would take long. NUL bytes, where the parser
- * would stop, become spaces. */
+/* True when one tag has so many attributes that the parser's comparison of each with each would take long. NUL bytes, where the
+ * parser would stop, become spaces. */
 static bool has_monstrous_tag(char *text, size_t length)
 {
     size_t words = 0;
@@ -424,7 +439,8 @@ static bool has_monstrous_tag(char *text, size_t length)
             inside = false;
         } else if ((byte == '"' || byte == '\'') && i && text[i - 1] == '=') {
             quote = byte;
-        } else if ((is_space((xmlChar)byte) || byte == '/') && i + 1 < length && !is_space((xmlChar)text[i + 1]) && ++words > MOST_ATTRIBUTES) {
+        } else if ((is_space((xmlChar)byte) || byte == '/') && i + 1 < length && !is_space((xmlChar)text[i + 1]) &&
+                   ++words > MOST_ATTRIBUTES) {
             /* Prose and scripts with a stray "<a" look the same, but a real tag has attributes and no second "<". */
             return true;
         } else if (byte == '<') {
@@ -441,8 +457,13 @@ static sx_status run_parser(extractor *x, const char *text, size_t length, sx_er
     x->parser = htmlCreateMemoryParserCtxt(text, (int)length);
     if (!x->parser)
         return sx_fail_nomem(error, length);
-    xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC, .startElement = on_start, .endElement = on_end, .characters = on_characters,
-                             .ignorableWhitespace = on_characters, .cdataBlock = on_characters, .serror = on_error};
+    xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC,
+                             .startElement = on_start,
+                             .endElement = on_end,
+                             .characters = on_characters,
+                             .ignorableWhitespace = on_characters,
+                             .cdataBlock = on_characters,
+                             .serror = on_error};
     *x->parser->sax = handler;
     x->parser->userData = x;
     htmlCtxtUseOptions(x->parser, HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);

@@ -1,8 +1,8 @@
 /* reader_markdown.c - the block structure of Markdown, line by line: headings, code, lists, tables, front matter, HTML.
  *
- * The rules of CommonMark 0.31 (section 4, leaf blocks) and of GitHub's tables as far as they decide where blocks begin and end; nothing
- * is rendered, and the text stays the file's bytes. Containers are not nested: a list or quotation is one block, and headings inside them
- * are words, not sections. YAML and TOML front matter give title and language. */
+ * The rules of CommonMark 0.31 (section 4, leaf blocks) and of GitHub's tables as far as they decide where blocks begin and
+ * end; nothing is rendered, and the text stays the file's bytes. Containers are not nested: a list or quotation is one block,
+ * and headings inside them are words, not sections. YAML and TOML front matter give title and language. */
 #include "reader.h"
 
 #include "../base/error.h"
@@ -18,14 +18,14 @@ typedef struct scanner {
     sx_open_block block;
     const char *text;
     size_t length;
-    char fence;           /* '`' or '~' inside a fenced block, else 0 */
+    char fence; /* '`' or '~' inside a fenced block, else 0 */
     size_t fence_length;
-    html_end html;        /* what ends the HTML block, HTML_NONE outside */
-    bool paragraph;       /* the open block is a paragraph that the next line may continue */
-    bool quote;           /* that paragraph is a quotation: no setext heading */
+    html_end html;          /* what ends the HTML block, HTML_NONE outside */
+    bool paragraph;         /* the open block is a paragraph that the next line may continue */
+    bool quote;             /* that paragraph is a quotation: no setext heading */
     size_t paragraph_start; /* of its first line that may be a setext heading's text */
-    bool container;       /* in a list or admonition: indented lines belong to it */
-    bool blank_before;    /* the previous line was blank */
+    bool container;         /* in a list or admonition: indented lines belong to it */
+    bool blank_before;      /* the previous line was blank */
     sx_buffer words;
 } scanner;
 
@@ -201,8 +201,10 @@ static bool is_table_delimiter(const scanner *s, const sx_line *line)
 static bool name_is_block_tag(const char *name, size_t length)
 {
     static const char tags[] =
-        " address article aside base basefont blockquote body caption center col colgroup dd details dialog dir div dl dt fieldset "
-        "figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe legend li link main menu menuitem nav "
+        " address article aside base basefont blockquote body caption center col colgroup dd details dialog dir div dl dt "
+        "fieldset "
+        "figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe legend li link main menu "
+        "menuitem nav "
         "noframes ol optgroup option p param search section summary table tbody td tfoot th thead title tr track ul ";
     char wanted[16];
     if (length == 0 || length + 2 >= sizeof wanted)

@@ -1,8 +1,9 @@
 /* reader_rst.c - the block structure of reStructuredText, line by line: sections, directives, literal blocks, lists, tables.
  *
- * After the reStructuredText Markup Specification of docutils: a section's level is the order in which its adornment style (character, with
- * or without overline) first appears; explicit markup begins with ".. " and owns the indented lines after it; "::" at the end of a paragraph
- * makes the indented lines after it literal. Nothing is rendered, and the text stays the file's bytes. */
+ * After the reStructuredText Markup Specification of docutils: a section's level is the order in which its adornment style
+ * (character, with or without overline) first appears; explicit markup begins with ".. " and owns the indented lines after it;
+ * "::" at the end of a paragraph makes the indented lines after it literal. Nothing is rendered, and the text stays the file's
+ * bytes. */
 #include "reader.h"
 
 #include "../base/error.h"
@@ -17,14 +18,14 @@ typedef struct scanner {
     sx_open_block block;
     const char *text;
     size_t length;
-    char style[MOST_STYLES];      /* adornment characters in order of appearance */
+    char style[MOST_STYLES]; /* adornment characters in order of appearance */
     bool overlined[MOST_STYLES];
     size_t styles;
-    bool owned;                   /* inside a directive or literal block: lines indented beyond owner_indent belong to it */
+    bool owned; /* inside a directive or literal block: lines indented beyond owner_indent belong to it */
     size_t owner_indent;
-    bool literal_next;            /* the last paragraph ended with "::" */
+    bool literal_next; /* the last paragraph ended with "::" */
     size_t paragraph_indent;
-    bool in_paragraph;            /* the previous line belongs to the open paragraph */
+    bool in_paragraph; /* the previous line belongs to the open paragraph */
     sx_buffer words;
 } scanner;
 
@@ -100,8 +101,9 @@ static bool take_heading(scanner *s, const sx_line *line, size_t *next)
     if (!sx_line_at(s->text, s->length, line->next, &second))
         return false;
     size_t over = adornment(s, line);
-    if (over && !second.blank && sx_line_at(s->text, s->length, second.next, &third) && adornment(s, &third) >= SHORTEST_ADORNMENT &&
-        over >= SHORTEST_ADORNMENT && s->text[third.content] == s->text[line->content] && !adornment(s, &second)) {
+    if (over && !second.blank && sx_line_at(s->text, s->length, second.next, &third) &&
+        adornment(s, &third) >= SHORTEST_ADORNMENT && over >= SHORTEST_ADORNMENT &&
+        s->text[third.content] == s->text[line->content] && !adornment(s, &second)) {
         add_heading(s, line->start, &second, &third, true);
         *next = third.next;
         return true;
@@ -143,8 +145,8 @@ static bool is_simple_border(const scanner *s, const sx_line *line)
     return gaps > 0;
 }
 
-/* A table from this line on; *next is the line after it. Simple tables may hold blank lines, so their end is a border with a blank line
- * after it; where none comes, the table is what comes before the first blank line. */
+/* A table from this line on; *next is the line after it. Simple tables may hold blank lines, so their end is a border with a
+ * blank line after it; where none comes, the table is what comes before the first blank line. */
 static bool take_table(scanner *s, const sx_line *first, size_t *next)
 {
     bool grid = is_grid_border(s, first), closed = false;
@@ -194,12 +196,14 @@ static bool name_in(const char *name, size_t length, const char *list)
 
 static sx_block_kind kind_of_directive(const char *name, size_t length)
 {
-    if (name_in(name, length, "code code-block sourcecode testcode testoutput testsetup parsed-literal literalinclude math doctest prompt"))
+    if (name_in(name, length,
+                "code code-block sourcecode testcode testoutput testsetup parsed-literal literalinclude math doctest prompt"))
         return SX_BLOCK_CODE;
     if (name_in(name, length, "table list-table csv-table"))
         return SX_BLOCK_TABLE;
-    if (name_in(name, length, "note warning tip hint important attention caution danger error admonition seealso versionadded versionchanged "
-                              "deprecated topic sidebar epigraph highlights rubric container"))
+    if (name_in(name, length,
+                "note warning tip hint important attention caution danger error admonition seealso versionadded versionchanged "
+                "deprecated topic sidebar epigraph highlights rubric container"))
         return SX_BLOCK_PARAGRAPH;
     return SX_BLOCK_OTHER;
 }

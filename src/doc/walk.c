@@ -1,8 +1,9 @@
 /* walk.c - the files below a folder, in a stable order, with a reason for everything left out.
  *
- * Depth first over an explicit stack of folders, each holding its sorted names. Folders are opened relative to their parent and never
- * through symbolic links; only the innermost ones keep a descriptor, others are opened again when the walk comes back (and checked to be
- * the same). Folders sort as if their name ended in '/', so that relative paths come out in bytewise order over the whole tree. */
+ * Depth first over an explicit stack of folders, each holding its sorted names. Folders are opened relative to their parent and
+ * never through symbolic links; only the innermost ones keep a descriptor, others are opened again when the walk comes back
+ * (and checked to be the same). Folders sort as if their name ended in '/', so that relative paths come out in bytewise order
+ * over the whole tree. */
 #include "walk.h"
 
 #include "../base/error.h"
@@ -35,8 +36,8 @@ typedef struct folder {
     ino_t inode;
     folder_name *names;
     size_t count, capacity, next;
-    sx_arena arena;      /* the names */
-    size_t path_length;  /* of its relative path in walker.relative, with the '/' after it; 0 for the root */
+    sx_arena arena;     /* the names */
+    size_t path_length; /* of its relative path in walker.relative, with the '/' after it; 0 for the root */
     sx_ignore_rules rules;
 } folder;
 
@@ -104,16 +105,16 @@ static void describe_limit(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "larger than %llu bytes", (unsigned long long)bytes);
 }
 
-/* Where a symbolic link leads: fills *status with the target's and returns NULL when the file is to be read, else the reason. The real
- * path of the target must lie below real_root unless that is NULL. */
+/* Where a symbolic link leads: fills *status with the target's and returns NULL when the file is to be read, else the reason.
+ * The real path of the target must lie below real_root unless that is NULL. */
 static const char *follow_link(walker *w, const char *path, struct stat *status, bool *failed)
 {
     if (stat(path, status) != 0) {
         *failed = errno == EACCES;
-        return errno == ELOOP                       ? "symbolic link loop"
+        return errno == ELOOP                        ? "symbolic link loop"
                : errno == ENOENT || errno == ENOTDIR ? "dangling symbolic link"
-               : errno == EACCES                    ? "permission denied"
-                                                    : "symbolic link that cannot be followed";
+               : errno == EACCES                     ? "permission denied"
+                                                     : "symbolic link that cannot be followed";
     }
     if (S_ISDIR(status->st_mode))
         return "symbolic link to a folder";
@@ -171,7 +172,8 @@ static sx_status visit_skipped(walker *w, const char *reason, bool failed, const
     char *path = sx_path_join(w->root, w->relative);
     if (!path)
         return sx_fail_nomem(w->error, strlen(w->relative));
-    sx_walk_entry entry = {.path = path, .relative = w->relative, .status = status ? status : &unknown, .skip = reason, .failed = failed};
+    sx_walk_entry entry = {
+        .path = path, .relative = w->relative, .status = status ? status : &unknown, .skip = reason, .failed = failed};
     sx_status result = w->visit(&entry, w->user, w->error);
     free(path);
     return result;
@@ -245,7 +247,8 @@ static sx_status read_ignore_file(walker *w, folder *f, const char *name, const 
     *reason = NULL;
     if (descriptor < 0) {
         if (errno != ENOENT && errno != ELOOP)
-            *reason = errno == EACCES ? "permission denied: its rules are not known" : "cannot be opened: its rules are not known";
+            *reason =
+                errno == EACCES ? "permission denied: its rules are not known" : "cannot be opened: its rules are not known";
         return SX_OK;
     }
     if (fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode))

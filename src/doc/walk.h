@@ -20,7 +20,7 @@ typedef struct sx_walk_entry {
     const char *path;          /* absolute or as given, for opening */
     const char *relative;      /* below the root, with '/' */
     const struct stat *status; /* of the file (links followed) */
-    const char *skip;          /* NULL: to be read; else why it is left out, for the report ("matches .gitignore", "secret (.env)",
+    const char *skip;          /* NULL: to be read; else why it is left out, for the report ("secret (.env)", "hidden file",
                                   "larger than 256 MiB", "named pipe", "symbolic link loop", "permission denied" ...) */
     bool failed;               /* skip is a failure to be reported as such (cannot be read), not a choice */
 } sx_walk_entry;
@@ -28,12 +28,13 @@ typedef struct sx_walk_entry {
 /* Nonzero from the visitor ends the walk with that status. */
 typedef sx_status (*sx_walk_visit)(const sx_walk_entry *entry, void *user, sx_error *error);
 
-/* Visits every file below root (a folder), bytewise sorted by relative path within each folder, in bounded memory (one folder's names at
- * a time). .gitignore (also nested, negated, anchored, **), .ignore and .sextantignore are honoured; .git and hidden folders are not
- * entered; a folder or file left out by an ignore rule is not reported as skipped file by file (mission D3) but folders that cannot be
- * opened and files with other reasons are. Symbolic links to files are followed when they stay below the root; links to folders are not
- * followed (reported as skipped). Secrets (.env*, *.pem, id_rsa, *.key, .netrc, credentials ...) are skipped unless allowed.
- * A root that is missing or not a folder is an error. */
+/* Visits every file below root (a folder), bytewise sorted by relative path over the whole tree, in bounded memory (the names of
+ * the folders on the way). .gitignore (also nested, negated, anchored, **), .ignore and .sextantignore of root and below are
+ * honoured; .git, hidden folders, node_modules and __pycache__ are not entered; what an ignore rule, a glob or these leave out is
+ * not reported file by file (mission D3), but folders that cannot be opened and files with other reasons are. Symbolic links to
+ * files are followed when they stay below the root; links to folders are not followed (reported as skipped). Secrets (.env*,
+ * *.pem, id_rsa, *.key, .netrc, credentials ...) are skipped unless allowed. Hidden files are skipped unless an include glob
+ * that begins with a dot names them. A root that is missing or not a folder is an error. */
 sx_status sx_walk(const char *root, const sx_walk_options *options, sx_walk_visit visit, void *user, sx_error *error);
 /* The same decisions for one file given by name: ignore files do not apply, include/exclude and the other reasons do. */
 sx_status sx_walk_file(const char *path, const char *relative, const sx_walk_options *options, sx_walk_visit visit,

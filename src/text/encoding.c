@@ -1,9 +1,10 @@
 /* encoding.c - what encoding bytes are in, and turning them into UTF-8.
  *
- * The order of trust: a byte order mark; UTF-8, which other encodings' text hardly ever is by chance; UTF-16 and UTF-32 without a mark, told
- * by what their units decode to; a declared encoding; at last statistics of neighbouring bytes. For the statistics each candidate gives every
- * non-ASCII character a mark between 0 (never seen in that language family) and 1 (typical); the mean, weighted by bytes, is
- * compared. Ranges are those of JIS X 0208 (Shift_JIS), GB 2312 inside GB 18030, and the two Windows code pages.
+ * The order of trust: a byte order mark; UTF-8, which other encodings' text hardly ever is by chance; UTF-16 and UTF-32 without
+ * a mark, told by what their units decode to; a declared encoding; at last statistics of neighbouring bytes. For the statistics
+ * each candidate gives every non-ASCII character a mark between 0 (never seen in that language family) and 1 (typical); the
+ * mean, weighted by bytes, is compared. Ranges are those of JIS X 0208 (Shift_JIS), GB 2312 inside GB 18030, and the two
+ * Windows code pages.
  * U+FFFD stands for each maximal invalid part (Unicode 15, section 3.9) and their number is part of the encoding's name. */
 #include "encoding.h"
 
@@ -90,8 +91,8 @@ static bool is_space(uint32_t code)
 {
     if (code <= 0x20)
         return code == ' ' || (code >= '\t' && code <= '\r');
-    return code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200b) || code == 0x2028 || code == 0x2029 ||
-           code == 0x202f || code == 0x205f || code == 0x2060 || code == 0x3000 || code == 0xfeff;
+    return code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200b) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x2060 || code == 0x3000 || code == 0xfeff;
 }
 
 bool sx_encoding_is_blank(const char *text, size_t length)
@@ -156,8 +157,10 @@ typedef struct wide_form {
 
 /* UTF-32 first: its little-endian mark begins with UTF-16's. */
 static const wide_form wide_forms[] = {
-    {"utf-32le", 4, false, "\xff\xfe\0\0", 4}, {"utf-32be", 4, true, "\0\0\xfe\xff", 4},
-    {"utf-16le", 2, false, "\xff\xfe", 2},     {"utf-16be", 2, true, "\xfe\xff", 2},
+    {"utf-32le", 4, false, "\xff\xfe\0\0", 4},
+    {"utf-32be", 4, true, "\0\0\xfe\xff", 4},
+    {"utf-16le", 2, false, "\xff\xfe", 2},
+    {"utf-16be", 2, true, "\xfe\xff", 2},
 };
 enum { WIDE_FORMS = sizeof wide_forms / sizeof wide_forms[0], NO_CODE = 0x110000 };
 
@@ -189,11 +192,12 @@ static uint32_t wide_code(const wide_form *form, const unsigned char *at, size_t
 static bool is_unlikely(uint32_t code)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
-    return category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CO || (category == UTF8PROC_CATEGORY_CC && code >= 0x80);
+    return category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CO ||
+           (category == UTF8PROC_CATEGORY_CC && code >= 0x80);
 }
 
-/* How much like text the units are: negative when they are not, else higher for more likely. Right byte order shows in neighbours of one
- * block (equal upper bytes) and in plain spaces and line ends. */
+/* How much like text the units are: negative when they are not, else higher for more likely. Right byte order shows in
+ * neighbours of one block (equal upper bytes) and in plain spaces and line ends. */
 static double wide_plausibility(const wide_form *form, const unsigned char *bytes, size_t length)
 {
     size_t total = 0, bad = 0, ascii = 0, same = 0, step;
@@ -217,7 +221,8 @@ static double wide_plausibility(const wide_form *form, const unsigned char *byte
     return (double)same / (double)total + 2.0 * (double)ascii / (double)total;
 }
 
-static sx_status decode_wide(const wide_form *form, const unsigned char *bytes, size_t length, sx_decoded *decoded, sx_error *error)
+static sx_status decode_wide(const wide_form *form, const unsigned char *bytes, size_t length, sx_decoded *decoded,
+                             sx_error *error)
 {
     sx_buffer buffer = {.maximum = SIZE_MAX / 4};
     size_t replaced = 0, step;
@@ -289,7 +294,8 @@ static double mark_1252(const unsigned char *at, unsigned char before, unsigned 
     if (is_shared_sign(byte) || byte == 0x80 || byte == 0xbf || byte == 0xa1 || byte == 0xa3 || byte == 0xb2 || byte == 0xb5)
         return 0.8;
     bool letter = byte >= 0xc0 && byte != 0xd7 && byte != 0xf7;
-    bool other_case = byte == 0x8a || byte == 0x8c || byte == 0x8e || byte == 0x9a || byte == 0x9c || byte == 0x9e || byte == 0x9f;
+    bool other_case =
+        byte == 0x8a || byte == 0x8c || byte == 0x8e || byte == 0x9a || byte == 0x9c || byte == 0x9e || byte == 0x9f;
     if (!letter && !other_case)
         return byte >= 0xa0 ? 0.3 : 0.05;
     if (byte >= 0xc0 && byte <= 0xde && before >= 'a' && before <= 'z')
@@ -421,7 +427,7 @@ static const candidate *most_plausible(const unsigned char *bytes, size_t length
         high += bytes[first + i] >= 0x80;
     const candidate *best = &candidates[0];
     if (high < 8 && high * 3 < sample)
-        return best; /* too little to go by */
+        return best;                                                     /* too little to go by */
     double best_score = plausibility(best, bytes + first, sample) + 0.1; /* what speaks against it must speak clearly */
     for (size_t i = 1; i < CANDIDATES; i++) {
         double score = plausibility(&candidates[i], bytes + first, sample);
@@ -467,16 +473,29 @@ static sx_status convert(const char *name, const char *converter, const unsigned
     return finish(&buffer, name, replaced, decoded, error);
 }
 
-/* Labels as web pages write them, to the encoding that is meant (WHATWG Encoding Standard): pages that say latin-1 mean windows-1252. */
+/* Labels as web pages write them, to the encoding that is meant (WHATWG Encoding Standard): pages that say latin-1 mean
+ * windows-1252. */
 static const struct {
     const char *label, *name, *converter;
 } labels[] = {
-    {"iso-8859-1", "windows-1252", "CP1252"}, {"latin1", "windows-1252", "CP1252"},    {"latin-1", "windows-1252", "CP1252"},
-    {"us-ascii", "windows-1252", "CP1252"},   {"ascii", "windows-1252", "CP1252"},     {"windows-1252", "windows-1252", "CP1252"},
-    {"gb2312", "gb18030", "GB18030"},         {"gbk", "gb18030", "GB18030"},           {"gb18030", "gb18030", "GB18030"},
-    {"shift_jis", "shift-jis", "CP932"},      {"shift-jis", "shift-jis", "CP932"},     {"sjis", "shift-jis", "CP932"},
-    {"x-sjis", "shift-jis", "CP932"},         {"windows-31j", "shift-jis", "CP932"},   {"euc-kr", "euc-kr", "CP949"},
-    {"ks_c_5601-1987", "euc-kr", "CP949"},    {"iso-8859-9", "windows-1254", "CP1254"}, {"tis-620", "windows-874", "CP874"},
+    {"iso-8859-1", "windows-1252", "CP1252"},
+    {"latin1", "windows-1252", "CP1252"},
+    {"latin-1", "windows-1252", "CP1252"},
+    {"us-ascii", "windows-1252", "CP1252"},
+    {"ascii", "windows-1252", "CP1252"},
+    {"windows-1252", "windows-1252", "CP1252"},
+    {"gb2312", "gb18030", "GB18030"},
+    {"gbk", "gb18030", "GB18030"},
+    {"gb18030", "gb18030", "GB18030"},
+    {"shift_jis", "shift-jis", "CP932"},
+    {"shift-jis", "shift-jis", "CP932"},
+    {"sjis", "shift-jis", "CP932"},
+    {"x-sjis", "shift-jis", "CP932"},
+    {"windows-31j", "shift-jis", "CP932"},
+    {"euc-kr", "euc-kr", "CP949"},
+    {"ks_c_5601-1987", "euc-kr", "CP949"},
+    {"iso-8859-9", "windows-1254", "CP1254"},
+    {"tis-620", "windows-874", "CP874"},
 };
 
 /* Fills name and converter for a declared label; false for labels that cannot be, or that say nothing about 8-bit text. */

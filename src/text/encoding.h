@@ -9,15 +9,16 @@
 enum { SX_ENCODING_NAME = 96 };
 
 typedef struct sx_decoded {
-    char *text;      /* malloc'ed UTF-8, NUL-terminated, without a byte order mark; NULL when is_bytes */
-    size_t length;   /* of text, or of the bytes */
-    bool is_bytes;   /* the bytes are valid UTF-8 and are the text as they stand, a byte order mark included */
+    char *text;                      /* malloc'ed UTF-8, NUL-terminated, without a byte order mark; NULL when is_bytes */
+    size_t length;                   /* of text, or of the bytes */
+    bool is_bytes;                   /* the bytes are valid UTF-8 and are the text as they stand, a byte order mark included */
     char encoding[SX_ENCODING_NAME]; /* "utf-8", "utf-16le, 3 invalid sequences replaced" ... */
 } sx_decoded;
 
-/* Finds the encoding: byte order mark, UTF-8, UTF-16/32 without a mark, the declared one, else the most plausible of windows-1252,
- * windows-1251, shift-jis and gb18030. `declared` is a label the document carries ("iso-8859-1"); NULL, an unknown label and one of
- * the UTF family count as none. Bytes that are no text give SX_E_UNSUPPORTED with a short reason ("binary file (NUL byte at 17)").
+/* Finds the encoding: byte order mark, UTF-8, UTF-16/32 without a mark, the declared one, else the most plausible of
+ * windows-1252, windows-1251, shift-jis and gb18030. `declared` is a label the document carries ("iso-8859-1"); NULL, an
+ * unknown label and one of the UTF family count as none. Bytes that are no text give SX_E_UNSUPPORTED with a short reason
+ * ("binary file (NUL byte at 17)").
  * A few NUL bytes in what is otherwise clean UTF-8 are kept and counted in `encoding`. */
 sx_status sx_decode(const void *data, size_t length, const char *declared, sx_decoded *decoded, sx_error *error);
 void sx_decoded_clear(sx_decoded *decoded);

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     uint64_t at = 0;
     for (size_t i = 0; i < document.block_count; i++) {
-        if (document.blocks[i].start < at || document.blocks[i].end <= document.blocks[i].start || document.blocks[i].end > document.length)
+        if (document.blocks[i].start < at || document.blocks[i].end <= document.blocks[i].start ||
+            document.blocks[i].end > document.length)
             abort();
         at = document.blocks[i].end;
     }

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A document and its blocks, one a line: kind letter, level of headings, '|', the text with line ends as '\'. For headings the words
- * follow after '='. */
+/* A document and its blocks, one a line: kind letter, level of headings, '|', the text with line ends as '\'. For headings the
+ * words follow after '='. */
 typedef struct expectation {
     const char *media_type, *source, *title, *language, *blocks;
 } expectation;
@@ -30,7 +30,8 @@ static const expectation documents[] = {
      "H1|# Title=Title\nP|Words\\more.\nH2|## Sub ##=Sub\nP|text\n"},
     {"text/markdown", "\xef\xbb\xbf# Marked\n", "Marked", "", "H1|\xef\xbb\xbf# Marked=Marked\n"},
     {"text/markdown", "Title\n=====\n\nTwo\nlines\n-----\nx\n", "Title", "",
-     "H1|Title\\=====" "=Title\nH2|Two\\lines\\-----=Two lines\nP|x\n"},
+     "H1|Title\\====="
+     "=Title\nH2|Two\\lines\\-----=Two lines\nP|x\n"},
     {"text/markdown", "#no heading\n\n####### seven\n\n#\n", "", "", "P|#no heading\nP|####### seven\nH1|#=\n"},
     {"text/markdown", "```py\n# no heading\n\nx = 1\n```\nafter\n", "", "", "C|```py\\# no heading\\\\x = 1\\```\nP|after\n"},
     {"text/markdown", "~~~~\n~~~\n# in\n~~~~\n# out\n", "out", "", "C|~~~~\\~~~\\# in\\~~~~\nH1|# out=out\n"},
@@ -39,8 +40,10 @@ static const expectation documents[] = {
      "P|para\\    still para\nC|    code\\\\    more\nP|text\n"},
     {"text/markdown", "- a\n- b\n  c\n\n  d\n\n1. x\n2. y\n\nend\n", "", "", "L|- a\\- b\\  c\\\\  d\\\\1. x\\2. y\nP|end\n"},
     {"text/markdown", "text\n2. no list\n- list\n", "", "", "P|text\\2. no list\nL|- list\n"},
-    {"text/markdown", "- item\n\n  ```\n  # code\n  ```\n\n# Out\n", "Out", "", "L|- item\nC|  ```\\  # code\\  ```\nH1|# Out=Out\n"},
-    {"text/markdown", "before\n| a | b |\n|---|:-:|\n| 1 | 2 |\n\nafter\n", "", "", "P|before\nT|| a | b |\\|---|:-:|\\| 1 | 2 |\nP|after\n"},
+    {"text/markdown", "- item\n\n  ```\n  # code\n  ```\n\n# Out\n", "Out", "",
+     "L|- item\nC|  ```\\  # code\\  ```\nH1|# Out=Out\n"},
+    {"text/markdown", "before\n| a | b |\n|---|:-:|\n| 1 | 2 |\n\nafter\n", "", "",
+     "P|before\nT|| a | b |\\|---|:-:|\\| 1 | 2 |\nP|after\n"},
     {"text/markdown", "---\ntitle: \"From the top\"\nlang: en-GB\n---\n# Other\n", "From the top", "en",
      "O|---\\title: \"From the top\"\\lang: en-GB\\---\nH1|# Other=Other\n"},
     {"text/markdown", "+++\ntitle = 'T'\n+++\nx\n", "T", "", "O|+++\\title = 'T'\\+++\nP|x\n"},
@@ -57,37 +60,44 @@ static const expectation documents[] = {
     {"text/x-rst", "=====\nTitle\n=====\n\nPara\ntwo.\n\nSub\n---\n\nx\n\nSubsub\n^^^^^^\n\nOther\n-----\n", "Title", "",
      "H1|=====\\Title\\======Title\nP|Para\\two.\nH2|Sub\\---=Sub\nP|x\nH3|Subsub\\^^^^^^=Subsub\nH2|Other\\-----=Other\n"},
     {"text/x-rst", "Code::\n\n    a = 1\n\n    b\n\nafter\n", "", "", "P|Code::\nC|    a = 1\\\\    b\nP|after\n"},
-    {"text/x-rst", ".. code-block:: c\n   :linenos:\n\n   int x;\n\n.. note:: Mind\n   this.\n\n.. _target:\n\n.. A comment\n   of two lines\n\ntext\n",
+    {"text/x-rst",
+     ".. code-block:: c\n   :linenos:\n\n   int x;\n\n.. note:: Mind\n   this.\n\n.. _target:\n\n.. A comment\n   of two "
+     "lines\n\ntext\n",
      "", "",
-     "C|.. code-block:: c\\   :linenos:\\\\   int x;\nP|.. note:: Mind\\   this.\nO|.. _target:\nO|.. A comment\\   of two lines\nP|text\n"},
+     "C|.. code-block:: c\\   :linenos:\\\\   int x;\nP|.. note:: Mind\\   this.\nO|.. _target:\nO|.. A comment\\   of two "
+     "lines\nP|text\n"},
     {"text/x-rst", ":author: x\n:date: y\n\n- a\n- b\n\n  c\n\n1. d\n\n>>> 1 + 1\n2\n\nend\n", "", "",
      "O|:author: x\\:date: y\nL|- a\\- b\\\\  c\\\\1. d\nC|>>> 1 + 1\\2\nP|end\n"},
-    {"text/x-rst", "+---+---+\n| a | b |\n+===+===+\n| c | d |\n+---+---+\n\n== ==\na  b\n== ==\n1  2\n\n3  4\n== ==\n\nx\n", "", "",
-     "T|+---+---+\\| a | b |\\+===+===+\\| c | d |\\+---+---+\nT|== ==\\a  b\\== ==\\1  2\\\\3  4\\== ==\nP|x\n"},
+    {"text/x-rst", "+---+---+\n| a | b |\n+===+===+\n| c | d |\n+---+---+\n\n== ==\na  b\n== ==\n1  2\n\n3  4\n== ==\n\nx\n", "",
+     "", "T|+---+---+\\| a | b |\\+===+===+\\| c | d |\\+---+---+\nT|== ==\\a  b\\== ==\\1  2\\\\3  4\\== ==\nP|x\n"},
     {"text/x-rst", "== ==\nnever closed\n\nTitle\n=====\n", "Title", "", "T|== ==\\never closed\nH1|Title\\======Title\n"},
     {"text/x-rst", "a\n\n----------\n\nb\n", "", "", "P|a\nO|----------\nP|b\n"},
     {"text/x-rst", "two\nlines\n-----\n", "", "", "P|two\\lines\\-----\n"},
-    {"text/x-rst", ":func:`f <a.b>` :class:`~x.y.Z` ``co*de`` *e* **s** `link <u>`_ ref_ \\*\n======================================\n",
+    {"text/x-rst",
+     ":func:`f <a.b>` :class:`~x.y.Z` ``co*de`` *e* **s** `link <u>`_ ref_ \\*\n======================================\n",
      "f Z co*de e s link ref *", "",
      "H1|:func:`f <a.b>` :class:`~x.y.Z` ``co*de`` *e* **s** `link <u>`_ ref_ \\*\\======================================="
      "f Z co*de e s link ref *\n"},
 
-    {"text/html", "<html lang='en-US'><head><title> The\n title </title><style>p{}</style></head><body><h1>Head <em>line</em></h1>"
-     "<p>One  two<br>three<p>four<script>var x = '<p>no</p>'</script></body></html>", "The title", "en",
-     "H1|Head line=Head line\nP|One two\\three\nP|four\n"},
+    {"text/html",
+     "<html lang='en-US'><head><title> The\n title </title><style>p{}</style></head><body><h1>Head <em>line</em></h1>"
+     "<p>One  two<br>three<p>four<script>var x = '<p>no</p>'</script></body></html>",
+     "The title", "en", "H1|Head line=Head line\nP|One two\\three\nP|four\n"},
     {"text/html", "<ul><li>a<li>b <b>c</b><ul><li>d</ul></ul><p>x", "", "", "L|- a\\- b c\\- d\nP|x\n"},
     {"text/html", "<table><tr><th>a<th>b<tr><td>1<td></td><td>3</table>y", "", "", "T|a | b\\1 |  | 3\nP|y\n"},
     {"text/html", "<p>a</p><pre>\n  x\n\n    y &lt; z\n</pre><p>b", "", "", "P|a\nC|  x\\\\    y < z\nP|b\n"},
     {"text/html", "<nav>menu menu</nav><h2>T</h2>text<template>no</template><noscript>no</noscript>", "", "", "H2|T=T\nP|text\n"},
-    {"text/html", "<div>side bar</div><main><h1>M</h1><p>The main part of this page says a number of things at some length, more than eighty "
-     "bytes.</p></main><div>foot</div>", "M", "",
-     "H1|M=M\nP|The main part of this page says a number of things at some length, more than eighty bytes.\n"},
+    {"text/html",
+     "<div>side bar</div><main><h1>M</h1><p>The main part of this page says a number of things at some length, more than eighty "
+     "bytes.</p></main><div>foot</div>",
+     "M", "", "H1|M=M\nP|The main part of this page says a number of things at some length, more than eighty bytes.\n"},
     {"text/html", "<p>kept</p><main>x</main>", "", "", "P|kept\nP|x\n"},
-    {"text/html", "<p>caf&eacute;&nbsp;&amp; &unknown; &#8364; \xe2\x82\xac", "", "", "P|caf\xc3\xa9 & &unknown; \xe2\x82\xac \xe2\x82\xac\n"},
+    {"text/html", "<p>caf&eacute;&nbsp;&amp; &unknown; &#8364; \xe2\x82\xac", "", "",
+     "P|caf\xc3\xa9 & &unknown; \xe2\x82\xac \xe2\x82\xac\n"},
     {"text/html", "<h1>Unclosed <p>A <b>and <i>nested <table><tr><td>cell<script>var x=\"<p>no</p>\"", "Unclosed", "",
      "H1|Unclosed=Unclosed\nP|A and nested\nT|cell\n"},
     {"text/html", "<meta charset=windows-1251><p>\xcf\xf0\xe8", "", "", "P|\xd0\x9f\xd1\x80\xd0\xb8\n"},
-    {"text/html", "<p>a\0b"/* the NUL ends this literal: read as "<p>a" */, "", "", "P|a\n"},
+    {"text/html", "<p>a\0b" /* the NUL ends this literal: read as "<p>a" */, "", "", "P|a\n"},
 };
 
 static void describe(const sx_document *document, sx_buffer *out)
@@ -120,9 +130,10 @@ static void test_expected_blocks(void **state)
         if (sx_document_parse(e->source, strlen(e->source), e->media_type, &document, &error))
             fail_msg("document %zu: %s", i, error.message);
         describe(&document, &got);
-        if (strcmp(got.data ? got.data : "", e->blocks) || strcmp(document.title, e->title) || strcmp(document.language, e->language))
-            fail_msg("document %zu\n%s\ngot title [%s] language [%s]\n%sexpected\n%s", i, e->source, document.title, document.language,
-                     got.data, e->blocks);
+        if (strcmp(got.data ? got.data : "", e->blocks) || strcmp(document.title, e->title) ||
+            strcmp(document.language, e->language))
+            fail_msg("document %zu\n%s\ngot title [%s] language [%s]\n%sexpected\n%s", i, e->source, document.title,
+                     document.language, got.data, e->blocks);
         bool same = document.length == strlen(e->source) && !memcmp(document.text, e->source, document.length);
         assert_int_equal(document.is_file_bytes, strcmp(e->media_type, "text/html") != 0);
         assert_true(same || !document.is_file_bytes);
@@ -136,12 +147,23 @@ static void test_media_types(void **state)
     static const struct {
         const char *path, *media_type, *why;
     } rows[] = {
-        {"a.md", "text/markdown", NULL},        {"x/README.MD", "text/markdown", NULL}, {"a.rst", "text/x-rst", NULL},
-        {"a.htm", "text/html", NULL},           {"a.txt", "text/plain", NULL},          {"a.py", "text/plain", NULL},
-        {"LICENSE", "text/plain", NULL},        {"x.d/noext", "text/plain", NULL},      {"a.json", "text/plain", NULL},
-        {".pdf", "text/plain", NULL},           {"a.unknown", "text/plain", NULL},      {"a.pdf", NULL, "PDF is not read by this version"},
-        {"a.PDF", NULL, "PDF is not read by this version"}, {"a.png", NULL, "image"},   {"a.tar.gz", NULL, "archive"},
-        {"a.o", NULL, "compiled program"},      {"a.ipynb", NULL, "notebooks are not read by this version"},
+        {"a.md", "text/markdown", NULL},
+        {"x/README.MD", "text/markdown", NULL},
+        {"a.rst", "text/x-rst", NULL},
+        {"a.htm", "text/html", NULL},
+        {"a.txt", "text/plain", NULL},
+        {"a.py", "text/plain", NULL},
+        {"LICENSE", "text/plain", NULL},
+        {"x.d/noext", "text/plain", NULL},
+        {"a.json", "text/plain", NULL},
+        {".pdf", "text/plain", NULL},
+        {"a.unknown", "text/plain", NULL},
+        {"a.pdf", NULL, "PDF is not read by this version"},
+        {"a.PDF", NULL, "PDF is not read by this version"},
+        {"a.png", NULL, "image"},
+        {"a.tar.gz", NULL, "archive"},
+        {"a.o", NULL, "compiled program"},
+        {"a.ipynb", NULL, "notebooks are not read by this version"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const char *why = "unset", *media_type = sx_media_type_of(rows[i].path, &why);
@@ -219,13 +241,13 @@ static void test_hostile_sizes_are_bounded_in_time(void **state)
         const char *media_type, *prefix, *part, *suffix;
         size_t count;
     } rows[] = {
-        {"text/html", "", "<div>", "deep words", 200000},   {"text/html", "", "<b><p>", "x", 50000},
-        {"text/html", "<p>x<a ", "a=1 ", ">", 300000},       {"text/html", "<p>x", "<!--", "", 300000},
-        {"text/html", "", "<ul><li>x", "", 50000},           {"text/html", "", "<table><tr><td>x", "", 50000},
-        {"text/markdown", "# ", "[", "", 500000},            {"text/markdown", "# ", "*a ", "", 300000},
-        {"text/markdown", "", "| a\n|-\n", "", 200000},      {"text/markdown", "", "> ", "", 500000},
-        {"text/markdown", "# ", "{", "}", 500000},           {"text/x-rst", "", "== ==\nx\n\n", "", 100000},
-        {"text/x-rst", "", "=====\n", "", 200000},           {"text/x-rst", "x", "`", "\n=====\n", 500000},
+        {"text/html", "", "<div>", "deep words", 200000}, {"text/html", "", "<b><p>", "x", 50000},
+        {"text/html", "<p>x<a ", "a=1 ", ">", 300000},    {"text/html", "<p>x", "<!--", "", 300000},
+        {"text/html", "", "<ul><li>x", "", 50000},        {"text/html", "", "<table><tr><td>x", "", 50000},
+        {"text/markdown", "# ", "[", "", 500000},         {"text/markdown", "# ", "*a ", "", 300000},
+        {"text/markdown", "", "| a\n|-\n", "", 200000},   {"text/markdown", "", "> ", "", 500000},
+        {"text/markdown", "# ", "{", "}", 500000},        {"text/x-rst", "", "== ==\nx\n\n", "", 100000},
+        {"text/x-rst", "", "=====\n", "", 200000},        {"text/x-rst", "x", "`", "\n=====\n", 500000},
         {"text/plain", "", "a\n\n", "", 300000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -260,7 +282,8 @@ static void check_promises(const sx_document *document, const char *source, size
             fail_msg("text between blocks at %zu: %.*s", (size_t)at, (int)(block->start - at), document->text + at);
         assert_int_equal(block->kind == SX_BLOCK_HEADING, block->heading != NULL);
         if (block->heading)
-            assert_true(block->level > 0 && sx_encoding_utf8_prefix(block->heading, strlen(block->heading)) == strlen(block->heading));
+            assert_true(block->level > 0 &&
+                        sx_encoding_utf8_prefix(block->heading, strlen(block->heading)) == strlen(block->heading));
         at = block->end;
     }
     assert_true(sx_encoding_is_blank(document->text + at, document->length - at));
@@ -279,7 +302,8 @@ static void test_mutated_documents_keep_the_promises(void **state)
     char mutated[1024];
     for (int round = 0; round < 20000; round++) {
         const expectation *e = &documents[next_random(&seed) % (sizeof documents / sizeof documents[0])];
-        const char *media_type = round % 4 ? e->media_type : documents[next_random(&seed) % (sizeof documents / sizeof documents[0])].media_type;
+        const char *media_type =
+            round % 4 ? e->media_type : documents[next_random(&seed) % (sizeof documents / sizeof documents[0])].media_type;
         size_t length = strlen(e->source);
         memcpy(mutated, e->source, length);
         for (uint64_t n = 1 + next_random(&seed) % 6; n && length; n--) {

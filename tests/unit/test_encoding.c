@@ -24,13 +24,20 @@ static const sample samples[] = {
     {BYTES("na\xc3\xafve \xe2\x82\xac \xf0\x9f\x99\x82"), NULL, "utf-8", NULL},
     {BYTES("\xef\xbb\xbfwith a mark"), NULL, "utf-8", NULL},
     {BYTES("na\xc3\xafve"), "iso-8859-1", "utf-8", NULL},
-    {BYTES("Stra\xdf" "e, gr\xfc\xdf" "en, sch\xf6n"), NULL, "windows-1252", "Stra\xc3\x9f" "e, gr\xc3\xbc\xc3\x9f" "en, sch\xc3\xb6n"},
-    {BYTES("\x93quoted\x94 \x96 5 \x80"), NULL, "windows-1252",
-     "\xe2\x80\x9cquoted\xe2\x80\x9d \xe2\x80\x93 5 \xe2\x82\xac"},
+    {BYTES("Stra\xdf"
+           "e, gr\xfc\xdf"
+           "en, sch\xf6n"),
+     NULL, "windows-1252",
+     "Stra\xc3\x9f"
+     "e, gr\xc3\xbc\xc3\x9f"
+     "en, sch\xc3\xb6n"},
+    {BYTES("\x93quoted\x94 \x96 5 \x80"), NULL, "windows-1252", "\xe2\x80\x9cquoted\xe2\x80\x9d \xe2\x80\x93 5 \xe2\x82\xac"},
     {BYTES("caf\xe9"), "ISO-8859-1", "windows-1252", "caf\xc3\xa9"},
     {BYTES("\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0"), NULL, "windows-1251",
      "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, \xd0\xbc\xd0\xb8\xd1\x80"},
-    {BYTES("\x82\xb1\x82\xea\x82\xcd\x93\xfa\x96{\x8c\xea\x82\xc5\x82\xb7\x81" "B"), NULL, "shift-jis",
+    {BYTES("\x82\xb1\x82\xea\x82\xcd\x93\xfa\x96{\x8c\xea\x82\xc5\x82\xb7\x81"
+           "B"),
+     NULL, "shift-jis",
      "\xe3\x81\x93\xe3\x82\x8c\xe3\x81\xaf\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe3\x81\xa7\xe3\x81\x99\xe3\x80\x82"},
     {BYTES("\xd5\xe2\xca\xc7\xd6\xd0\xce\xc4\xb5\xc4\xce\xc4\xd5\xc2\xa1\xa3"), NULL, "gb18030",
      "\xe8\xbf\x99\xe6\x98\xaf\xe4\xb8\xad\xe6\x96\x87\xe7\x9a\x84\xe6\x96\x87\xe7\xab\xa0\xe3\x80\x82"},
@@ -41,10 +48,23 @@ static const sample samples[] = {
     {BYTES("n\0o\0 \0m\0a\0r\0k\0"), NULL, "utf-16le", "no mark"},
     {BYTES("\0n\0o\0 \0m\0a\0r\0k"), NULL, "utf-16be", "no mark"},
     {BYTES("n\0\0\0o\0\0\0 \0\0\0m\0\0\0"), NULL, "utf-32le", "no m"},
-    {BYTES("\x1f\x04@\x04 \0" "2\x04" "5\x04" "B\x04"), NULL, "utf-16le", "\xd0\x9f\xd1\x80 \xd0\xb2\xd0\xb5\xd1\x82"},
-    {BYTES("\xff\xfe" "a\0\0\xd8" "b\0"), NULL, "utf-16le, 1 invalid sequence replaced", "a\xef\xbf\xbd" "b"},
-    {BYTES("\xff\xfe" "a\0\0\xdc\0\xdc" "b\0c\0d\0e\0f\0g\0h\0i\0j\0k\0l\0m\0n\0x"), NULL, "utf-16le, 3 invalid sequences replaced",
-     "a\xef\xbf\xbd\xef\xbf\xbd" "bcdefghijklmn\xef\xbf\xbd"},
+    {BYTES("\x1f\x04@\x04 \0"
+           "2\x04"
+           "5\x04"
+           "B\x04"),
+     NULL, "utf-16le", "\xd0\x9f\xd1\x80 \xd0\xb2\xd0\xb5\xd1\x82"},
+    {BYTES("\xff\xfe"
+           "a\0\0\xd8"
+           "b\0"),
+     NULL, "utf-16le, 1 invalid sequence replaced",
+     "a\xef\xbf\xbd"
+     "b"},
+    {BYTES("\xff\xfe"
+           "a\0\0\xdc\0\xdc"
+           "b\0c\0d\0e\0f\0g\0h\0i\0j\0k\0l\0m\0n\0x"),
+     NULL, "utf-16le, 3 invalid sequences replaced",
+     "a\xef\xbf\xbd\xef\xbf\xbd"
+     "bcdefghijklmn\xef\xbf\xbd"},
     {BYTES("\xc3\xa9t\xc3\xa9 na\xc3\xafve \xff d\xc3\xa9j\xc3\xa0"), NULL, "utf-8, 1 invalid sequence replaced",
      "\xc3\xa9t\xc3\xa9 na\xc3\xafve \xef\xbf\xbd d\xc3\xa9j\xc3\xa0"},
     {BYTES("\xef\xbb\xbfonly \xff here"), NULL, "utf-8, 1 invalid sequence replaced", "only \xef\xbf\xbd here"},
@@ -52,9 +72,13 @@ static const sample samples[] = {
      "\xef\xbf\xbd and \xef\xbf\xbd: undefined in the code page, as caf\xc3\xa9 is not"},
     {BYTES("text with a NUL \0 byte"), NULL, "utf-8, 1 NUL byte", NULL},
     {BYTES("ab\0cd"), NULL, NULL, "binary file (NUL byte at 2)"},
-    {BYTES("\x7f" "ELF\1\1\1\0\0\0\0\0"), NULL, NULL, "binary file (NUL byte at 7)"},
+    {BYTES("\x7f"
+           "ELF\1\1\1\0\0\0\0\0"),
+     NULL, NULL, "binary file (NUL byte at 7)"},
     {BYTES("\1\2\3\4abc"), NULL, NULL, "binary file (4 control bytes in 7)"},
-    {BYTES("\x80\1\2\3\xff\xfe" "ab"), NULL, NULL, "binary file (3 control bytes in 8)"},
+    {BYTES("\x80\1\2\3\xff\xfe"
+           "ab"),
+     NULL, NULL, "binary file (3 control bytes in 8)"},
     {BYTES("\x1b$B$3$l\x1b(B"), "iso-2022-jp", "iso-2022-jp", "\xe3\x81\x93\xe3\x82\x8c"},
     {BYTES("caf\xe9"), "no-such-encoding", "windows-1252", "caf\xc3\xa9"},
     {BYTES("caf\xe9"), "utf-8//IGNORE", "windows-1252", "caf\xc3\xa9"},
@@ -94,9 +118,18 @@ static void test_valid_prefix(void **state)
         const char *bytes;
         size_t length, valid;
     } rows[] = {
-        {BYTES("12345678\xc3\xa9"), 10},      {BYTES("\xc0\x80"), 0},          {BYTES("a\xe0\x80\x80"), 1},      {BYTES("\xed\xa0\x80"), 0},
-        {BYTES("\xed\x9f\xbf"), 3},           {BYTES("\xf4\x90\x80\x80"), 0},  {BYTES("\xf4\x8f\xbf\xbf"), 4},   {BYTES("\xf0\x8f\xbf\xbf"), 0},
-        {BYTES("abcdefghij\xe2\x82"), 10},    {BYTES("\x80"), 0},              {BYTES("\xf5"), 0},               {BYTES("a\0b"), 3},
+        {BYTES("12345678\xc3\xa9"), 10},
+        {BYTES("\xc0\x80"), 0},
+        {BYTES("a\xe0\x80\x80"), 1},
+        {BYTES("\xed\xa0\x80"), 0},
+        {BYTES("\xed\x9f\xbf"), 3},
+        {BYTES("\xf4\x90\x80\x80"), 0},
+        {BYTES("\xf4\x8f\xbf\xbf"), 4},
+        {BYTES("\xf0\x8f\xbf\xbf"), 0},
+        {BYTES("abcdefghij\xe2\x82"), 10},
+        {BYTES("\x80"), 0},
+        {BYTES("\xf5"), 0},
+        {BYTES("a\0b"), 3},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(sx_encoding_utf8_prefix(rows[i].bytes, rows[i].length), rows[i].valid);

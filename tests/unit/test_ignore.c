@@ -55,7 +55,9 @@ static const struct {
     {"foo\\ ", "foo", '.'},
     {"foo\r\nbar\r\n", "foo", 'x'},
     {"foo\r\nbar\r\n", "bar", 'x'},
-    {"\xef\xbb\xbf" "foo", "foo", 'x'},
+    {"\xef\xbb\xbf"
+     "foo",
+     "foo", 'x'},
     {"**/foo", "foo", 'x'},
     {"**/foo", "a/b/foo", 'x'},
     {"**/foo/bar", "a/foo/bar", 'x'},
@@ -93,7 +95,10 @@ static const struct {
     {"x[a/b]y", "x/y", '.'},
     {"build/\n!build/keep.txt", "build/", 'x'},
     {"*.o\n!lib.o\nlib.o", "lib.o", 'x'},
-    {"\xc3\xbc*", "\xc3\xbc" "ber", 'x'},
+    {"\xc3\xbc*",
+     "\xc3\xbc"
+     "ber",
+     'x'},
     {"caf\xe9", "caf\xe9", 'x'},
 };
 
@@ -110,7 +115,8 @@ static void test_rules(void **state)
         sx_ignore_verdict verdict = sx_ignore_check(&rules, path, folder);
         char got = verdict == SX_IGNORE_LEFT_OUT ? 'x' : verdict == SX_IGNORE_KEPT ? '+' : '.';
         if (got != rows[i].expected)
-            fail_msg("row %zu: rules \"%s\", path \"%s\": %c, expected %c", i, rows[i].rules, rows[i].path, got, rows[i].expected);
+            fail_msg("row %zu: rules \"%s\", path \"%s\": %c, expected %c", i, rows[i].rules, rows[i].path, got,
+                     rows[i].expected);
         sx_ignore_clear(&rules);
     }
 }
@@ -131,9 +137,18 @@ static void test_selecting_globs(void **state)
         const char *glob, *path;
         bool expected;
     } selects[] = {
-        {"*.md", "a.md", true},           {"*.md", "x/y/a.md", true},      {"*.md", "a.mdx", false},     {"docs/*.md", "docs/a.md", true},
-        {"docs/*.md", "x/docs/a.md", false}, {"docs/**", "docs/x/a.md", true}, {"docs", "docs/x/a.md", true}, {"docs/", "x/docs/a.md", true},
-        {"./docs", "x/docs/a.md", false}, {"/docs", "docs/a.md", true},    {"**/t/*.py", "a/t/b.py", true}, {"", "a", false},
+        {"*.md", "a.md", true},
+        {"*.md", "x/y/a.md", true},
+        {"*.md", "a.mdx", false},
+        {"docs/*.md", "docs/a.md", true},
+        {"docs/*.md", "x/docs/a.md", false},
+        {"docs/**", "docs/x/a.md", true},
+        {"docs", "docs/x/a.md", true},
+        {"docs/", "x/docs/a.md", true},
+        {"./docs", "x/docs/a.md", false},
+        {"/docs", "docs/a.md", true},
+        {"**/t/*.py", "a/t/b.py", true},
+        {"", "a", false},
         {"/", "a", false},
     };
     for (size_t i = 0; i < sizeof selects / sizeof selects[0]; i++)
@@ -162,10 +177,12 @@ static void test_hostile_patterns_take_no_time(void **state)
 
 static void test_secrets(void **state)
 {
-    static const char *const yes[] = {".env", ".ENV", ".env.local", "prod.env", "server.pem", "tls.key", "id_rsa", "id_ed25519_work", ".netrc",
-                                      ".npmrc", ".pypirc", "credentials", "credentials.json", "store.p12", "vault.kdbx", ".git-credentials"};
-    static const char *const no[] = {".env.example", ".env.sample", ".env.template", "id_rsa.pub", "environment.md", "keys.txt", "README.md",
-                                     "credentials.md", "credentials.py", "keyboard", "pem.txt", "env"};
+    static const char *const yes[] = {
+        ".env",   ".ENV",   ".env.local", "prod.env",    "server.pem",       "tls.key",   "id_rsa",     "id_ed25519_work",
+        ".netrc", ".npmrc", ".pypirc",    "credentials", "credentials.json", "store.p12", "vault.kdbx", ".git-credentials"};
+    static const char *const no[] = {".env.example",   ".env.sample", ".env.template", "id_rsa.pub",
+                                     "environment.md", "keys.txt",    "README.md",     "credentials.md",
+                                     "credentials.py", "keyboard",    "pem.txt",       "env"};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
         if (!sx_secret_rule(yes[i]))
             fail_msg("%s is a secret", yes[i]);
@@ -177,10 +194,8 @@ static void test_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_later_files_override),
-        cmocka_unit_test(test_selecting_globs),
-        cmocka_unit_test(test_hostile_patterns_take_no_time),
+        cmocka_unit_test(test_rules),           cmocka_unit_test(test_later_files_override),
+        cmocka_unit_test(test_selecting_globs), cmocka_unit_test(test_hostile_patterns_take_no_time),
         cmocka_unit_test(test_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,8 +103,9 @@ static void test_ignore_files(void **state)
     make_file("t/.hidden/x", "");
     make_file("t/node_modules/m/x.js", "");
     make_file("t/__pycache__/x.txt", "");
-    expect_walk("t", NULL,
-                ".gitignore (hidden file)\n.sextantignore (hidden file)\nkeep.log\nsub/.ignore (hidden file)\nsub/b.log\nsub/y\n");
+    expect_walk(
+        "t", NULL,
+        ".gitignore (hidden file)\n.sextantignore (hidden file)\nkeep.log\nsub/.ignore (hidden file)\nsub/b.log\nsub/y\n");
     assert_int_equal(symlink("../a.log", "t/sub/.gitignore"), 0);
     sx_buffer out = {0};
     assert_int_equal(sx_walk("t", NULL, collect, &out, NULL), SX_OK); /* a link as ignore file is not followed */
@@ -144,14 +145,16 @@ static void test_links_pipes_and_sizes(void **state)
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(symlink("pipe", "t/to-pipe"), 0);
-    expect_walk("t", NULL,
-                ".env (secret (.env))\ndangling (dangling symbolic link)\nfolder/in.txt\nfolder/up (symbolic link to a folder)\ninside\n"
-                "leak (symbolic link leads outside t)\npipe (named pipe)\npublic.txt (symbolic link to a secret (.env))\nreal.txt\n"
-                "self (symbolic link loop)\nsocket (socket)\nto-pipe (named pipe)\n");
+    expect_walk(
+        "t", NULL,
+        ".env (secret (.env))\ndangling (dangling symbolic link)\nfolder/in.txt\nfolder/up (symbolic link to a folder)\ninside\n"
+        "leak (symbolic link leads outside t)\npipe (named pipe)\npublic.txt (symbolic link to a secret (.env))\nreal.txt\n"
+        "self (symbolic link loop)\nsocket (socket)\nto-pipe (named pipe)\n");
     const sx_walk_options options = {.allow_secrets = true, .max_file_size = 7};
     assert_int_equal(unlink("t/leak") || unlink("t/dangling") || unlink("t/self") || unlink("t/socket"), 0);
     expect_walk("t", &options,
-                ".env\nfolder/in.txt\nfolder/up (symbolic link to a folder)\ninside (larger than 7 bytes)\npipe (named pipe)\npublic.txt\n"
+                ".env\nfolder/in.txt\nfolder/up (symbolic link to a folder)\ninside (larger than 7 bytes)\npipe (named "
+                "pipe)\npublic.txt\n"
                 "real.txt (larger than 7 bytes)\nto-pipe (named pipe)\n");
     assert_int_equal(symlink("t", "link"), 0);
     expect_walk("link/folder", NULL, "in.txt\nup (symbolic link to a folder)\n");
