@@ -1,9 +1,10 @@
 /* json_writer.c - writing JSON (RFC 8259) strings and the shortest numbers that read back as the same value.
  *
- * A vector file is mostly digits, and printf with a retry for each precision takes over a microsecond a number. Here the float and
- * the two borders of its rounding interval are scaled in double precision to nine integer digits; the shortest multiple of a power
- * of ten safely inside the interval is the answer. The products of doubles are off by less than 1e-6 of the last digit, the
- * margin is 1e-5, so a doubtful case costs a digit and never the value. What lies outside the exact powers of ten goes by printf. */
+ * A vector file is mostly digits, and printf with a retry for each precision takes over a microsecond a number. Here the float
+ * and the two borders of its rounding interval are scaled in double precision to nine integer digits; the shortest multiple of a
+ * power of ten safely inside the interval is the answer. The products of doubles are off by less than 1e-6 of the last digit, the
+ * margin is 1e-5, so a doubtful case costs a digit and never the value. What lies outside the exact powers of ten goes by printf.
+ */
 #include "json_writer.h"
 
 #include <math.h>
@@ -18,7 +19,11 @@ static const char digits_of_hex[] = "0123456789abcdef";
 static size_t sequence_length(const unsigned char *text, size_t length, size_t *bad)
 {
     unsigned char lead = text[0];
-    size_t need = lead < 0x80 ? 1 : lead >= 0xc2 && lead <= 0xdf ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    size_t need = lead < 0x80                    ? 1
+                  : lead >= 0xc2 && lead <= 0xdf ? 2
+                  : (lead & 0xf0) == 0xe0        ? 3
+                  : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                 : 0;
     *bad = 1;
     for (size_t i = 1; i < need; i++) {
         unsigned char low = 0x80, high = 0xbf;

@@ -1,7 +1,7 @@
 /* backup.c - consistent copies of a database while others work on it, and taking one back.
  *
- * A copy is made page by page inside one read transaction (sqlite.org/backup.html), under a temporary name, and put in place when it
- * is whole and on disk. Mapped segments are not copied: they are rebuilt from the rows. */
+ * A copy is made page by page inside one read transaction (sqlite.org/backup.html), under a temporary name, and put in place when
+ * it is whole and on disk. Mapped segments are not copied: they are rebuilt from the rows. */
 #include "backup.h"
 
 #include "../base/error.h"
@@ -98,7 +98,8 @@ sx_status sx_backup_copy(sqlite3 *from, const char *from_path, const char *targe
         return sx_fail_nomem(error, strlen(target) + 48);
     }
     sx_status status = SX_OK;
-    int code = sqlite3_open_v2(temporary, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code = sqlite3_open_v2(temporary, &to,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code == SQLITE_OK)
         code = run(to, "PRAGMA synchronous = FULL");
     if (code == SQLITE_OK)
@@ -110,7 +111,8 @@ sx_status sx_backup_copy(sqlite3 *from, const char *from_path, const char *targe
     if (code != SQLITE_OK) {
         /* Which side failed shows in whose error it is. */
         bool target_failed = to && sqlite3_extended_errcode(to) != SQLITE_OK;
-        status = sx_sqlite_fail(target_failed ? to : from, target_failed ? target : from_path, code, "the copy cannot be made", error);
+        status =
+            sx_sqlite_fail(target_failed ? to : from, target_failed ? target : from_path, code, "the copy cannot be made", error);
     }
     sqlite3_close(to);
     if (!status)
@@ -176,8 +178,8 @@ static sx_status open_backup(const char *path, sqlite3 **out, sx_error *error)
     if (!status && state != SX_SCHEMA_OURS)
         status = sx_fail(error, SX_E_FORMAT, "%s: is a SQLite database, but not Sextant's", path);
     if (!status && version > SX_SCHEMA_VERSION)
-        status = sx_fail(error, SX_E_MISMATCH, "%s: database version %d is newer than %d, the newest this program knows", path, version,
-                         SX_SCHEMA_VERSION);
+        status = sx_fail(error, SX_E_MISMATCH, "%s: database version %d is newer than %d, the newest this program knows", path,
+                         version, SX_SCHEMA_VERSION);
     if (!status)
         status = check_integrity(*out, path, error);
     if (status) {
@@ -232,7 +234,8 @@ sx_status sx_database_restore(const char *backup, const char *path, int replace,
         sx_hint(error, "say that it may be replaced");
         return status;
     }
-    if (exists && stat(path, &there) == 0 && stat(backup, &source) == 0 && there.st_dev == source.st_dev && there.st_ino == source.st_ino)
+    if (exists && stat(path, &there) == 0 && stat(backup, &source) == 0 && there.st_dev == source.st_dev &&
+        there.st_ino == source.st_ino)
         return sx_fail(error, SX_E_INVALID, "%s: the backup and the database are the same file", path);
 
     sqlite3 *from = NULL;
@@ -260,7 +263,8 @@ sx_status sx_database_restore(const char *backup, const char *path, int replace,
         goto out;
     }
     (void)unlink(copy);
-    if ((status = sx_locks_open(&locks, real, error)) || (status = sx_locks_try(&locks, SX_LOCK_OPEN, SX_LOCK_EXCLUSIVE, &alone, error)))
+    if ((status = sx_locks_open(&locks, real, error)) ||
+        (status = sx_locks_try(&locks, SX_LOCK_OPEN, SX_LOCK_EXCLUSIVE, &alone, error)))
         goto out;
     if (!alone) {
         status = sx_fail(error, SX_E_BUSY, "%s: other processes have it open", path);

@@ -29,7 +29,8 @@ static void put_hash(sx_buffer *buffer, const char *before, sqlite3_stmt *statem
 static void put_text(sx_buffer *buffer, const char *before, sqlite3_stmt *statement, int column)
 {
     sx_buffer_append_string(buffer, before);
-    sx_json_write_string(buffer, (const char *)sqlite3_column_text(statement, column), (size_t)sqlite3_column_bytes(statement, column));
+    sx_json_write_string(buffer, (const char *)sqlite3_column_text(statement, column),
+                         (size_t)sqlite3_column_bytes(statement, column));
 }
 
 static sx_status write_recipes(sx_database *database, sx_output *output, sx_error *error)
@@ -37,8 +38,8 @@ static sx_status write_recipes(sx_database *database, sx_output *output, sx_erro
     sqlite3_stmt *statement;
     bool row = true;
     sx_buffer *buffer = &output->buffer;
-    sx_status status = sx_sql_start(database, "SELECT hash, model, dimensions, json, space_json FROM recipe ORDER BY hash", &statement, error,
-                                    "");
+    sx_status status = sx_sql_start(database, "SELECT hash, model, dimensions, json, space_json FROM recipe ORDER BY hash",
+                                    &statement, error, "");
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row) {
         put_hash(buffer, "{\"recipe\":", statement, 0);
         put_text(buffer, ",\"model\":", statement, 1);
@@ -73,7 +74,8 @@ static sx_status write_vectors(sx_database *database, sx_output *output, uint64_
             break;
         put_hash(buffer, "{\"recipe\":", statement, 0);
         put_hash(buffer, ",\"hash\":", statement, 1);
-        sx_buffer_printf(buffer, ",\"tokens\":%lld,\"dropped_tokens\":%lld,\"vector\":", (long long)sqlite3_column_int64(statement, 2),
+        sx_buffer_printf(buffer,
+                         ",\"tokens\":%lld,\"dropped_tokens\":%lld,\"vector\":", (long long)sqlite3_column_int64(statement, 2),
                          (long long)sqlite3_column_int64(statement, 3));
         sx_json_write_floats(buffer, vector, dimensions);
         sx_buffer_append_string(buffer, "}\n");
@@ -133,7 +135,7 @@ typedef struct cache_import {
     known_recipe *recipes;
     size_t recipe_count, recipe_capacity;
     sx_scope scope;
-    size_t in_batch;  /* 0: no transaction is open */
+    size_t in_batch; /* 0: no transaction is open */
     uint64_t taken, taken_in_batch;
 } cache_import;
 
@@ -236,8 +238,8 @@ static sx_status take_recipe(cache_import *job, const cache_line *line, sx_error
 {
     if (!line->model || !line->space_json || !line->dimensions || line->dimensions > SX_SEGMENT_DIMENSIONS)
         return fail_line(job, SX_E_FORMAT, error, "a recipe needs model, dimensions, json and space_json");
-    sx_recipe_row row = {.json = line->json, .space_json = line->space_json, .model = line->model,
-                         .dimensions = (uint32_t)line->dimensions};
+    sx_recipe_row row = {
+        .json = line->json, .space_json = line->space_json, .model = line->model, .dimensions = (uint32_t)line->dimensions};
     sx_sha256_of(line->json, strlen(line->json), &row.hash);
     sx_sha256_of(line->space_json, strlen(line->space_json), &row.space);
     if (memcmp(&row.hash, &line->recipe, sizeof row.hash) != 0)
@@ -285,8 +287,8 @@ static sx_status take_vector(cache_import *job, const cache_line *line, sx_error
     int64_t id;
     bool added;
     status = sx_store_put_one(job->database, recipe->id, &line->hash, job->vector, recipe->dimensions,
-                              (sx_vector_row){.tokens = (uint32_t)line->tokens, .dropped_tokens = (uint32_t)line->dropped}, false, &id,
-                              &added, error);
+                              (sx_vector_row){.tokens = (uint32_t)line->tokens, .dropped_tokens = (uint32_t)line->dropped}, false,
+                              &id, &added, error);
     job->taken_in_batch += !status && added;
     return job->in_batch >= IMPORT_BATCH ? end_batch(job, status, error) : status;
 }

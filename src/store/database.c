@@ -57,7 +57,8 @@ static sx_status look_at_file(const char *path, bool *doubtful, sx_error *error)
     if (stat(path, &found) != 0)
         return errno == ENOENT ? SX_OK : sx_fail_errno(error, errno, "%s: cannot be examined", path);
     if (!S_ISREG(found.st_mode))
-        return sx_fail(error, SX_E_FORMAT, "%s: is %s, not a database", path, S_ISDIR(found.st_mode) ? "a folder" : "no regular file");
+        return sx_fail(error, SX_E_FORMAT, "%s: is %s, not a database", path,
+                       S_ISDIR(found.st_mode) ? "a folder" : "no regular file");
     if (found.st_size == 0)
         return SX_OK;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -126,8 +127,8 @@ static sx_status migrate(sx_database *database, int version, sx_error *error)
     if (status)
         return status;
     if (!alone) {
-        status = sx_fail(error, SX_E_BUSY, "%s: version %d must be migrated to %d, but other processes have it open", database->path,
-                         version, SX_SCHEMA_VERSION);
+        status = sx_fail(error, SX_E_BUSY, "%s: version %d must be migrated to %d, but other processes have it open",
+                         database->path, version, SX_SCHEMA_VERSION);
         sx_hint(error, "end them and try again");
         return status;
     }

@@ -26,10 +26,10 @@ void sx_output_close(sx_output *output);
 /* Zero-initialise. */
 typedef struct sx_lines {
     sx_buffer buffer;
-    size_t start;     /* of what was not given out yet */
+    size_t start; /* of what was not given out yet */
     int descriptor;
     const char *path;
-    uint64_t number;  /* of the line last given, from 1 */
+    uint64_t number; /* of the line last given, from 1 */
     bool open, ended;
 } sx_lines;
 

@@ -57,8 +57,12 @@ void sx_locks_close(sx_locks *locks)
 
 sx_status sx_locks_try(sx_locks *locks, int64_t byte, sx_lock_mode mode, bool *got, sx_error *error)
 {
-    struct flock lock = {.l_type = mode == SX_LOCK_EXCLUSIVE ? F_WRLCK : mode == SX_LOCK_SHARED ? F_RDLCK : F_UNLCK,
-                         .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {.l_type = mode == SX_LOCK_EXCLUSIVE ? F_WRLCK
+                                   : mode == SX_LOCK_SHARED  ? F_RDLCK
+                                                             : F_UNLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = byte,
+                         .l_len = 1};
     *got = false;
     int result;
     do

@@ -1,4 +1,5 @@
-/* nearest.c - exact search over a collection as of one snapshot: mapped segments, and the rows themselves where no segment speaks.
+/* nearest.c - exact search over a collection as of one snapshot: mapped segments, and the rows themselves where no segment
+ * speaks.
  *
  * Segments may hold chunks that were deleted since. A few more candidates than wanted are taken and looked up; only when too few
  * of them live is the list of living ids read and everything scanned once more with it, so two scans always suffice. */
@@ -18,12 +19,12 @@ typedef struct nearest {
     sx_database *database;
     const sx_collection_row *collection;
     sx_measure measure;
-    float *query;           /* prepared for the measure */
+    float *query; /* prepared for the measure */
     sx_topk topk;
     /* damaged or missing segments met: their ranges come from the rows */
     int64_t *lost;
     size_t lost_count, lost_capacity;
-    bool missing;           /* a file was not there: perhaps replaced since the snapshot */
+    bool missing; /* a file was not there: perhaps replaced since the snapshot */
 } nearest;
 
 typedef struct row_scan {
@@ -44,8 +45,8 @@ static sx_status score_row(int64_t chunk, const float *vector, void *user, sx_er
 static sx_status scan_rows(nearest *search, const sx_id_set *allowed, int64_t first, int64_t last, sx_error *error)
 {
     row_scan scan = {search, allowed};
-    return sx_segments_from_rows(search->database, search->collection->id, search->collection->dimensions, search->measure, first, last,
-                                 score_row, &scan, error);
+    return sx_segments_from_rows(search->database, search->collection->id, search->collection->dimensions, search->measure, first,
+                                 last, score_row, &scan, error);
 }
 
 static sx_status note_lost(nearest *search, const sx_segment_row *row, sx_error *error)
@@ -75,7 +76,8 @@ static sx_status scan_segment(nearest *search, const sx_id_set *allowed, const s
     *done = false;
     if (is_lost(search, row->id))
         return SX_OK;
-    sx_status status = sx_segments_map(search->database, search->collection->id, search->collection->dimensions, row, &segment, &reason);
+    sx_status status =
+        sx_segments_map(search->database, search->collection->id, search->collection->dimensions, row, &segment, &reason);
     if (!status)
         status = sx_segment_scan(segment, search->database->kernels, search->query, allowed, &search->topk, &reason);
     if (!status) {
@@ -175,11 +177,12 @@ static sx_status prepare(nearest *search, const float *query, size_t count, sx_e
     uint32_t dimensions = search->collection->dimensions;
     for (uint32_t i = 0; i < dimensions; i++)
         if (!isfinite(query[i]))
-            return sx_fail(error, SX_E_INVALID, "the query's component %u is %f, not a number to compare with", i, (double)query[i]);
+            return sx_fail(error, SX_E_INVALID, "the query's component %u is %f, not a number to compare with", i,
+                           (double)query[i]);
     size_t capacity = count > SIZE_MAX / 4 ? SIZE_MAX / 4 : count;
     int64_t chunks; /* more candidates than chunks need no room */
-    sx_status status = sx_sql_number(search->database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL", 0, &chunks,
-                                     error, "i", search->collection->id);
+    sx_status status = sx_sql_number(search->database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL",
+                                     0, &chunks, error, "i", search->collection->id);
     if (!status)
         status = sx_segments_measure(search->database, search->collection->recipe, &search->measure, error);
     if (status)
@@ -203,7 +206,8 @@ static void clear(nearest *search)
 }
 
 sx_status sx_store_nearest(sx_database *database, const sx_collection_row *collection, const float *query, size_t count,
-                           const char *const *filters, size_t filter_count, sx_candidate *candidates, size_t *found, sx_error *error)
+                           const char *const *filters, size_t filter_count, sx_candidate *candidates, size_t *found,
+                           sx_error *error)
 {
     if (!database || !collection || !query || !found || (count && !candidates) || (filter_count && !filters))
         return sx_fail(error, SX_E_INVALID, "sx_store_nearest: an argument is NULL");

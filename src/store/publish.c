@@ -1,11 +1,11 @@
 /* publish.c - writing committed chunks into mapped segments, merging them, and clearing away what nothing refers to.
  *
- * A file is written under a name of its own, flushed, and only then named in the table, in one transaction with the removal of those
- * it replaces. Killed before, it is an orphan for the next sweep; killed after, all is done. Rows always come from the tables, never
- * from older segments, so damage cannot spread.
+ * A file is written under a name of its own, flushed, and only then named in the table, in one transaction with the removal of
+ * those it replaces. Killed before, it is an orphan for the next sweep; killed after, all is done. Rows always come from the
+ * tables, never from older segments, so damage cannot spread.
  *
- * Merging is tiered: a new part swallows left neighbours less than twice its size, so each row is rewritten a logarithmic number of
- * times, and segments of which more than a quarter is dead are rewritten. */
+ * Merging is tiered: a new part swallows left neighbours less than twice its size, so each row is rewritten a logarithmic number
+ * of times, and segments of which more than a quarter is dead are rewritten. */
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
@@ -23,9 +23,9 @@ enum { PUBLISH_ROWS = 4096, MOST_SEGMENTS = 8 };
 
 /* A range of chunk ids that will be one segment. */
 typedef struct publish_part {
-    int64_t first, last;  /* the range it speaks for */
-    int64_t live;         /* chunks in it */
-    bool dirty;           /* must be written; else it is the segment as it stands */
+    int64_t first, last; /* the range it speaks for */
+    int64_t live;        /* chunks in it */
+    bool dirty;          /* must be written; else it is the segment as it stands */
 } publish_part;
 typedef struct publish_plan {
     publish_part *parts;
@@ -36,7 +36,8 @@ typedef struct publish_plan {
 
 static sx_status live_in(sx_database *database, int64_t collection, int64_t first, int64_t last, int64_t *live, sx_error *error)
 {
-    return sx_sql_number(database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL AND id BETWEEN ? AND ?", 0, live,
+    return sx_sql_number(database,
+                         "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL AND id BETWEEN ? AND ?", 0, live,
                          error, "iii", collection, first, last);
 }
 
@@ -48,8 +49,8 @@ static sx_status add_part(publish_plan *plan, publish_part part, sx_error *error
     return SX_OK;
 }
 
-static sx_status add_gap(sx_database *database, int64_t collection, publish_plan *plan, int64_t first, int64_t last, int64_t *gathered,
-                         sx_error *error)
+static sx_status add_gap(sx_database *database, int64_t collection, publish_plan *plan, int64_t first, int64_t last,
+                         int64_t *gathered, sx_error *error)
 {
     publish_part gap = {.first = first, .last = last, .dirty = true};
     if (first > last)
@@ -60,16 +61,17 @@ static sx_status add_gap(sx_database *database, int64_t collection, publish_plan
 }
 
 /* Segments and the gaps between them, in order of ids. *gathered: chunks in no segment. *sick: a segment wants rewriting. */
-static sx_status survey(sx_database *database, int64_t collection, publish_plan *plan, int64_t *gathered, bool *sick, sx_error *error)
+static sx_status survey(sx_database *database, int64_t collection, publish_plan *plan, int64_t *gathered, bool *sick,
+                        sx_error *error)
 {
     int64_t next = 1, newest;
     *gathered = 0;
     *sick = false;
     sx_status status = sx_segments_read(database, collection, &plan->before, error);
     if (!status)
-        status = sx_sql_number(database,
-                               "SELECT id FROM chunk WHERE collection = ? AND vector IS NOT NULL ORDER BY id DESC LIMIT 1", 0, &newest,
-                               error, "i", collection);
+        status =
+            sx_sql_number(database, "SELECT id FROM chunk WHERE collection = ? AND vector IS NOT NULL ORDER BY id DESC LIMIT 1",
+                          0, &newest, error, "i", collection);
     for (size_t i = 0; i < plan->before.count && !status; i++) {
         const sx_segment_row *row = &plan->before.rows[i];
         publish_part whole = {.first = row->first_chunk, .last = row->last_chunk};
@@ -133,8 +135,8 @@ static sx_status write_row(int64_t chunk, const float *vector, void *user, sx_er
     return sx_segment_add(writing->writer, chunk, vector, error);
 }
 
-static sx_status write_part(sx_database *database, int64_t collection, uint32_t dimensions, const publish_plan *plan, const publish_part *part,
-                            written_file *out, sx_error *error)
+static sx_status write_part(sx_database *database, int64_t collection, uint32_t dimensions, const publish_plan *plan,
+                            const publish_part *part, written_file *out, sx_error *error)
 {
     part_writing writing = {0};
     char *path = NULL;
@@ -150,7 +152,8 @@ static sx_status write_part(sx_database *database, int64_t collection, uint32_t 
     if (!status)
         status = sx_segment_create(path, collection, dimensions, &writing.writer, error);
     if (!status)
-        status = sx_segments_from_rows(database, collection, dimensions, plan->measure, part->first, part->last, write_row, &writing, error);
+        status = sx_segments_from_rows(database, collection, dimensions, plan->measure, part->first, part->last, write_row,
+                                       &writing, error);
     if (!status)
         status = sx_segment_finish(writing.writer, &out->identity, error);
     out->rows = writing.rows;
@@ -171,8 +174,8 @@ static void flush_folder(const char *path)
 }
 
 /* Names the new files and forgets those they replace, unless another publisher was here since the survey. */
-static sx_status publish_written(sx_database *database, int64_t collection, const publish_plan *plan, const written_file *files, size_t count,
-                                 bool *published, sx_error *error)
+static sx_status publish_written(sx_database *database, int64_t collection, const publish_plan *plan, const written_file *files,
+                                 size_t count, bool *published, sx_error *error)
 {
     sx_scope scope;
     sx_segment_list now = {0};
@@ -183,7 +186,8 @@ static sx_status publish_written(sx_database *database, int64_t collection, cons
     int64_t there = 0;
     status = sx_segments_read(database, collection, &now, error);
     if (!status)
-        status = sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i", collection);
+        status = sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i",
+                               collection);
     bool same = !status && there && sx_segment_lists_equal(&now, &plan->before);
     for (size_t i = 0; i < plan->before.count && same && !status; i++)
         for (size_t j = 0; j < plan->count && !status; j++)
@@ -191,16 +195,17 @@ static sx_status publish_written(sx_database *database, int64_t collection, cons
                 plan->parts[j].last >= plan->before.rows[i].last_chunk)
                 status = sx_sql_do(database, "DELETE FROM segment WHERE id = ?", error, "i", plan->before.rows[i].id);
     for (size_t i = 0; i < count && same && !status; i++)
-        status = sx_sql_do(database,
-                           "INSERT INTO segment(collection, file, identity, rows, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?)", error,
-                           "itiiii", collection, files[i].name, (int64_t)files[i].identity, files[i].rows, files[i].first, files[i].last);
+        status = sx_sql_do(
+            database, "INSERT INTO segment(collection, file, identity, rows, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?)",
+            error, "itiiii", collection, files[i].name, (int64_t)files[i].identity, files[i].rows, files[i].first, files[i].last);
     sx_segment_list_clear(&now);
     status = sx_scope_leave(database, &scope, status, error);
     *published = !status && same;
     return status;
 }
 
-static sx_status carry_out(sx_database *database, int64_t collection, uint32_t dimensions, const publish_plan *plan, sx_error *error)
+static sx_status carry_out(sx_database *database, int64_t collection, uint32_t dimensions, const publish_plan *plan,
+                           sx_error *error)
 {
     bool published = false;
     size_t count = 0;
@@ -208,7 +213,8 @@ static sx_status carry_out(sx_database *database, int64_t collection, uint32_t d
     if (!files)
         return sx_fail_nomem(error, plan->count * sizeof *files);
     sx_status status = sx_make_folders(database->folder, error);
-    /* Each part is read in a snapshot of its own: deletions in between only leave dead rows, and ids of a range never come later. */
+    /* Each part is read in a snapshot of its own: deletions in between only leave dead rows, and ids of a range never come later.
+     */
     for (size_t i = 0; i < plan->count && !status; i++)
         if (plan->parts[i].dirty && plan->parts[i].live)
             status = write_part(database, collection, dimensions, plan, &plan->parts[i], &files[count++], error);
@@ -232,7 +238,8 @@ static sx_status publish(sx_database *database, int64_t collection, bool force, 
     bool sick = false;
     sx_status status = sx_snapshot_begin(database, error);
     if (!status)
-        status = sx_sql_number(database, "SELECT recipe FROM collection WHERE id = ? AND name IS NOT NULL", 0, &recipe, error, "i", collection);
+        status = sx_sql_number(database, "SELECT recipe FROM collection WHERE id = ? AND name IS NOT NULL", 0, &recipe, error,
+                               "i", collection);
     if (!status && !recipe)
         status = sx_fail(error, SX_E_NOT_FOUND, "%s: there is no collection %lld", database->path, (long long)collection);
     if (!status)

@@ -23,9 +23,11 @@ static const char tables[] =
     "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO counter(name, value) VALUES ('use', 0), ('spare_entries', 0), ('spare_bytes', 0), ('hits', 0), ('misses', 0);"
 
-    "CREATE TABLE claim(recipe INTEGER NOT NULL, hash BLOB NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY(recipe, hash)) WITHOUT ROWID;"
+    "CREATE TABLE claim(recipe INTEGER NOT NULL, hash BLOB NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY(recipe, hash)) WITHOUT "
+    "ROWID;"
 
-    "CREATE TABLE collection(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, recipe INTEGER NOT NULL REFERENCES recipe(id),"
+    "CREATE TABLE collection(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, recipe INTEGER NOT NULL REFERENCES "
+    "recipe(id),"
     " settings TEXT NOT NULL);"
 
     "CREATE TABLE document(id INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER NOT NULL REFERENCES collection(id),"

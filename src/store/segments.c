@@ -116,7 +116,8 @@ sx_status sx_segments_measure(sx_database *database, int64_t recipe, sx_measure 
     json_t *space = json_loads(text ? text : "", 0, &problem);
     sqlite3_reset(statement);
     if (!space)
-        return sx_fail(error, SX_E_FORMAT, "%s: the space of recipe %lld is no JSON: %s", database->path, (long long)recipe, problem.text);
+        return sx_fail(error, SX_E_FORMAT, "%s: the space of recipe %lld is no JSON: %s", database->path, (long long)recipe,
+                       problem.text);
     const char *similarity = json_string_value(json_object_get(space, "similarity"));
     if (!similarity)
         similarity = "cosine";

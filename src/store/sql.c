@@ -60,13 +60,29 @@ static sx_status status_of(int code, int reason, const char **hint)
     }
 }
 
+/* The errno behind an I/O error. SQLite keeps it in different places, depending on which file failed when. */
+static int reason_of(sqlite3 *sqlite, int code)
+{
+    int primary = code & 0xff;
+    if (!sqlite || (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN))
+        return 0;
+    int reason = sqlite3_system_errno(sqlite);
+    if (!reason)
+        (void)sqlite3_file_control(sqlite, "main", SQLITE_FCNTL_LAST_ERRNO, &reason);
+    sqlite3_file *log = NULL;
+    if (!reason && sqlite3_file_control(sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log && log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
+    return reason;
+}
+
 sx_status sx_sqlite_fail(sqlite3 *sqlite, const char *path, int code, const char *what, sx_error *error)
 {
-    int reason = sqlite ? sqlite3_system_errno(sqlite) : 0;
+    int reason = reason_of(sqlite, code);
     const char *hint;
     sx_status status = status_of(code, reason, &hint);
-    const char *text = sqlite && (sqlite3_extended_errcode(sqlite) & 0xff) == (code & 0xff) ? sqlite3_errmsg(sqlite) : sqlite3_errstr(code);
-    if (reason && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
+    const char *text =
+        sqlite && (sqlite3_extended_errcode(sqlite) & 0xff) == (code & 0xff) ? sqlite3_errmsg(sqlite) : sqlite3_errstr(code);
+    if (reason)
         sx_fail(error, status, "%s: %s: %s: %s", path, what, text, strerror(reason));
     else
         sx_fail(error, status, "%s: %s: %s", path, what, text);
@@ -172,7 +188,9 @@ static int bind_next(sqlite3_stmt *statement, int position, char type, va_list *
     case 'i': return sqlite3_bind_int64(statement, position, va_arg(*arguments, int64_t));
     case 'd': return sqlite3_bind_double(statement, position, va_arg(*arguments, double));
     case 't': return sqlite3_bind_text(statement, position, va_arg(*arguments, const char *), -1, SQLITE_STATIC);
-    case 'h': return sqlite3_bind_blob(statement, position, va_arg(*arguments, const sx_sha256 *)->bytes, SX_SHA256_BYTES, SQLITE_STATIC);
+    case 'h':
+        return sqlite3_bind_blob(statement, position, va_arg(*arguments, const sx_sha256 *)->bytes, SX_SHA256_BYTES,
+                                 SQLITE_STATIC);
     case 'k': {
         int64_t key = va_arg(*arguments, int64_t);
         return key ? sqlite3_bind_int64(statement, position, key) : sqlite3_bind_null(statement, position);

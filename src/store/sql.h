@@ -23,8 +23,8 @@ typedef struct sx_mapped {
 
 struct sx_database {
     /* immutable after open */
-    char *path;    /* absolute, links resolved */
-    char *folder;  /* path-vectors */
+    char *path;   /* absolute, links resolved */
+    char *folder; /* path-vectors */
     sx_database_options options;
     const sx_kernels *kernels;
     pid_t process;
@@ -33,12 +33,12 @@ struct sx_database {
     sx_locks locks;
     sx_statement *statements;
     size_t statement_count, statement_capacity;
-    bool writing;           /* between sx_store_begin and commit or rollback */
-    bool scanning;          /* the table of what a scan has met is there */
-    int64_t *leases;        /* collections whose job this handle has */
+    bool writing;    /* between sx_store_begin and commit or rollback */
+    bool scanning;   /* the table of what a scan has met is there */
+    int64_t *leases; /* collections whose job this handle has */
     size_t lease_count, lease_capacity;
     /* noted, written with the next transaction */
-    int64_t *used;          /* vectors looked up, oldest first */
+    int64_t *used; /* vectors looked up, oldest first */
     size_t used_count, used_capacity;
     uint64_t hits, misses;
     /* mapped segments */
@@ -56,8 +56,10 @@ sx_status sx_sqlite_fail(sqlite3 *sqlite, const char *path, int code, const char
 sx_status sx_sql_run(sx_database *database, const char *text, sx_error *error);
 
 /* A kept statement, bound and ready to step. `text` must be a string literal. types, one letter for an argument:
- * i int64_t; d double; t const char * (NULL: null); b const void *, size_t; x sx_text; h const sx_sha256 *; k int64_t, 0 being null. */
-sx_status sx_sql_start(sx_database *database, const char *text, sqlite3_stmt **statement, sx_error *error, const char *types, ...);
+ * i int64_t; d double; t const char * (NULL: null); b const void *, size_t; x sx_text; h const sx_sha256 *; k int64_t, 0 being
+ * null. */
+sx_status sx_sql_start(sx_database *database, const char *text, sqlite3_stmt **statement, sx_error *error, const char *types,
+                       ...);
 /* As sx_sql_start for text made on the way: the caller finalises it. */
 sx_status sx_sql_start_once(sx_database *database, const char *text, sqlite3_stmt **statement, sx_error *error);
 /* *row false at the end, when the statement is reset. Waits while busy. */

@@ -48,7 +48,8 @@ typedef struct sx_vector_row {
 } sx_vector_row;
 
 /* rows[i] for hashes[i]. vectors: count x dimensions floats or NULL; rows of missing ones are left alone. Reads only; what was
- * found is noted in memory and its access time written with the next write transaction or at close (never takes the write lock). */
+ * found is noted in memory and its access time written with the next write transaction or at close (the write lock is never
+ * taken). */
 sx_status sx_store_lookup(sx_database *database, int64_t recipe, const sx_sha256 *hashes, size_t count,
                           sx_vector_row *rows, float *vectors, sx_error *error);
 
@@ -94,7 +95,12 @@ void sx_store_lease_release(sx_database *database, int64_t collection);
 
 /* ---- Documents: identity is (collection, root, path) ---- */
 
-typedef enum sx_document_state { SX_DOCUMENT_PENDING, SX_DOCUMENT_DONE, SX_DOCUMENT_FAILED, SX_DOCUMENT_SKIPPED } sx_document_state;
+typedef enum sx_document_state {
+    SX_DOCUMENT_PENDING,
+    SX_DOCUMENT_DONE,
+    SX_DOCUMENT_FAILED,
+    SX_DOCUMENT_SKIPPED
+} sx_document_state;
 
 typedef struct sx_file_state {  /* what tells that a file is unchanged (cli.md, "Meanings that must not drift") */
     uint64_t device, inode, size;
@@ -147,8 +153,8 @@ sx_status sx_store_document_note(sx_database *database, int64_t collection, sx_d
 sx_status sx_store_document_remove(sx_database *database, int64_t document, sx_error *error);
 
 typedef sx_status (*sx_document_visit)(const sx_document_row *row, void *user, sx_error *error);
-/* Documents whose root is `root` and whose path is `below`, or lies in the folder `below` ("" for all); root NULL: all. Ordered by
- * (root, path). The visitor may write to the database. */
+/* Documents whose root is `root` and whose path is `below`, or lies in the folder `below` ("" for all); root NULL: all. Ordered
+ * by (root, path). The visitor may write to the database. */
 sx_status sx_store_documents(sx_database *database, int64_t collection, const char *root, const char *below,
                              sx_document_visit visit, void *user, sx_error *error);
 

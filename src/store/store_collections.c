@@ -74,7 +74,8 @@ sx_status sx_store_no_collection(sx_database *database, const char *name, sx_err
     int64_t count = 0;
     sqlite3_stmt *statement;
     bool row = true;
-    sx_status status = sx_sql_start(database, "SELECT name FROM collection WHERE name IS NOT NULL ORDER BY name", &statement, NULL, "");
+    sx_status status =
+        sx_sql_start(database, "SELECT name FROM collection WHERE name IS NOT NULL ORDER BY name", &statement, NULL, "");
     while (!status && row && !(status = sx_sql_step(database, statement, &row, NULL)) && row) {
         const char *found = (const char *)sqlite3_column_text(statement, 0);
         int wrote = snprintf(names + used, sizeof names - used, "%s%s", count++ ? ", " : "", found ? found : "?");
@@ -123,8 +124,8 @@ sx_status sx_store_collection_open(sx_database *database, const char *name, int6
     sx_scope scope;
     if ((status = sx_scope_enter(database, &scope, error)))
         return status;
-    status = sx_sql_do(database, "INSERT INTO collection(name, recipe, settings) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", error, "tit",
-                       name, recipe, settings ? settings : "{}");
+    status = sx_sql_do(database, "INSERT INTO collection(name, recipe, settings) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", error,
+                       "tit", name, recipe, settings ? settings : "{}");
     if (!status)
         status = load(database, name, row, error);
     status = sx_scope_leave(database, &scope, status, error);
@@ -180,7 +181,8 @@ static size_t lease_index(const sx_database *database, int64_t collection)
 }
 
 /* *got false, with wait false, when another handle has it. */
-static sx_status take_lease(sx_database *database, int64_t collection, bool wait, const volatile int *stop, bool *got, sx_error *error)
+static sx_status take_lease(sx_database *database, int64_t collection, bool wait, const volatile int *stop, bool *got,
+                            sx_error *error)
 {
     *got = true;
     if (!sx_reserve((void **)&database->leases, &database->lease_capacity, database->lease_count + 1, sizeof *database->leases))
@@ -216,7 +218,8 @@ sx_status sx_store_lease(sx_database *database, int64_t collection, bool wait, c
     }
     /* Whoever had the lease before may have deleted the collection. */
     int64_t there;
-    status = sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i", collection);
+    status =
+        sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i", collection);
     if (!status && !there)
         status = sx_fail(error, SX_E_NOT_FOUND, "%s: the collection has been deleted meanwhile", database->path);
     if (status)
@@ -264,13 +267,14 @@ static sx_status delete_batch(sx_database *database, int64_t collection, bool *m
     *more = true;
     while (!status && *more && chunks < DELETE_BATCH) {
         int64_t document;
-        status = sx_sql_number(database, "SELECT id FROM document WHERE collection = ? LIMIT 1", 0, &document, error, "i", collection);
+        status =
+            sx_sql_number(database, "SELECT id FROM document WHERE collection = ? LIMIT 1", 0, &document, error, "i", collection);
         if (status || !document) {
             *more = false;
             break;
         }
-        status = sx_sql_do(database, "DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE document = ? LIMIT ?)", error, "ii",
-                           document, (int64_t)DELETE_BATCH);
+        status = sx_sql_do(database, "DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE document = ? LIMIT ?)", error,
+                           "ii", document, (int64_t)DELETE_BATCH);
         int64_t gone = status ? 0 : sqlite3_changes(database->sqlite);
         chunks += gone + 1;
         if (!status && gone < DELETE_BATCH)
@@ -300,8 +304,8 @@ sx_status sx_store_finish_deletions(sx_database *database, sx_error *error)
     int64_t collection = 0;
     for (;;) {
         bool free_to_go = true;
-        sx_status status = sx_sql_number(database, "SELECT id FROM collection WHERE name IS NULL AND id > ? ORDER BY id LIMIT 1", 0,
-                                         &collection, error, "i", collection);
+        sx_status status = sx_sql_number(database, "SELECT id FROM collection WHERE name IS NULL AND id > ? ORDER BY id LIMIT 1",
+                                         0, &collection, error, "i", collection);
         if (status || !collection)
             return status;
         /* Held by another: it is being deleted, or imported and not named yet. */
@@ -338,8 +342,8 @@ sx_status sx_collection_delete(sx_database *database, const char *name, sx_error
     bool had_lease = lease_index(database, row.id) < database->lease_count;
     if (!had_lease && (status = sx_store_lease(database, row.id, false, NULL, error)))
         goto out;
-    /* The collection goes in one step, by losing its name; its rows follow in short transactions, which whoever comes next finishes
-     * should this process die. */
+    /* The collection goes in one step, by losing its name; its rows follow in short transactions, which whoever comes next
+     * finishes should this process die. */
     status = make_nameless(database, row.id, error);
     if (!status)
         status = sx_store_finish_deletions(database, error);

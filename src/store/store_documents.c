@@ -9,8 +9,8 @@
 /* Documents read at a time: between pages no statement is open, so the visitor may write and no snapshot grows old. */
 enum { PAGE = 200 };
 
-#define DOCUMENT_COLUMNS \
-    "d.id, d.root, d.path, d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns, d.scanned_ns, d.content, d.settings, d.state," \
+#define DOCUMENT_COLUMNS                                                                                                         \
+    "d.id, d.root, d.path, d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns, d.scanned_ns, d.content, d.settings, d.state,"     \
     " d.reason, d.media_type, d.title, d.metadata, d.chunk_count, d.failed_chunks"
 enum { DOCUMENT_COLUMN_COUNT = 18 };
 
@@ -68,8 +68,8 @@ static sx_status read_document(sqlite3_stmt *statement, int at, sx_document_row 
     return sx_fail_nomem(error, 256);
 }
 
-sx_status sx_store_document_find(sx_database *database, int64_t collection, const char *root, const char *path, sx_document_row *row,
-                                 sx_error *error)
+sx_status sx_store_document_find(sx_database *database, int64_t collection, const char *root, const char *path,
+                                 sx_document_row *row, sx_error *error)
 {
     if (!database || !root || !path || !row)
         return sx_fail(error, SX_E_INVALID, "sx_store_document_find: an argument is NULL");
@@ -97,8 +97,8 @@ static sx_status check_row(sx_database *database, const sx_document_row *row, sx
     if (!row->metadata)
         return SX_OK;
     int64_t object;
-    sx_status status = sx_sql_number(database, "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' ELSE 0 END", 0, &object, error,
-                                     "t", row->metadata);
+    sx_status status = sx_sql_number(database, "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' ELSE 0 END", 0,
+                                     &object, error, "t", row->metadata);
     if (!status && !object)
         status = sx_fail(error, SX_E_INVALID, "%s: %s: its metadata is no JSON object", database->path, row->path);
     return status;
@@ -111,20 +111,23 @@ static sx_status write_document(sx_database *database, int64_t collection, sx_do
     bool found = false;
     sx_status status = sx_sql_start(
         database,
-        "INSERT INTO document(collection, root, path, device, inode, size, mtime_ns, ctime_ns, scanned_ns, content, settings, state,"
+        "INSERT INTO document(collection, root, path, device, inode, size, mtime_ns, ctime_ns, scanned_ns, content, settings, "
+        "state,"
         " reason, media_type, title, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT(collection, root, path) DO UPDATE SET device = excluded.device, inode = excluded.inode, size = excluded.size,"
-        " mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, scanned_ns = excluded.scanned_ns, content = excluded.content,"
+        " ON CONFLICT(collection, root, path) DO UPDATE SET device = excluded.device, inode = excluded.inode, size = "
+        "excluded.size,"
+        " mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, scanned_ns = excluded.scanned_ns, content = "
+        "excluded.content,"
         " settings = excluded.settings, state = excluded.state, reason = excluded.reason, media_type = excluded.media_type,"
         " title = excluded.title, metadata = excluded.metadata RETURNING id",
-        &statement, error, "ittiiiiiihhitttt", collection, row->root, row->path, (int64_t)row->file.device, (int64_t)row->file.inode,
-        (int64_t)row->file.size, row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, &row->content, &row->settings,
-        (int64_t)row->state, row->reason, row->media_type, row->title, row->metadata);
+        &statement, error, "ittiiiiiihhitttt", collection, row->root, row->path, (int64_t)row->file.device,
+        (int64_t)row->file.inode, (int64_t)row->file.size, row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns,
+        &row->content, &row->settings, (int64_t)row->state, row->reason, row->media_type, row->title, row->metadata);
     if (!status)
         status = sx_sql_step(database, statement, &found, error);
     if (status == SX_E_INVALID)
-        return sx_fail(error, SX_E_NOT_FOUND, "%s: %s: the document cannot be stored: its collection %lld is gone", database->path,
-                       row->path, (long long)collection);
+        return sx_fail(error, SX_E_NOT_FOUND, "%s: %s: the document cannot be stored: its collection %lld is gone",
+                       database->path, row->path, (long long)collection);
     if (found) {
         row->id = sqlite3_column_int64(statement, 0);
         status = sx_sql_step(database, statement, &found, error); /* to its end, so that it takes effect */
@@ -139,8 +142,8 @@ sx_status sx_store_document_pending(sx_database *database, int64_t collection, s
     if (status || (status = sx_scope_enter(database, &scope, error)))
         return status;
     int64_t id;
-    status = sx_sql_number(database, "SELECT id FROM document WHERE collection = ? AND root = ? AND path = ?", 0, &id, error, "itt",
-                           collection, row->root, row->path);
+    status = sx_sql_number(database, "SELECT id FROM document WHERE collection = ? AND root = ? AND path = ?", 0, &id, error,
+                           "itt", collection, row->root, row->path);
     if (!status && id) {
         row->id = id;
         status = sx_sql_do(database, "UPDATE document SET state = ? WHERE id = ?", error, "ii", (int64_t)SX_DOCUMENT_PENDING, id);
@@ -165,11 +168,12 @@ sx_status sx_store_document_touch(sx_database *database, const sx_document_row *
     sx_status status = sx_scope_enter(database, &scope, error);
     if (status)
         return status;
-    status = sx_sql_do(database,
-                       "UPDATE document SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ?, scanned_ns = ?, state = ?,"
-                       " reason = ? WHERE id = ?",
-                       error, "iiiiiiiti", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
-                       row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, (int64_t)row->state, row->reason, row->id);
+    status =
+        sx_sql_do(database,
+                  "UPDATE document SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ?, scanned_ns = ?, state = ?,"
+                  " reason = ? WHERE id = ?",
+                  error, "iiiiiiiti", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
+                  row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, (int64_t)row->state, row->reason, row->id);
     return sx_scope_leave(database, &scope, status, error);
 }
 
@@ -195,8 +199,8 @@ static sx_status old_chunks(sx_database *database, int64_t document, old_chunk *
     bool row = true;
     *chunks = NULL;
     *count = 0;
-    sx_status status = sx_sql_start(database, "SELECT id, vector FROM chunk WHERE document = ? AND vector IS NOT NULL", &statement, error,
-                                    "i", document);
+    sx_status status = sx_sql_start(database, "SELECT id, vector FROM chunk WHERE document = ? AND vector IS NOT NULL",
+                                    &statement, error, "i", document);
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row) {
         if (!sx_reserve((void **)chunks, &capacity, *count + 1, sizeof **chunks)) {
             sqlite3_reset(statement);
@@ -229,22 +233,22 @@ static int64_t take_old(old_chunk *chunks, size_t count, int64_t vector)
     return 0;
 }
 
-static sx_status check_vector(sx_database *database, int64_t collection_recipe, const sx_document_row *row, const sx_chunk_row *chunk,
-                              sx_error *error)
+static sx_status check_vector(sx_database *database, int64_t collection_recipe, const sx_document_row *row,
+                              const sx_chunk_row *chunk, sx_error *error)
 {
     int64_t recipe;
     sx_status status = sx_sql_number(database, "SELECT recipe FROM vector WHERE id = ?", 0, &recipe, error, "i", chunk->vector);
     if (!status && !recipe)
-        status = sx_fail(error, SX_E_NOT_FOUND, "%s: %s: chunk %u: its vector %lld is not stored any more", database->path, row->path,
-                         chunk->index, (long long)chunk->vector);
+        status = sx_fail(error, SX_E_NOT_FOUND, "%s: %s: chunk %u: its vector %lld is not stored any more", database->path,
+                         row->path, chunk->index, (long long)chunk->vector);
     if (!status && recipe != collection_recipe)
-        status = sx_fail(error, SX_E_MISMATCH, "%s: %s: chunk %u: its vector is of recipe %lld, the collection's is %lld", database->path,
-                         row->path, chunk->index, (long long)recipe, (long long)collection_recipe);
+        status = sx_fail(error, SX_E_MISMATCH, "%s: %s: chunk %u: its vector is of recipe %lld, the collection's is %lld",
+                         database->path, row->path, chunk->index, (long long)recipe, (long long)collection_recipe);
     return status;
 }
 
-static sx_status write_chunk(sx_database *database, int64_t collection, int64_t document, const sx_chunk_row *chunk, int64_t keep_id,
-                             sx_error *error)
+static sx_status write_chunk(sx_database *database, int64_t collection, int64_t document, const sx_chunk_row *chunk,
+                             int64_t keep_id, sx_error *error)
 {
     sx_text text = {chunk->text, chunk->text_length};
     if (keep_id)
@@ -252,14 +256,15 @@ static sx_status write_chunk(sx_database *database, int64_t collection, int64_t 
                          "UPDATE chunk SET number = ?, start = ?, end = ?, start_line = ?, end_line = ?, tokens = ?, hash = ?,"
                          " headings = ?, header = ?, reason = ?, text = ? WHERE id = ?",
                          error, "iiiiiihtttxi", (int64_t)chunk->index, (int64_t)chunk->start, (int64_t)chunk->end,
-                         (int64_t)chunk->start_line, (int64_t)chunk->end_line, (int64_t)chunk->tokens, &chunk->hash, chunk->headings,
-                         chunk->header, chunk->reason, text, keep_id);
-    return sx_sql_do(database,
-                     "INSERT INTO chunk(document, collection, number, vector, start, end, start_line, end_line, tokens, hash, headings,"
-                     " header, reason, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     error, "iiikiiiiihtttx", document, collection, (int64_t)chunk->index, chunk->vector, (int64_t)chunk->start,
-                     (int64_t)chunk->end, (int64_t)chunk->start_line, (int64_t)chunk->end_line, (int64_t)chunk->tokens, &chunk->hash,
-                     chunk->headings, chunk->header, chunk->reason, text);
+                         (int64_t)chunk->start_line, (int64_t)chunk->end_line, (int64_t)chunk->tokens, &chunk->hash,
+                         chunk->headings, chunk->header, chunk->reason, text, keep_id);
+    return sx_sql_do(
+        database,
+        "INSERT INTO chunk(document, collection, number, vector, start, end, start_line, end_line, tokens, hash, headings,"
+        " header, reason, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        error, "iiikiiiiihtttx", document, collection, (int64_t)chunk->index, chunk->vector, (int64_t)chunk->start,
+        (int64_t)chunk->end, (int64_t)chunk->start_line, (int64_t)chunk->end_line, (int64_t)chunk->tokens, &chunk->hash,
+        chunk->headings, chunk->header, chunk->reason, text);
 }
 
 /* A chunk whose vector was in the document before keeps its id, so that a small edit leaves the mapped segments alive. */
@@ -288,7 +293,8 @@ static sx_status replace_chunks(sx_database *database, int64_t collection, const
     for (size_t i = 0; i < count && !status; i++)
         status = write_chunk(database, collection, row->id, &chunks[i], keep[i], error);
     if (status == SX_E_INVALID)
-        status = sx_fail(error, SX_E_INVALID, "%s: %s: its chunks cannot be stored: two have the same number", database->path, row->path);
+        status = sx_fail(error, SX_E_INVALID, "%s: %s: its chunks cannot be stored: two have the same number", database->path,
+                         row->path);
     /* Deleted last, so that a vector which moved to a new chunk was never without one. */
     for (size_t i = 0; i < old_count && !status; i++)
         if (old[i].id)
@@ -300,8 +306,8 @@ static sx_status replace_chunks(sx_database *database, int64_t collection, const
 
 static sx_status write_counts(sx_database *database, const sx_document_row *row, uint64_t text_bytes, sx_error *error)
 {
-    return sx_sql_do(database, "UPDATE document SET chunk_count = ?, failed_chunks = ?, text_bytes = ? WHERE id = ?", error, "iiii",
-                     (int64_t)row->chunk_count, (int64_t)row->failed_chunks, (int64_t)text_bytes, row->id);
+    return sx_sql_do(database, "UPDATE document SET chunk_count = ?, failed_chunks = ?, text_bytes = ? WHERE id = ?", error,
+                     "iiii", (int64_t)row->chunk_count, (int64_t)row->failed_chunks, (int64_t)text_bytes, row->id);
 }
 
 sx_status sx_store_document_commit(sx_database *database, int64_t collection, sx_document_row *row, const sx_chunk_row *chunks,
@@ -378,13 +384,13 @@ typedef struct document_page {
     size_t count;
 } document_page;
 
-/* The documents behind (root, path) in order; met is 1 to leave out what a scan has met. ?1 collection, ?2 root or null, ?3 below,
- * ?4 below + "/", ?5 below + "0" (the byte after "/"), ?6 and ?7 the last one seen, ?8 how many. */
-static sx_status read_page(sx_database *database, int64_t collection, const char *root, const char *below, const sx_document_row *last,
-                           bool unmet, document_page *page, sx_error *error)
+/* The documents behind (root, path) in order; met is 1 to leave out what a scan has met. ?1 collection, ?2 root or null, ?3
+ * below, ?4 below + "/", ?5 below + "0" (the byte after "/"), ?6 and ?7 the last one seen, ?8 how many. */
+static sx_status read_page(sx_database *database, int64_t collection, const char *root, const char *below,
+                           const sx_document_row *last, bool unmet, document_page *page, sx_error *error)
 {
-#define PAGE_QUERY \
-    "SELECT " DOCUMENT_COLUMNS " FROM document d WHERE d.collection = ?1 AND (?2 IS NULL OR d.root = ?2)" \
+#define PAGE_QUERY                                                                                                               \
+    "SELECT " DOCUMENT_COLUMNS " FROM document d WHERE d.collection = ?1 AND (?2 IS NULL OR d.root = ?2)"                        \
     " AND (?3 = '' OR d.path = ?3 OR (d.path > ?4 AND d.path < ?5)) AND (d.root, d.path) > (?6, ?7)"
     static const char all[] = PAGE_QUERY " ORDER BY d.root, d.path LIMIT ?8";
     static const char not_met[] = PAGE_QUERY " AND d.id NOT IN (SELECT document FROM scan_met) ORDER BY d.root, d.path LIMIT ?8";
@@ -445,8 +451,8 @@ static sx_status visit_documents(sx_database *database, int64_t collection, cons
     return status;
 }
 
-sx_status sx_store_documents(sx_database *database, int64_t collection, const char *root, const char *below, sx_document_visit visit,
-                             void *user, sx_error *error)
+sx_status sx_store_documents(sx_database *database, int64_t collection, const char *root, const char *below,
+                             sx_document_visit visit, void *user, sx_error *error)
 {
     return visit_documents(database, collection, root, below, false, visit, user, error);
 }
@@ -476,8 +482,8 @@ sx_status sx_store_scan_met(sx_database *database, int64_t document, sx_error *e
     return status ? status : sx_sql_do(database, "INSERT OR IGNORE INTO scan_met(document) VALUES (?)", error, "i", document);
 }
 
-sx_status sx_store_scan_unmet(sx_database *database, int64_t collection, const char *root, const char *below, sx_document_visit visit,
-                              void *user, sx_error *error)
+sx_status sx_store_scan_unmet(sx_database *database, int64_t collection, const char *root, const char *below,
+                              sx_document_visit visit, void *user, sx_error *error)
 {
     sx_status status = need_scan(database, error);
     return status ? status : visit_documents(database, collection, root, below, true, visit, user, error);
@@ -522,12 +528,13 @@ sx_status sx_store_chunk(sx_database *database, int64_t chunk, sx_chunk_row *row
         *document = (sx_document_row){0};
     sqlite3_stmt *statement;
     bool found;
-    sx_status status = sx_sql_start(database,
-                                    "SELECT " DOCUMENT_COLUMNS
-                                    ", c.id, c.document, c.vector, c.number, c.start, c.end, c.start_line, c.end_line, c.tokens, c.hash,"
-                                    " c.headings, c.header, c.reason, c.text FROM chunk c JOIN document d ON d.id = c.document"
-                                    " WHERE c.id = ?",
-                                    &statement, error, "i", chunk);
+    sx_status status =
+        sx_sql_start(database,
+                     "SELECT " DOCUMENT_COLUMNS
+                     ", c.id, c.document, c.vector, c.number, c.start, c.end, c.start_line, c.end_line, c.tokens, c.hash,"
+                     " c.headings, c.header, c.reason, c.text FROM chunk c JOIN document d ON d.id = c.document"
+                     " WHERE c.id = ?",
+                     &statement, error, "i", chunk);
     if (!status)
         status = sx_sql_step(database, statement, &found, error);
     if (status)

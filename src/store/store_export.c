@@ -23,14 +23,31 @@ typedef struct export_job {
     sx_collection_row collection;
     sqlite3_stmt *chunks; /* see below */
     float *vector;
-    uint64_t count;       /* chunks written */
-    uint64_t left_out;    /* chunks without a vector, where the format has no place for them */
+    uint64_t count;    /* chunks written */
+    uint64_t left_out; /* chunks without a vector, where the format has no place for them */
     sx_output *output;
 } export_job;
 
 enum chunk_column {
-    ROOT, PATH, NUMBER, START, END, START_LINE, END_LINE, TOKENS, HEADINGS, HEADER, TEXT, HASH, REASON, METADATA, TITLE, MEDIA_TYPE,
-    VECTOR, DROPPED, DATA
+    ROOT,
+    PATH,
+    NUMBER,
+    START,
+    END,
+    START_LINE,
+    END_LINE,
+    TOKENS,
+    HEADINGS,
+    HEADER,
+    TEXT,
+    HASH,
+    REASON,
+    METADATA,
+    TITLE,
+    MEDIA_TYPE,
+    VECTOR,
+    DROPPED,
+    DATA
 };
 static const char chunk_query[] =
     "SELECT d.root, d.path, c.number, c.start, c.end, c.start_line, c.end_line, c.tokens,"
@@ -79,8 +96,8 @@ static bool has_vector(sqlite3_stmt *statement)
 
 static sx_status load_vector(export_job *job, sx_error *error)
 {
-    return sx_store_read_vector(job->database, job->chunks, DATA, sqlite3_column_int64(job->chunks, VECTOR), job->collection.dimensions,
-                                job->vector, error);
+    return sx_store_read_vector(job->database, job->chunks, DATA, sqlite3_column_int64(job->chunks, VECTOR),
+                                job->collection.dimensions, job->vector, error);
 }
 
 /* ---- JSON lines ---- */
@@ -302,7 +319,8 @@ static sx_status export_json(export_job *job, const char *target, sx_error *erro
     return status;
 }
 
-static sx_status write_in(export_job *job, const char *folder, const char *name, chunk_writer write, uint64_t rows, sx_error *error)
+static sx_status write_in(export_job *job, const char *folder, const char *name, chunk_writer write, uint64_t rows,
+                          sx_error *error)
 {
     sx_output output = {.descriptor = -1};
     char *path = sx_path_join(folder, name);

@@ -1,8 +1,8 @@
 /* store_filters.c - "key=value" and "key!=value" as SQL over the documents' metadata.
  *
- * A key is a member of the metadata object, or `document` or `root`. Values compare as text; numbers as JSON prints them, booleans
- * as true and false. A list passes when one of its members is the value. "key!=value" is the exact opposite of "key=value", so it
- * holds for documents that lack the key. */
+ * A key is a member of the metadata object, or `document` or `root`. Values compare as text; numbers as JSON prints them,
+ * booleans as true and false. A list passes when one of its members is the value. "key!=value" is the exact opposite of
+ * "key=value", so it holds for documents that lack the key. */
 #include "store_filters.h"
 
 #include "../base/buffer.h"
@@ -45,16 +45,17 @@ static void write_condition(sx_buffer *sql, const filter_term *filter, size_t pa
         sx_buffer_printf(sql, " AND %s(d.%s = ?%zu)", negation, key_is(filter, "root") ? "root" : "path", parameter + 1);
         return;
     }
-    sx_buffer_printf(sql,
-                     " AND %sEXISTS (SELECT 1 FROM json_each(d.metadata) m, json_each(CASE m.type WHEN 'array' THEN m.value ELSE"
-                     " json_array(CASE m.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE m.atom END) END) e"
-                     " WHERE m.key = ?%zu AND CASE e.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"
-                     " ELSE CAST(e.atom AS TEXT) END = ?%zu)",
-                     negation, parameter, parameter + 1);
+    sx_buffer_printf(
+        sql,
+        " AND %sEXISTS (SELECT 1 FROM json_each(d.metadata) m, json_each(CASE m.type WHEN 'array' THEN m.value ELSE"
+        " json_array(CASE m.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE m.atom END) END) e"
+        " WHERE m.key = ?%zu AND CASE e.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"
+        " ELSE CAST(e.atom AS TEXT) END = ?%zu)",
+        negation, parameter, parameter + 1);
 }
 
-sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count, int64_t **ids,
-                           size_t *count, sx_error *error)
+sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
+                           int64_t **ids, size_t *count, sx_error *error)
 {
     free(*ids);
     *ids = NULL;
@@ -86,8 +87,10 @@ sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char
     sqlite3_bind_int64(statement, 1, collection);
     for (size_t i = 0; i < filter_count; i++) {
         /* Fails for a key the statement does not name (document, root), which is as it should be. */
-        (void)sqlite3_bind_text64(statement, (int)(2 + 2 * i), parsed[i].key.data, parsed[i].key.length, SQLITE_STATIC, SQLITE_UTF8);
-        (void)sqlite3_bind_text64(statement, (int)(3 + 2 * i), parsed[i].value.data, parsed[i].value.length, SQLITE_STATIC, SQLITE_UTF8);
+        (void)sqlite3_bind_text64(statement, (int)(2 + 2 * i), parsed[i].key.data, parsed[i].key.length, SQLITE_STATIC,
+                                  SQLITE_UTF8);
+        (void)sqlite3_bind_text64(statement, (int)(3 + 2 * i), parsed[i].value.data, parsed[i].value.length, SQLITE_STATIC,
+                                  SQLITE_UTF8);
     }
     while (!(status = sx_sql_step(database, statement, &row, error)) && row) {
         if (!sx_reserve((void **)ids, &capacity, *count + 1, sizeof **ids)) {

@@ -27,7 +27,7 @@ typedef struct import_job {
     int64_t collection, recipe;
     size_t dimensions;
     char recipe_hash[SX_SHA256_HEX];
-    float *vector;             /* of the line in hand */
+    float *vector; /* of the line in hand */
     size_t vector_capacity, vector_length;
     char *model, *recipe_json, *space_json, *settings; /* of the first line */
     uint64_t definition_dimensions;
@@ -35,7 +35,7 @@ typedef struct import_job {
     /* the document in hand */
     sx_document_row document;
     sx_chunk_row *chunks;
-    float *vectors;            /* chunk_count x dimensions */
+    float *vectors; /* chunk_count x dimensions */
     sx_vector_row *receipts;
     size_t chunk_count, chunk_capacity, vectors_capacity, receipts_capacity;
 } import_job;
@@ -215,13 +215,13 @@ static sx_status read_line(import_job *job, sx_text text, import_line *line, sx_
     if (json.problem)
         return sx_fail(error, SX_E_FORMAT, "%s: line %llu, byte %zu: %s", job->lines.path, (unsigned long long)job->lines.number,
                        json.problem_position, json.problem);
-    const char *missing = !line->path            ? "\"document\" is missing"
-                          : !line->root          ? "\"root\" is missing"
-                          : !line->chunk.text    ? "\"text\" is missing"
-                          : !line->recipe        ? "\"recipe\" is missing"
-                          : !line->has_hash      ? "\"hash\" is missing"
+    const char *missing = !line->path                           ? "\"document\" is missing"
+                          : !line->root                         ? "\"root\" is missing"
+                          : !line->chunk.text                   ? "\"text\" is missing"
+                          : !line->recipe                       ? "\"recipe\" is missing"
+                          : !line->has_hash                     ? "\"hash\" is missing"
                           : line->chunk.start > line->chunk.end ? "\"start\" lies behind \"end\""
-                                                 : NULL;
+                                                                : NULL;
     return missing ? fail_line(job, SX_E_FORMAT, error, missing) : SX_OK;
 }
 
@@ -230,9 +230,12 @@ static sx_status read_line(import_job *job, sx_text text, import_line *line, sx_
 static sx_status begin_collection(import_job *job, const import_line *line, sx_error *error)
 {
     if (!line->has_definition || !job->model || !job->recipe_json || !job->space_json || !job->definition_dimensions)
-        return fail_line(job, SX_E_FORMAT, error,
-                         "the first line lacks \"collection\" with model, dimensions, recipe_json and space_json, as the export writes it");
-    sx_recipe_row recipe = {.json = job->recipe_json, .space_json = job->space_json, .model = job->model,
+        return fail_line(
+            job, SX_E_FORMAT, error,
+            "the first line lacks \"collection\" with model, dimensions, recipe_json and space_json, as the export writes it");
+    sx_recipe_row recipe = {.json = job->recipe_json,
+                            .space_json = job->space_json,
+                            .model = job->model,
                             .dimensions = (uint32_t)job->definition_dimensions};
     sx_sha256_of(job->recipe_json, strlen(job->recipe_json), &recipe.hash);
     sx_sha256_of(job->space_json, strlen(job->space_json), &recipe.space);
@@ -246,8 +249,8 @@ static sx_status begin_collection(import_job *job, const import_line *line, sx_e
         return status;
     status = sx_store_recipe(job->database, &recipe, error);
     if (!status)
-        status = sx_sql_do(job->database, "INSERT INTO collection(name, recipe, settings) VALUES (NULL, ?, ?)", error, "it", recipe.id,
-                           job->settings ? job->settings : "{}");
+        status = sx_sql_do(job->database, "INSERT INTO collection(name, recipe, settings) VALUES (NULL, ?, ?)", error, "it",
+                           recipe.id, job->settings ? job->settings : "{}");
     int64_t collection = sqlite3_last_insert_rowid(job->database->sqlite);
     /* Before anyone else can see it without an owner. */
     if (!status)
@@ -291,8 +294,8 @@ static sx_status write_document(import_job *job, sx_error *error)
     for (size_t i = 0; i < job->chunk_count && !status; i++) {
         bool added;
         if (job->chunks[i].vector)
-            status = sx_store_put_one(job->database, job->recipe, &job->chunks[i].hash, job->vectors + i * job->dimensions, job->dimensions,
-                                      job->receipts[i], false, &job->chunks[i].vector, &added, error);
+            status = sx_store_put_one(job->database, job->recipe, &job->chunks[i].hash, job->vectors + i * job->dimensions,
+                                      job->dimensions, job->receipts[i], false, &job->chunks[i].vector, &added, error);
     }
     if (!status)
         status = sx_store_document_commit(job->database, job->collection, &job->document, job->chunks, job->chunk_count, error);
@@ -312,8 +315,8 @@ static sx_status add_chunk(import_job *job, import_line *line, sx_error *error)
 {
     size_t count = job->chunk_count, floats;
     if (line->has_vector && job->vector_length != job->dimensions)
-        return sx_fail(error, SX_E_FORMAT, "%s: line %llu: the embedding has %zu numbers, the collection's vectors %zu", job->lines.path,
-                       (unsigned long long)job->lines.number, job->vector_length, job->dimensions);
+        return sx_fail(error, SX_E_FORMAT, "%s: line %llu: the embedding has %zu numbers, the collection's vectors %zu",
+                       job->lines.path, (unsigned long long)job->lines.number, job->vector_length, job->dimensions);
     if (!sx_multiply(count + 1, job->dimensions, &floats) ||
         !sx_reserve((void **)&job->chunks, &job->chunk_capacity, count + 1, sizeof *job->chunks) ||
         !sx_reserve((void **)&job->receipts, &job->receipts_capacity, count + 1, sizeof *job->receipts) ||
@@ -340,7 +343,10 @@ static sx_status take_line(import_job *job, import_line *line, sx_error *error)
         if ((status = write_document(job, error)))
             return status;
         clear_document(job);
-        job->document = (sx_document_row){.root = line->root, .path = line->path, .title = line->title, .media_type = line->media_type,
+        job->document = (sx_document_row){.root = line->root,
+                                          .path = line->path,
+                                          .title = line->title,
+                                          .media_type = line->media_type,
                                           .metadata = line->metadata};
         line->root = line->path = line->title = line->media_type = line->metadata = NULL;
     }

@@ -27,10 +27,11 @@ sx_status sx_store_recipe(sx_database *database, sx_recipe_row *row, sx_error *e
     sx_scope scope;
     if ((status = sx_scope_enter(database, &scope, error)))
         return status;
-    status = sx_sql_do(database,
-                       "INSERT INTO recipe(hash, space, dimensions, model, json, space_json) VALUES (?, ?, ?, ?, ?, ?)"
-                       " ON CONFLICT DO NOTHING",
-                       error, "hhittt", &row->hash, &row->space, (int64_t)row->dimensions, row->model, row->json, row->space_json);
+    status =
+        sx_sql_do(database,
+                  "INSERT INTO recipe(hash, space, dimensions, model, json, space_json) VALUES (?, ?, ?, ?, ?, ?)"
+                  " ON CONFLICT DO NOTHING",
+                  error, "hhittt", &row->hash, &row->space, (int64_t)row->dimensions, row->model, row->json, row->space_json);
     if (!status)
         status = sx_sql_number(database, find, 0, &row->id, error, "h", &row->hash);
     return sx_scope_leave(database, &scope, status, error);
@@ -87,7 +88,8 @@ sx_status sx_store_write_notes(sx_database *database, sx_error *error)
     int64_t use;
     status = sx_sql_number(database, "SELECT value FROM counter WHERE name = 'use'", 0, &use, error, "");
     for (size_t i = 0; i < database->used_count && !status; i++)
-        status = sx_sql_do(database, "UPDATE spare SET used = ? WHERE vector = ?", error, "ii", use + 1 + (int64_t)i, database->used[i]);
+        status = sx_sql_do(database, "UPDATE spare SET used = ? WHERE vector = ?", error, "ii", use + 1 + (int64_t)i,
+                           database->used[i]);
     if (!status)
         status = sx_sql_do(database, add, error, "it", (int64_t)database->used_count + 1, "use");
     return status;
@@ -162,7 +164,8 @@ static sx_status claim_one(sx_database *database, int64_t recipe, const sx_sha25
     if (status || stored)
         return status;
     *claim = SX_CLAIM_OTHER;
-    status = sx_sql_number(database, "SELECT owner FROM claim WHERE recipe = ? AND hash = ?", 0, &owner, error, "ih", recipe, hash);
+    status =
+        sx_sql_number(database, "SELECT owner FROM claim WHERE recipe = ? AND hash = ?", 0, &owner, error, "ih", recipe, hash);
     if (status || owner == database->locks.worker || (owner && sx_locks_held_elsewhere(&database->locks, owner)))
         return status;
     *claim = SX_CLAIM_MINE;
@@ -232,14 +235,15 @@ static sx_status check_finite(const float *vectors, size_t count, size_t dimensi
 sx_status sx_store_put_one(sx_database *database, int64_t recipe, const sx_sha256 *hash, const float *vector, size_t dimensions,
                            sx_vector_row receipt, bool computed, int64_t *id, bool *added, sx_error *error)
 {
-    sx_status status = sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, id, error, "ih", recipe, hash);
+    sx_status status =
+        sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, id, error, "ih", recipe, hash);
     *added = !status && *id == 0;
     if (status)
         return status;
     if (!*added)
         return computed ? sx_sql_do(database, "UPDATE vector SET computed = computed + 1 WHERE id = ?", error, "i", *id) : SX_OK;
-    status = sx_sql_do(database, "INSERT INTO vector(recipe, hash, tokens, dropped, computed, data) VALUES (?, ?, ?, ?, ?, ?)", error,
-                       "ihiiib", recipe, hash, (int64_t)receipt.tokens, (int64_t)receipt.dropped_tokens, (int64_t)computed,
+    status = sx_sql_do(database, "INSERT INTO vector(recipe, hash, tokens, dropped, computed, data) VALUES (?, ?, ?, ?, ?, ?)",
+                       error, "ihiiib", recipe, hash, (int64_t)receipt.tokens, (int64_t)receipt.dropped_tokens, (int64_t)computed,
                        (const void *)vector, dimensions * sizeof(float));
     *id = sqlite3_last_insert_rowid(database->sqlite);
     return status;

@@ -11,7 +11,8 @@ typedef struct sx_id_set {
     size_t count;
 } sx_id_set;
 
-/* Offers query . row to topk for each of `count` rows, whose ids ascend. Every row gets the same bits however the calls are cut. */
+/* Offers query . row to topk for each of `count` rows, whose ids ascend. Every row gets the same bits however the calls are cut.
+ */
 void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
                    const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk);
 

@@ -85,7 +85,8 @@ static sx_status check_tables(sx_segment *segment, sx_error *error)
         return damaged(segment, error, "the checksum of checksums", sum, header->sums_sum);
     for (uint64_t i = 1; i < header->rows; i++)
         if (segment->ids[i] <= segment->ids[i - 1])
-            return damaged(segment, error, "an id that must ascend", (uint64_t)segment->ids[i], (uint64_t)segment->ids[i - 1] + 1);
+            return damaged(segment, error, "an id that must ascend", (uint64_t)segment->ids[i],
+                           (uint64_t)segment->ids[i - 1] + 1);
     segment->checked = sx_calloc(segment->blocks, 1);
     return segment->checked ? SX_OK : sx_fail_nomem(error, segment->blocks);
 }

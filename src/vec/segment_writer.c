@@ -21,7 +21,7 @@ struct sx_segment_writer {
     int descriptor;
     bool finished;
     sx_segment_header header;
-    float *block;           /* block_rows x stride, rows gathered */
+    float *block; /* block_rows x stride, rows gathered */
     size_t block_count;
     int64_t *ids;
     size_t ids_capacity;
@@ -33,14 +33,18 @@ sx_status sx_segment_create(const char *path, int64_t collection, uint32_t dimen
 {
     *out = NULL;
     if (dimensions == 0 || dimensions > SX_SEGMENT_DIMENSIONS)
-        return sx_fail(error, SX_E_INVALID, "%s: %u dimensions; a segment holds 1 to %d", path, dimensions, SX_SEGMENT_DIMENSIONS);
+        return sx_fail(error, SX_E_INVALID, "%s: %u dimensions; a segment holds 1 to %d", path, dimensions,
+                       SX_SEGMENT_DIMENSIONS);
     sx_segment_writer *writer = sx_calloc(1, sizeof *writer);
     if (!writer)
         return sx_fail_nomem(error, sizeof *writer);
     writer->descriptor = -1;
-    writer->header = (sx_segment_header){.version = SX_SEGMENT_VERSION, .dimensions = dimensions,
-                                         .stride = sx_segment_stride(dimensions), .block_rows = SX_SEGMENT_BLOCK_ROWS,
-                                         .collection = collection, .rows_offset = sizeof(sx_segment_header)};
+    writer->header = (sx_segment_header){.version = SX_SEGMENT_VERSION,
+                                         .dimensions = dimensions,
+                                         .stride = sx_segment_stride(dimensions),
+                                         .block_rows = SX_SEGMENT_BLOCK_ROWS,
+                                         .collection = collection,
+                                         .rows_offset = sizeof(sx_segment_header)};
     memcpy(writer->header.magic, SX_SEGMENT_MAGIC, sizeof writer->header.magic);
     writer->path = sx_strdup(path);
     writer->block = sx_aligned_calloc(64, (size_t)SX_SEGMENT_BLOCK_ROWS * writer->header.stride, sizeof(float));

@@ -1,4 +1,5 @@
-/* topk.c - the k best of many scored ids: a binary heap (Williams 1964) with the worst item on top, sorted in place at the end. */
+/* topk.c - the k best of many scored ids: a binary heap (Williams 1964) with the worst item on top, sorted in place at the end.
+ */
 #include "topk.h"
 
 #include "../base/memory.h"

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/error.h"
@@ -111,7 +112,8 @@ static UNUSED int64_t make_recipe(sx_database *database, const char *name, uint3
     sx_error error = {0};
     char json[200], space[200];
     snprintf(json, sizeof json, "{\"recipe\":\"%s\"}", name);
-    snprintf(space, sizeof space, "{\"model\":\"%s\",\"normalized\":%s,\"similarity\":\"cosine\"}", name, normalized ? "true" : "false");
+    snprintf(space, sizeof space, "{\"model\":\"%s\",\"normalized\":%s,\"similarity\":\"cosine\"}", name,
+             normalized ? "true" : "false");
     sx_recipe_row row = {.json = json, .space_json = space, .model = name, .dimensions = dimensions};
     sx_sha256_of(json, strlen(json), &row.hash);
     sx_sha256_of(space, strlen(space), &row.space);
@@ -159,29 +161,47 @@ static UNUSED void check_whole(sx_database *database)
     assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
     sqlite3_finalize(statement);
     assert_int_equal(scalar(database, "SELECT count(*) FROM vector v WHERE (EXISTS (SELECT 1 FROM chunk WHERE vector = v.id))"
-                                      " = (EXISTS (SELECT 1 FROM spare WHERE vector = v.id))"), 0);
+                                      " = (EXISTS (SELECT 1 FROM spare WHERE vector = v.id))"),
+                     0);
     assert_int_equal(scalar(database, "SELECT value FROM counter WHERE name = 'spare_bytes'"),
                      scalar(database, "SELECT coalesce(sum(bytes), 0) FROM spare"));
-    assert_int_equal(scalar(database, "SELECT value FROM counter WHERE name = 'spare_entries'"), scalar(database, "SELECT count(*) FROM spare"));
-    assert_int_equal(scalar(database, "SELECT count(*) FROM document d WHERE chunk_count <> (SELECT count(*) FROM chunk WHERE document = d.id)"), 0);
-    assert_int_equal(scalar(database, "SELECT count(*) FROM chunk c JOIN document d ON d.id = c.document WHERE c.collection <> d.collection"), 0);
+    assert_int_equal(scalar(database, "SELECT value FROM counter WHERE name = 'spare_entries'"),
+                     scalar(database, "SELECT count(*) FROM spare"));
+    assert_int_equal(
+        scalar(database,
+               "SELECT count(*) FROM document d WHERE chunk_count <> (SELECT count(*) FROM chunk WHERE document = d.id)"),
+        0);
+    assert_int_equal(
+        scalar(database, "SELECT count(*) FROM chunk c JOIN document d ON d.id = c.document WHERE c.collection <> d.collection"),
+        0);
 }
 
 /* A document of `count` chunks with the given vectors (0: failed). */
-static UNUSED sx_status commit_document(sx_database *database, int64_t collection, const char *root, const char *path, const char *metadata,
-                                        const int64_t *vectors, size_t count, int64_t *id, sx_error *error)
+static UNUSED sx_status commit_document(sx_database *database, int64_t collection, const char *root, const char *path,
+                                        const char *metadata, const int64_t *vectors, size_t count, int64_t *id, sx_error *error)
 {
     sx_chunk_row *chunks = calloc(count + 1, sizeof *chunks);
-    char (*texts)[64] = calloc(count + 1, sizeof *texts);
+    char(*texts)[64] = calloc(count + 1, sizeof *texts);
     for (size_t i = 0; i < count; i++) {
         int length = snprintf(texts[i], sizeof texts[i], "%s chunk %zu", path, i);
-        chunks[i] = (sx_chunk_row){.vector = vectors[i], .index = (uint32_t)i, .start = 10 * i, .end = 10 * i + 9, .start_line = 1,
-                                   .end_line = 2, .tokens = 7, .headings = (char *)"[\"One\",\"Two\"]", .header = (char *)"One > Two",
-                                   .text = texts[i], .text_length = (size_t)length,
+        chunks[i] = (sx_chunk_row){.vector = vectors[i],
+                                   .index = (uint32_t)i,
+                                   .start = 10 * i,
+                                   .end = 10 * i + 9,
+                                   .start_line = 1,
+                                   .end_line = 2,
+                                   .tokens = 7,
+                                   .headings = (char *)"[\"One\",\"Two\"]",
+                                   .header = (char *)"One > Two",
+                                   .text = texts[i],
+                                   .text_length = (size_t)length,
                                    .reason = vectors[i] ? NULL : (char *)"it would not embed"};
         chunks[i].hash = hash_of_number((uint64_t)vectors[i]);
     }
-    sx_document_row row = {.root = (char *)root, .path = (char *)path, .metadata = (char *)metadata, .media_type = (char *)"text/plain",
+    sx_document_row row = {.root = (char *)root,
+                           .path = (char *)path,
+                           .metadata = (char *)metadata,
+                           .media_type = (char *)"text/plain",
                            .title = (char *)"A title"};
     sx_status status = sx_store_document_commit(database, collection, &row, chunks, count, error);
     if (id)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/json_writer.h"
@@ -28,8 +29,9 @@ static void test_strings(void **state)
     check_string("\0\x1f\x7f", 3, "\"\\u0000\\u001f\\u007f\"");
     check_string("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
     /* The examples of Unicode 15, tables 3-8 to 3-11. */
-    check_string("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", 9, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
-                                                             "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\x41\"");
+    check_string("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", 9,
+                 "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+                 "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\x41\"");
     check_string("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", 9, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\x41\"");
     check_string("\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
     check_string("x\xe2\x82", 3, "\"x\xef\xbf\xbd\"");
@@ -45,10 +47,19 @@ static void check_float(float value, const char *expected)
 
 static void test_floats_read_well(void **state)
 {
-    static const struct { float value; const char *text; } cases[] = {
-        {0, "0.0"}, {-0.0f, "-0.0"}, {1, "1.0"}, {-0.5f, "-0.5"}, {0.1f, "0.1"}, {16777216, "16777216.0"}, {1e-5f, "1e-05"},
-        {0.0001f, "0.0001"}, {1.5e-7f, "1.5e-07"}, {3.4028235e38f, "3.4028235e+38"}, {1e-45f, "1e-45"}, {123456.79f, "123456.79"},
-        {NAN, "null"}, {INFINITY, "null"}, {0.3f, "0.3"}, {33333334.0f, "33333334.0"}, {0.0333f, "0.0333"},
+    static const struct {
+        float value;
+        const char *text;
+    } cases[] = {
+        {0, "0.0"},           {-0.0f, "-0.0"},
+        {1, "1.0"},           {-0.5f, "-0.5"},
+        {0.1f, "0.1"},        {16777216, "16777216.0"},
+        {1e-5f, "1e-05"},     {0.0001f, "0.0001"},
+        {1.5e-7f, "1.5e-07"}, {3.4028235e38f, "3.4028235e+38"},
+        {1e-45f, "1e-45"},    {123456.79f, "123456.79"},
+        {NAN, "null"},        {INFINITY, "null"},
+        {0.3f, "0.3"},        {33333334.0f, "33333334.0"},
+        {0.0333f, "0.0333"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_float(cases[i].value, cases[i].text);

@@ -184,7 +184,8 @@ static int64_t add_document(search_world *world, const char *root, const char *p
 }
 
 /* Compares with scores of all live rows that pass `where`, computed in double. Near ties may change places. */
-static void check_nearest(search_world *world, size_t count, const char *const *filters, size_t filter_count, const char *where, bool cosine)
+static void check_nearest(search_world *world, size_t count, const char *const *filters, size_t filter_count, const char *where,
+                          bool cosine)
 {
     sx_error error = {0};
     float *query = calloc(world->dimensions, sizeof *query);
@@ -194,8 +195,10 @@ static void check_nearest(search_world *world, size_t count, const char *const *
     OK(sx_store_nearest(world->database, &world->collection, query, count, filters, filter_count, found, &found_count, &error));
 
     char sql[1000];
-    snprintf(sql, sizeof sql, "SELECT c.id, v.data FROM chunk c JOIN document d ON d.id = c.document JOIN vector v ON v.id = c.vector"
-                              " WHERE c.collection = %lld AND (%s)", (long long)world->collection.id, where ? where : "1");
+    snprintf(sql, sizeof sql,
+             "SELECT c.id, v.data FROM chunk c JOIN document d ON d.id = c.document JOIN vector v ON v.id = c.vector"
+             " WHERE c.collection = %lld AND (%s)",
+             (long long)world->collection.id, where ? where : "1");
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_prepare_v2(world->database->sqlite, sql, -1, &statement, NULL), SQLITE_OK);
     sx_ranked *all = NULL;
@@ -239,8 +242,10 @@ static void check_everything(search_world *world, bool cosine)
     check_nearest(world, 5000, NULL, 0, NULL, cosine);
     check_nearest(world, 10, (const char *[]){"lang=de"}, 1, "json_extract(d.metadata, '$.lang') = 'de'", cosine);
     check_nearest(world, 10, (const char *[]){"lang!=de"}, 1, "json_extract(d.metadata, '$.lang') IS NOT 'de'", cosine);
-    check_nearest(world, 7, (const char *[]){"lang=en", "year=2020"}, 2, "json_extract(d.metadata, '$.lang') = 'en' AND"
-                  " json_extract(d.metadata, '$.year') = 2020", cosine);
+    check_nearest(world, 7, (const char *[]){"lang=en", "year=2020"}, 2,
+                  "json_extract(d.metadata, '$.lang') = 'en' AND"
+                  " json_extract(d.metadata, '$.year') = 2020",
+                  cosine);
     check_nearest(world, 7, (const char *[]){"odd key.\"x\"=true"}, 1, "d.metadata LIKE '%odd key%'", cosine);
     check_nearest(world, 7, (const char *[]){"tags=blue"}, 1, "d.metadata LIKE '%blue%'", cosine);
     check_nearest(world, 7, (const char *[]){"document=doc3", "root=/r0"}, 2, "d.path = 'doc3' AND d.root = '/r0'", cosine);
@@ -254,8 +259,8 @@ static void grow_and_shrink(const char *name, bool normalized)
     search_world world = {.database = open_named(name), .dimensions = 19};
     int64_t recipe = make_recipe(world.database, name, 19, normalized);
     world.collection = open_collection(world.database, "c", recipe);
-    static const char *const metadata[] = {"{\"lang\":\"de\",\"year\":2020}", "{\"lang\":\"en\",\"year\":2020}", "{\"lang\":\"en\"}", NULL,
-                                           "{\"odd key.\\\"x\\\"\":true,\"tags\":[\"red\",\"blue\"]}"};
+    static const char *const metadata[] = {"{\"lang\":\"de\",\"year\":2020}", "{\"lang\":\"en\",\"year\":2020}",
+                                           "{\"lang\":\"en\"}", NULL, "{\"odd key.\\\"x\\\"\":true,\"tags\":[\"red\",\"blue\"]}"};
     check_everything(&world, !normalized);
     int64_t documents[60];
     size_t count = 0;
@@ -318,11 +323,16 @@ static void test_bad_queries(void **state)
     add_document(&world, "/r", "a", NULL, 8);
     sx_candidate found[3];
     size_t count;
-    assert_int_equal(sx_store_nearest(world.database, &world.collection, (float[]){1, NAN, 0}, 3, NULL, 0, found, &count, &error), SX_E_INVALID);
-    assert_int_equal(sx_store_nearest(world.database, &world.collection, (float[]){1, INFINITY, 0}, 3, NULL, 0, found, &count, &error), SX_E_INVALID);
+    assert_int_equal(sx_store_nearest(world.database, &world.collection, (float[]){1, NAN, 0}, 3, NULL, 0, found, &count, &error),
+                     SX_E_INVALID);
+    assert_int_equal(
+        sx_store_nearest(world.database, &world.collection, (float[]){1, INFINITY, 0}, 3, NULL, 0, found, &count, &error),
+        SX_E_INVALID);
     static const char *const bad[] = {"nothing", "=x", "!=x", ""};
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(sx_store_nearest(world.database, &world.collection, (float[]){1, 0, 0}, 3, &bad[i], 1, found, &count, &error), SX_E_INVALID);
+        assert_int_equal(
+            sx_store_nearest(world.database, &world.collection, (float[]){1, 0, 0}, 3, &bad[i], 1, found, &count, &error),
+            SX_E_INVALID);
     OK(sx_store_nearest(world.database, &world.collection, (float[]){1, 0, 0}, 0, NULL, 0, found, &count, &error));
     assert_int_equal(count, 0);
     sx_collection_row_clear(&world.collection);

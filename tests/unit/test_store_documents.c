@@ -290,7 +290,8 @@ static void test_large_deletion_is_taken_up_again(void **state)
     OK(sx_store_commit(database, &error));
     OK(sx_store_publish(database, c.id, true, &error));
     /* As if a process had died after taking the name. */
-    assert_int_equal(sqlite3_exec(database->sqlite, "DELETE FROM segment; UPDATE collection SET name = NULL", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database->sqlite, "DELETE FROM segment; UPDATE collection SET name = NULL", NULL, NULL, NULL),
+                     SQLITE_OK);
     sx_database_status *status;
     OK(sx_database_describe(database, &status, &error));
     assert_int_equal(status->collection_count, 0);
@@ -322,7 +323,8 @@ static sx_collection_row fill(sx_database *database, const char *name, size_t di
     sx_collection_row c = open_collection(database, name, recipe);
     make_vectors(database, recipe, dimensions, 0, 30, vectors);
     vectors[7] = 0;
-    OK(commit_document(database, c.id, "/root \"one\"", "b/second.md", "{\"lang\":\"en\",\"tags\":[1,true,null]}", vectors, 10, NULL, &error));
+    OK(commit_document(database, c.id, "/root \"one\"", "b/second.md", "{\"lang\":\"en\",\"tags\":[1,true,null]}", vectors, 10,
+                       NULL, &error));
     OK(commit_document(database, c.id, "/root \"one\"", "a \xc3\xa9.md", NULL, vectors + 8, 12, NULL, &error));
     OK(commit_document(database, c.id, "/other", "z", "{ \"spaced\" : 1 }", vectors + 20, 10, NULL, &error));
     return c;
@@ -381,10 +383,13 @@ static void test_bad_imports_leave_nothing(void **state)
     OK(sx_collection_export(from, "c", "jsonl", good, &error));
     size_t length;
     char *data = read_all(good, &length);
-    static const struct { const char *what, *with; sx_status status; } changes[] = {
-        {"\"document\"", "\"documen\"", SX_E_FORMAT},     {"\"text\"", "\"txet\"", SX_E_FORMAT},
-        {"\"collection\"", "\"kollection\"", SX_E_FORMAT}, {"\"recipe_json\":\"", "\"recipe_json\":\"x", SX_E_MISMATCH},
-        {"\"index\":0", "\"index\":-1", SX_E_FORMAT},      {"\"index\":1,", "\"index\":0,", SX_E_INVALID},
+    static const struct {
+        const char *what, *with;
+        sx_status status;
+    } changes[] = {
+        {"\"document\"", "\"documen\"", SX_E_FORMAT},          {"\"text\"", "\"txet\"", SX_E_FORMAT},
+        {"\"collection\"", "\"kollection\"", SX_E_FORMAT},     {"\"recipe_json\":\"", "\"recipe_json\":\"x", SX_E_MISMATCH},
+        {"\"index\":0", "\"index\":-1", SX_E_FORMAT},          {"\"index\":1,", "\"index\":0,", SX_E_INVALID},
         {"\"embedding\":[", "\"embedding\":[1,", SX_E_FORMAT}, {"\"embedding\":[", "\"embedding\":[1e39,", SX_E_FORMAT},
         {"\"metadata\":{", "\"metadata\":[{", SX_E_FORMAT},    {"\"start\":0", "\"start\":5000", SX_E_FORMAT},
         {"\"hash\":\"", "\"hash\":\"z", SX_E_FORMAT},          {"}\n", "\n", SX_E_FORMAT},
@@ -399,7 +404,8 @@ static void test_bad_imports_leave_nothing(void **state)
         OK(sx_file_write_atomic(bad, buffer.data, buffer.length, &error));
         sx_status status = sx_collection_import(to, "c", bad, &error);
         if (status != changes[i].status)
-            fail_msg("%s -> %s gives %s: %s", changes[i].what, changes[i].with, sx_status_name(status), status ? error.message : "");
+            fail_msg("%s -> %s gives %s: %s", changes[i].what, changes[i].with, sx_status_name(status),
+                     status ? error.message : "");
         assert_non_null(strstr(error.message, "bad."));
         sx_buffer_clear(&buffer);
         assert_int_equal(scalar(to, "SELECT count(*) FROM collection"), 0);

@@ -44,7 +44,10 @@ static void test_open_creates_and_refuses(void **state)
     assert_int_equal(open_status(test_folder, 0, &error), SX_E_FORMAT);
     assert_int_equal(open_status("", 0, &error), SX_E_INVALID);
     assert_int_equal(sx_database_open(NULL, NULL, &(sx_database *){NULL}, &error), SX_E_INVALID);
-    struct { sx_database_options options; int more; } longer = {.options = {.size = sizeof longer}, .more = 1};
+    struct {
+        sx_database_options options;
+        int more;
+    } longer = {.options = {.size = sizeof longer}, .more = 1};
     sx_database *database;
     assert_int_equal(sx_database_open(path, &longer.options, &database, &error), SX_E_INVALID);
     free(path);
@@ -85,7 +88,8 @@ static void test_newer_is_refused_older_is_migrated(void **state)
     sx_error error = {0};
     char *path = in_folder("version.db"), *copy = in_folder("version.db-version-1");
     sx_database *database = open_named("version.db");
-    static const sx_migration steps[] = {{2, "CREATE TABLE extra2(x); INSERT INTO extra2 VALUES (5)"}, {1, "ALTER TABLE recipe ADD COLUMN note TEXT"}};
+    static const sx_migration steps[] = {{2, "CREATE TABLE extra2(x); INSERT INTO extra2 VALUES (5)"},
+                                         {1, "ALTER TABLE recipe ADD COLUMN note TEXT"}};
     make_recipe(database, "kept", 8, true);
     OK(sx_schema_migrate(database, 1, 3, steps, 2, &error));
     assert_int_equal(scalar(database, "SELECT count(*) FROM recipe WHERE note IS NULL"), 1);
@@ -114,7 +118,8 @@ static void test_put_lookup(void **state)
     sx_sha256 hashes[3] = {hash_of_number(1), hash_of_number(2), hash_of_number(3)};
     float vectors[10] = {1, 2, 3, 4, 5, -1, 0.5f, 1e-30f, 3e38f, -0.0f}, back[15];
     int64_t ids[2];
-    OK(sx_store_put(database, recipe, hashes, 2, vectors, (sx_vector_row[]){{.tokens = 3}, {.tokens = 9, .dropped_tokens = 4}}, ids, &error));
+    OK(sx_store_put(database, recipe, hashes, 2, vectors, (sx_vector_row[]){{.tokens = 3}, {.tokens = 9, .dropped_tokens = 4}},
+                    ids, &error));
     sx_vector_row rows[3];
     memset(back, 0x7f, sizeof back);
     OK(sx_store_lookup(database, recipe, hashes, 3, rows, back, &error));
