@@ -11,8 +11,8 @@ extern const uint32_t sx_chunker_version;
 
 /* Counts tokens without knowing a model. */
 typedef struct sx_token_counter {
-    /* Tokens of text, without special tokens. starts (caller's, room for capacity offsets) may be NULL; when not, the byte offset of each
-     * token's first byte is stored, at most capacity of them. Returns the count, or SIZE_MAX on failure. */
+    /* Tokens of text, without special tokens. starts (caller's, room for capacity offsets) may be NULL; when not, the byte
+     * offset of each token's first byte is stored, at most capacity of them. Returns the count, or SIZE_MAX on failure. */
     size_t (*count)(void *user, const char *text, size_t length, uint32_t *starts, size_t capacity);
     void *user;
     uint32_t special;   /* special tokens the model adds to each text */
@@ -28,24 +28,25 @@ typedef struct sx_chunk_plan {
     bool header;
 } sx_chunk_plan;
 
-/* Completes options for a media type ("auto" becomes the strategy for it). counter NULL: characters only. Errors (SX_E_INVALID) name the
- * option: unknown strategy or unit, overlap not smaller than size, tokens without a counter. */
+/* Completes options for a media type ("auto" becomes the strategy for it). counter NULL: characters only. Errors (SX_E_INVALID)
+ * name the option: unknown strategy or unit, a unit the strategy does not count in, overlap not smaller than size, tokens without
+ * a counter, prompt and special tokens that leave no room for text. */
 sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_type, const sx_token_counter *counter,
                              sx_chunk_plan *plan, sx_error *error);
 
 /* Cuts. Guarantees, for every strategy and every input:
- *   text[start, end) of each chunk is non-blank, begins and ends at code-point boundaries (and not inside a combining sequence or CRLF
- *   where avoidable); chunks are in ascending order of start, and of end; every non-blank byte of the text is in at least one chunk (a
- *   heading may stand alone in the next chunk's range); tokens(prompt + header + text) + special <= min(asked, limit) for each
- *   chunk, so nothing is ever truncated; lines are right; the header is shortened (outermost headings first, then dropped) rather than take
- *   more than a third of the budget; time O(n log n); the same input gives the same chunks.
- * The one exception: a single code point that costs more than the budget stands alone, without header, in a chunk whose tokens exceed
- * the limit. A document of white space, or of a byte order mark only, has no chunks. The counter's prompt tokens are added as a
- * number: a tokenizer that merges the end of a prompt with the text's beginning may count one more or less.
- * In the unit "chars" the size is that of the text alone; the limit still holds for header, text, prompt and special tokens. Sentences and
- * paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token of the budget,
- * since a tokenizer may make one unknown token of a word of any length. Lines end with LF.
- * markdown, rst and html all cut by the document's blocks; one without blocks is cut recursively.
+ *   text[start, end) of each chunk is non-blank, begins and ends at code-point boundaries (and not inside a combining sequence or
+ *   CRLF where avoidable); chunks are in ascending order of start, and of end; every non-blank byte of the text is in at least
+ *   one chunk (a heading may stand alone in the next chunk's range); tokens(prompt + header + text) + special <= min(asked,
+ *   limit) for each chunk, so nothing is ever truncated; lines are right; the header is shortened (outermost headings first,
+ *   then dropped) rather than take more than a third of the budget; time O(n log n); the same input gives the same chunks.
+ * The one exception: a single code point that costs more than the budget stands alone, without header, in a chunk whose tokens
+ * exceed the limit. A document of white space, or of a byte order mark only, has no chunks. The counter's prompt tokens are added
+ * as a number: a tokenizer that merges the end of a prompt with the text's beginning may count one more or less.
+ * In the unit "chars" the size is that of the text alone; the limit still holds for header, text, prompt and special tokens.
+ * Sentences and paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token
+ * of the budget, since a tokenizer may make one unknown token of a word of any length. Lines end with LF.
+ * markdown, rst and html all cut by the document's blocks; a document without blocks is cut recursively.
  * A repeated heading of an outer level in the headings list is a fresh section. chunks->text points into the document, which must
  * outlive it unless the caller keeps the document elsewhere. */
 typedef struct sx_chunk_list {

@@ -1,9 +1,10 @@
 /* chunk_budget.c - what a chunk may cost, and placing chunks so that none costs more.
  *
- * The text is counted once, in windows, which tells where tokens begin; the end of a chunk is estimated from that by rank and select. A
- * tokenizer need not count a slice as it counted the whole, so each chunk is then counted once more exactly as it will be
- * embedded, and made shorter until it fits. Nothing is assumed of the counter: were it to contradict itself at every call, chunks
- * would get small, but not too large, and the number of bytes counted would stay within a constant times n log n. */
+ * The text is counted once, in windows, which tells where tokens begin; the end of a chunk is estimated from that by
+ * rank and select. A tokenizer need not count a slice as it counted the whole, so each chunk is then counted once more
+ * exactly as it will be embedded, and made shorter until it fits. Nothing is assumed of the counter: were it to
+ * contradict itself at every call, chunks would get small, but not too large, and the number of bytes counted would stay
+ * within a constant times n log n. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"
@@ -125,7 +126,8 @@ size_t sx_overlap_start(const sx_chunker *chunker, size_t start, size_t end)
     if (chunker->plan->in_tokens) {
         /* Of what the header left, an eighth is for what is new; and where estimates do not hold, bytes keep the proportion. */
         room = room > chunker->cached_header.tokens ? room - chunker->cached_header.tokens : 1;
-        overlap = overlap < room / 8 * 7 ? overlap : room / 8 * 7;
+        uint64_t most = room - room / 8 - 1;
+        overlap = overlap < most ? overlap : most;
         double share = 2 * (double)overlap / (double)room;
         lowest = end - (size_t)((double)(end - start) * (share < 0.875 ? share : 0.875));
     }
@@ -144,8 +146,8 @@ size_t sx_overlap_start(const sx_chunker *chunker, size_t start, size_t end)
     return start + bytes < end ? start + bytes : end;
 }
 
-/* The furthest end that is estimated to fit. Besides tokens and code points, bytes are limited: a tokenizer may make one token of any number
- * of them ("[UNK]" for a word too long), and a chunk of megabytes is no use to anybody. */
+/* The furthest end that is estimated to fit. Besides tokens and code points, bytes are limited: a tokenizer may make one
+ * token of any number of them ("[UNK]" for a word too long), and a chunk of megabytes is no use to anybody. */
 static size_t ceiling_of(const sx_chunker *chunker, size_t start, size_t hard_end, size_t header_tokens)
 {
     size_t ceiling = hard_end, span = chunker->cap;
@@ -235,7 +237,7 @@ sx_status sx_chunk_place(sx_chunker *chunker, size_t *start, size_t fresh, size_
         size_t begin = sx_skip_blank(text, fresh, origin);
         const sx_header *header = &no_header;
         sx_header bare;
-        sx_status status = sx_header_make(chunker, begin, hard_end, &header);
+        sx_status status = sx_header_make(chunker, begin, fresh + 1, &header); /* as a rule that of the whole chunk, too */
         if (status != SX_OK)
             return status;
         size_t ceiling = ceiling_of(chunker, origin, hard_end, with_header ? header->tokens : 0);

@@ -1,8 +1,8 @@
 /* chunk_headings.c - sections, the headings in force at a place, and the header embedded with a chunk.
  *
- * A document is a row of sections, each a heading and its body; a section's parent is the nearest one before it of an outer level. The
- * headings of a chunk are the path to its section, or, where a chunk holds several small ones, the path they share. The
- * header is title > headings without what the chunk's own text begins with. */
+ * A document is a row of sections, each a heading and its body; a section's parent is the nearest one before it of an
+ * outer level. The headings of a chunk are the path to its section, or, where a chunk holds several small ones, the path
+ * they share. The header is title > headings without what the chunk's own text begins with. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"

@@ -53,7 +53,8 @@ uint64_t sx_marks_before(const sx_marks *marks, size_t offset);
 /* Offset of mark number `number` from 0, or length when there are fewer. O(log n). */
 size_t sx_marks_find(const sx_marks *marks, uint64_t number);
 
-/* ---- Places to cut (chunk_boundaries.c, chunk_sentences.c) -------------------------------------------------------------------- */
+/* ---- Places to cut (chunk_boundaries.c, chunk_sentences.c)
+ * -------------------------------------------------------------------- */
 
 /* Bytes of the white-space character (as Python's str.strip knows it) at offset, or ending at it; 0: none. */
 size_t sx_blank_at(const char *text, size_t end, size_t offset);
@@ -143,7 +144,8 @@ bool sx_section_is_under(const sx_chunker *chunker, uint32_t section, uint32_t a
 /* Headings and header of a chunk [start, end). The result is valid until the next call, its strings as long as the list. */
 sx_status sx_header_make(sx_chunker *chunker, size_t start, size_t end, const sx_header **header);
 
-/* ---- Budget (chunk_budget.c) -------------------------------------------------------------------------------------------------- */
+/* ---- Budget (chunk_budget.c)
+ * -------------------------------------------------------------------------------------------------- */
 
 sx_status sx_budget_open(sx_chunker *chunker);
 void sx_budget_close(sx_chunker *chunker);
@@ -152,18 +154,21 @@ uint64_t sx_budget_cost(const sx_chunker *chunker, size_t start, size_t end);
 /* That measure's marks, or NULL when nothing limits chunks; *budget is what a chunk may have of it. */
 const sx_marks *sx_budget_marks(const sx_chunker *chunker, uint64_t *budget);
 
-/* Chooses where the chunk from start ends: in (fresh, ceiling]; 0: nothing before the ceiling will do. ceiling < hard_end, or equal. */
+/* Chooses where the chunk from start ends: in (fresh, ceiling]; 0: nothing before the ceiling will do. ceiling <
+ * hard_end, or equal. */
 typedef size_t (*sx_end_chooser)(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end,
                                  const void *context);
-/* Places the next chunk: from *start (its overlap) over *fresh (the first byte no chunk has yet) to at most hard_end, by `choose` and by
- * count. On return *start is where it begins (the overlap may have been dropped) and *end where it was cut; [*fresh, *end) is
- * done. There must be something non-blank in [*fresh, hard_end). */
+/* Places the next chunk: from *start (its overlap) over *fresh (the first byte no chunk has yet) to at most hard_end, by
+ * `choose` and by count. On return *start is where it begins (the overlap may have been dropped) and *end where it was
+ * cut; [*fresh, *end) is done. There must be something non-blank in [*fresh, hard_end). */
 sx_status sx_chunk_place(sx_chunker *chunker, size_t *start, size_t fresh, size_t hard_end, sx_end_chooser choose,
                          const void *context, size_t *end);
-/* Where a chunk after one of [start, end) begins to repeat `overlap` units of it: in (start, end]. Exact, without looking at words. */
+/* Where a chunk after one of [start, end) begins to repeat `overlap` units of it: in (start, end]. Exact, without
+ * looking at words. */
 size_t sx_overlap_start(const sx_chunker *chunker, size_t start, size_t end);
 
-/* ---- Strategies ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Strategies
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct sx_recursive_context {
     bool use_blocks; /* cut at headings and blocks before all else */
@@ -178,7 +183,8 @@ sx_status sx_chunk_windows(sx_chunker *chunker);
 sx_status sx_chunk_units(sx_chunker *chunker);
 sx_status sx_chunk_sections(sx_chunker *chunker);
 
-/* ---- Lines (chunk_lines.c) --------------------------------------------------------------------------------------------------------- */
+/* ---- Lines (chunk_lines.c)
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Sets the lines of a chunk whose start and end are not before those of the last call's. */
 void sx_chunk_lines(sx_chunker *chunker, sx_chunk *chunk);

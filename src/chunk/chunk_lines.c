@@ -1,5 +1,5 @@
-/* chunk_lines.c - the line numbers of chunks. Lines end with LF, as editors and grep count them; chunks come in ascending order, so
- * two cursors pass over the text once each. */
+/* chunk_lines.c - the line numbers of chunks. Lines end with LF, as editors and grep count them; chunks come in
+ * ascending order, so two cursors pass over the text once each. */
 #include "chunk_internal.h"
 
 #include <string.h>

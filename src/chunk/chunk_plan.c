@@ -1,8 +1,8 @@
 /* chunk_plan.c - options checked and completed, and every number of the chunker that one may want to tune.
  *
- * The classic forms are those of the common splitters: 512 tokens with 50 repeated, 1000 characters with 200 repeated, five sentences with
- * one repeated, three paragraphs. Chunks by headings are kept short, since encoders of 256 or 512 positions were trained on texts of
- * that length and a vector of several subjects is near none of them. */
+ * The classic forms are those of the common splitters: 512 tokens with 50 repeated, 1000 characters with 200 repeated,
+ * five sentences with one repeated, three paragraphs. Chunks by headings are kept short, since encoders of 256 or 512
+ * positions were trained on texts of that length and a vector of several subjects is near none of them. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"

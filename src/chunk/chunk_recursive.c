@@ -1,9 +1,9 @@
 /* chunk_recursive.c - recursive splitting: at paragraphs, else lines, else sentences, else words, else characters.
  *
- * The common splitters cut a text at the first separator, then pieces that are too long at the next, and join what is short. The same
- * cuts are found here from left to right: of the places where the chunk in hand can end, the last one of the best kind, provided it
- * fills a fair part of the chunk. So what is left of a long paragraph joins the next instead of standing alone, and the
- * work is linear. */
+ * The common splitters cut a text at the first separator, then pieces that are too long at the next, and join what is
+ * short. The same cuts are found here from left to right: of the places where the chunk in hand can end, the last one of
+ * the best kind, provided it fills a fair part of the chunk. So what is left of a long paragraph joins the next instead
+ * of standing alone, and the work is linear. */
 #include "chunk_internal.h"
 
 /* The last entry of block_starts in [low, high], or 0. */
@@ -19,6 +19,26 @@ static size_t last_block(const sx_chunker *chunker, size_t low, size_t high)
     }
     size_t start = from ? (size_t)chunker->block_starts[from - 1] : 0;
     return start >= low ? start : 0;
+}
+
+/* The least end of a piece from start that leaves no heading alone: inside the first body it reaches; 0 when start is in
+ * a body. */
+static size_t least_end(const sx_chunker *chunker, size_t start, size_t ceiling)
+{
+    uint32_t at = sx_section_at(chunker, start);
+    while (!chunker->sections[at].has_body && at + 1 < chunker->section_count && chunker->sections[at + 1].start < ceiling)
+        at++;
+    size_t body = chunker->sections[at].body;
+    return start < body && body < ceiling ? body + 1 : 0;
+}
+
+/* The last heading in [low, from] that has a body before it and not a bare heading, or 0. */
+static size_t last_heading(const sx_chunker *chunker, size_t low, size_t from)
+{
+    uint32_t at = sx_section_at(chunker, from);
+    while (at > 0 && !chunker->sections[at - 1].has_body && chunker->sections[at].start >= low)
+        at--;
+    return chunker->sections[at].start >= low ? chunker->sections[at].start : 0;
 }
 
 /* Where a piece should end at the latest when what is left is to be cut into even pieces. */
@@ -80,8 +100,10 @@ size_t sx_recursive_end(const sx_chunker *chunker, size_t start, size_t fresh, s
     low = low > fresh ? low : fresh + 1;
     size_t from = sx_skip_blank(text, hard_end, soft);
     if (how->use_blocks) {
-        size_t heading = chunker->sections[sx_section_at(chunker, from)].start;
-        if (heading >= low)
+        size_t least = least_end(chunker, start, soft);
+        low = low > least ? low : least;
+        size_t heading = last_heading(chunker, low, from);
+        if (heading)
             return heading;
         size_t block = last_block(chunker, low, from);
         if (block)

@@ -1,8 +1,8 @@
 /* chunk_sections.c - Markdown, reStructuredText and HTML by their headings.
  *
- * A section is a chunk if it fits. Small neighbours under one parent share a chunk, bare headings go with what follows them, and a
- * large section is cut between its blocks, then recursively, its pieces repeating a little of each other. Nothing is
- * repeated from one section to the next. */
+ * A section is a chunk if it fits. Small neighbours under one parent share a chunk, bare headings go with what follows
+ * them, and a large section is cut between its blocks, then recursively, its pieces repeating a little of each other.
+ * Nothing is repeated from one section to the next. */
 #include "chunk_internal.h"
 
 typedef struct section_run {

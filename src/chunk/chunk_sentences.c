@@ -1,8 +1,9 @@
 /* chunk_sentences.c - where sentences begin.
  *
- * After UAX #29, section 5 (sentence boundaries), read for prose: a full stop, exclamation or question mark, closing quotes and brackets,
- * white space, and then nothing in lower case. A full stop after an abbreviation, an initial or a list number ends nothing; decimals and names
- * with stops inside have no white space there. An ideographic full stop ends a sentence with or without white space after it. */
+ * After UAX #29, section 5 (sentence boundaries), read for prose: a full stop, exclamation or question mark, closing
+ * quotes and brackets, white space, and then nothing in lower case. A full stop after an abbreviation, an initial or a
+ * list number ends nothing; decimals and names with stops inside have no white space there. An ideographic full stop
+ * ends a sentence with or without white space after it. */
 #include "chunk_internal.h"
 
 #include <string.h>
@@ -49,12 +50,12 @@ static bool is_letter(char byte)
 static bool is_abbreviation(const char *word, size_t length, bool before_digit)
 {
     static const char *const always[] = {
-        "dr", "mr", "mrs", "ms", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "hon", "sr", "jr", "st", "mt", "mme", "mlle", "vs", "cf",
-        "approx", "resp", "incl", "excl", "ca", "bzw", "vgl", "evtl", "ggf", "sog", "dipl", "sra", "srta", "dra", "fig", "figs",
-        "eq", "eqs", "al", "viz"};
+        "dr", "mr", "mrs", "ms", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "hon", "sr", "jr", "st", "mt",
+        "mme", "mlle", "vs", "cf", "approx", "resp", "incl", "excl", "ca", "bzw", "vgl", "evtl", "ggf", "sog", "dipl",
+        "sra", "srta", "dra", "fig", "figs", "eq", "eqs", "al", "viz"};
     static const char *const before_numbers[] = {
-        "no", "nos", "nr", "p", "pp", "art", "sec", "ch", "chap", "vol", "tab", "abb", "bd", "kap", "ver", "jan", "feb", "mar",
-        "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"};
+        "no", "nos", "nr", "p", "pp", "s", "f", "v", "art", "sec", "ch", "chap", "vol", "tab", "abb", "bd", "kap",
+        "ver", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"};
     char lower[WORD_REACH + 1];
     for (size_t i = 0; i < length; i++)
         lower[i] = (char)(word[i] | 0x20);
@@ -68,8 +69,8 @@ static bool is_abbreviation(const char *word, size_t length, bool before_digit)
     return false;
 }
 
-/* Whether the full stop at `stop` belongs to the word before it. `next` is the first byte after the blanks. */
-static bool stop_is_of_word(const char *text, size_t begin, size_t stop, char next)
+/* Whether the full stop at `stop` belongs to the word before it; the next word is at `next`. */
+static bool stop_is_of_word(const char *text, size_t begin, size_t end, size_t stop, size_t next)
 {
     size_t start = stop;
     bool inner_stop = false, letters = false, digits = false;
@@ -99,9 +100,12 @@ static bool stop_is_of_word(const char *text, size_t begin, size_t stop, char ne
         return false;
     if (inner_stop) /* "e.g.", "U.S.", but not "example.com." */
         return length >= 3 && text[start + 1] == '.';
-    if (length == 1) /* an initial; "I" ends sentences more often than it begins names */
+    bool capital = text[start] < 'a';
+    if (length == 1 && capital) /* an initial; "I" ends sentences more often than it begins names */
         return text[start] != 'I';
-    return length < WORD_REACH && is_abbreviation(text + start, length, is_digit(next));
+    if (length == 1 && next + 1 < end && text[next + 1] == '.') /* "z. B." */
+        return true;
+    return length < WORD_REACH && is_abbreviation(text + start, length, is_digit(text[next]));
 }
 
 bool sx_sentence_begins(const char *text, size_t begin, size_t end, size_t offset)
@@ -126,5 +130,5 @@ bool sx_sentence_begins(const char *text, size_t begin, size_t end, size_t offse
         return false;
     if (is_other_stop(before))
         return true;
-    return before == '.' && !stop_is_of_word(text, low, at - 1, text[offset]);
+    return before == '.' && !stop_is_of_word(text, low, end, at - 1, offset);
 }

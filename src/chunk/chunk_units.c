@@ -1,5 +1,5 @@
-/* chunk_units.c - so many sentences or paragraphs at a time. A group that the model does not take is cut after fewer of them, and a
- * single one that it does not take is split recursively. */
+/* chunk_units.c - so many sentences or paragraphs at a time. A group that the model does not take is cut after fewer of
+ * them, and a single one that it does not take is split recursively. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"
@@ -77,7 +77,8 @@ static bool append(unit_window *window, size_t offset)
 }
 
 /* The last whole unit that ends before the ceiling, or as much of one as fits. */
-static size_t unit_cut(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end, const void *context)
+static size_t unit_cut(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end,
+                       const void *context)
 {
     static const sx_recursive_context plain = {0};
     const unit_window *window = context;

@@ -1,9 +1,10 @@
-/* chunk_windows.c - windows of a fixed number of tokens or code points, each repeating the end of the one before. A window of characters ends
- * where it ends, as the classic form does; one of tokens ends with a word if it can, since half words are other tokens. */
+/* chunk_windows.c - windows of a fixed number of tokens or code points, each repeating the end of the one before. A
+ * window of characters ends where it ends, as the classic form does; one of tokens ends with a word if it can, since
+ * half words are other tokens. */
 #include "chunk_internal.h"
 
 /* The part of a window of tokens in which a word's end is looked for. */
-enum { WORD_SHARE = 8 };
+enum { WORD_SHARE = 4 };
 
 static size_t window_cut(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end,
                          const void *context)

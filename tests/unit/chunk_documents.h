@@ -1,5 +1,5 @@
-/* chunk_documents.h - documents and counters for the tests of the chunker, made without readers and models, and the chunker's promises
- * checked by code that shares nothing with it. */
+/* chunk_documents.h - documents and counters for the tests of the chunker, made without readers and models, and the
+ * chunker's promises checked by code that shares nothing with it. */
 #ifndef SX_TESTS_CHUNK_DOCUMENTS_H
 #define SX_TESTS_CHUNK_DOCUMENTS_H
 
@@ -10,18 +10,22 @@
 
 static inline bool is_space(const char *text, size_t length, size_t at, size_t *bytes)
 {
-    static const char *const wide[] = {"\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
-                                       "\xe2\x81\x9f", "\xe3\x80\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83",
-                                       "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89",
-                                       "\xe2\x80\x8a"};
+    static const char *const wide[] = {
+        "\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f",
+        "\xe3\x80\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85",
+        "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a"};
+    unsigned char byte = (unsigned char)text[at];
     *bytes = 1;
-    if (strchr("\t\n\v\f\r \x1c\x1d\x1e\x1f", text[at]) && text[at])
-        return true;
+    if (byte < 0x80)
+        return byte == ' ' || (byte >= 9 && byte <= 13) || (byte >= 28 && byte <= 31);
+    if (byte != 0xc2 && (byte < 0xe1 || byte > 0xe3))
+        return false;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
         *bytes = strlen(wide[i]);
         if (length - at >= *bytes && memcmp(text + at, wide[i], *bytes) == 0)
             return true;
     }
+    *bytes = 1;
     return false;
 }
 
@@ -34,8 +38,8 @@ static inline bool is_blank(const char *text, size_t length)
     return true;
 }
 
-/* A document over `text` (kept by the caller). With structure, lines that begin with # are headings and what blank lines separate are
- * blocks, roughly as in Markdown; without, there are no blocks. */
+/* A document over `text` (kept by the caller). With structure, lines that begin with # are headings and what blank lines
+ * separate are blocks, roughly as in Markdown; without, there are no blocks. */
 static inline void make_document(const char *text, size_t length, const char *title, bool structure, sx_document *document)
 {
     memset(document, 0, sizeof *document);

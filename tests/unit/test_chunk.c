@@ -64,7 +64,8 @@ static void test_plans(void **state)
         char found[1100];
         sx_status status = sx_chunk_plan_make(&options, given->media_type, given->limit ? &counter : NULL, &plan, &error);
         if (status == SX_OK)
-            snprintf(found, sizeof found, "%s %u %u %s", plan.strategy, plan.size, plan.overlap, plan.in_tokens ? "tokens" : "chars");
+            snprintf(found, sizeof found, "%s %u %u %s", plan.strategy, plan.size, plan.overlap,
+                     plan.in_tokens ? "tokens" : "chars");
         else
             snprintf(found, sizeof found, "%s", error.message);
         if (status == SX_OK ? strcmp(found, given->expected) != 0 : !strstr(found, given->expected))
@@ -93,8 +94,8 @@ static const cut_case cut_cases[] = {
     /* Characters: windows of 10, 4 repeated, blanks around them trimmed, never inside CR LF or a cluster. */
     {"chars", 10, 4, -1, 0, NULL, "abcdefghijklmnopqrstuvwxyz", {"abcdefghij", "ghijklmnop", "mnopqrstuv", "stuvwxyz"}},
     {"chars", 10, 4, -1, 0, NULL, "abcdefghij", {"abcdefghij"}},
-    {"chars", 10, 4, -1, 0, NULL, "  abcdefg   hijkl  ", {"abcdefg", "hijkl"}},
-    {"chars", 4, -1, -1, 0, NULL, "abc\r\ndef", {"abc", "def"}},
+    {"chars", 10, 4, -1, 0, NULL, "  abcdefg   hijkl  ", {"abcdefg", "efg   hijk", "hijkl"}},
+    {"chars", 4, -1, -1, 0, NULL, "abc\r\ndef", {"abc", "de", "f"}},
     {"chars", 4, -1, -1, 0, NULL, "abce\xcc\x81xy", {"abc", "e\xcc\x81xy"}},
     {"chars", 3, -1, -1, 0, NULL, "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f", {"\xc3\xa4\xc3\xb6\xc3\xbc", "\xc3\x9f"}},
     {"chars", 3, -1, -1, 0, NULL, "ab\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7" "c",
@@ -107,8 +108,8 @@ static const cut_case cut_cases[] = {
     {"tokens", 600, -1, BY_WORD, 5, NULL, "a b c d e", {"a b c", "d e"}},
     {"tokens", 12, -1, BY_BYTE, 0, NULL, "one two three", {"one two", "three"}},
     {"tokens", 7, -1, BY_BYTE, 0, NULL, "unbreakable", {"unbre", "akabl", "e"}},
-    /* Slices count more than the estimate: 4 words are 5 and length % 5. */
-    {"tokens", 10, -1, MORE_FOR_SLICES, 0, NULL, "a b c d e f", {"a b c d e", "f"}},
+    /* Slices count more than the estimate: 4 words are 5 and length % 5, and there is room for 8. */
+    {"tokens", 10, -1, MORE_FOR_SLICES, 0, NULL, "a b c d e f", {"a b c d", "e f"}},
     /* A character that costs more than there is stands alone. */
     {"tokens", 4, -1, BY_BYTE, 0, NULL, "ab\xe6\x9c\xac" "c", {"ab", "\xe6\x9c\xac", "c"}},
 
@@ -135,7 +136,8 @@ static const cut_case cut_cases[] = {
      {"See no. 5 here.", "She said no.", "Then nothing.", "A title", "1. First\n2. Second"}},
     {"sentences", 1, -1, -1, 0, NULL, "Things:\n- one thing\n- another\nand so on",
      {"Things:", "- one thing", "- another\nand so on"}},
-    {"sentences", 1, -1, -1, 0, NULL, "\xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82\xe3\x80\x8c\xe5\x90\x97\xef\xbc\x9f\xe3\x80\x8d\xe5\x90\x97",
+    {"sentences", 1, -1, -1, 0, NULL, "\xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82\xe3\x80\x8c\xe5\x90\x97\xef\xbc\x9f"
+     "\xe3\x80\x8d\xe5\x90\x97",
      {"\xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82", "\xe3\x80\x8c\xe5\x90\x97\xef\xbc\x9f\xe3\x80\x8d", "\xe5\x90\x97"}},
     {"sentences", 1, -1, -1, 0, NULL, "Version 2.0 of example.com is out... and good. \xc3\x89t\xc3\xa9 came.",
      {"Version 2.0 of example.com is out... and good.", "\xc3\x89t\xc3\xa9 came."}},
@@ -149,8 +151,10 @@ static const cut_case cut_cases[] = {
     {"paragraphs", 2, -1, BY_WORD, 5, NULL, "a b c\n\nd e\n\nf g h i j", {"a b c", "d e", "f g h", "i j"}},
 
     /* Sections: own heading in the text, outer ones in the header, no title twice. */
-    {"markdown", 12, -1, BY_WORD, 0, "T", "# A\n\nw w w w w\n\n## B\n\nw w w w w\n", {"A|T|# A\n\nw w w w w", "A > B|T > A|## B\n\nw w w w w"}},
-    {"markdown", 12, -1, BY_WORD, 0, "A", "# A\n\nw w w w w\n\n## B\n\nw w w w w\n", {"A||# A\n\nw w w w w", "A > B|A|## B\n\nw w w w w"}},
+    {"markdown", 12, -1, BY_WORD, 0, "T", "# A\n\nw w w w w\n\n## B\n\nw w w w w\n",
+     {"A|T|# A\n\nw w w w w", "A > B|T > A|## B\n\nw w w w w"}},
+    {"markdown", 12, -1, BY_WORD, 0, "A", "# A\n\nw w w w w\n\n## B\n\nw w w w w\n",
+     {"A||# A\n\nw w w w w", "A > B|A|## B\n\nw w w w w"}},
     /* Small neighbours share a chunk and keep the headings they have in common. */
     {"markdown", 32, -1, BY_WORD, 0, "", "# P\n\n## A\n\nx y\n\n## B\n\nz", {"P||# P\n\n## A\n\nx y\n\n## B\n\nz"}},
     {"markdown", 20, -1, BY_WORD, 0, "", "# P\n\nw w w w w w w\n\n## A\n\nx\n\n## B\n\nz\n\n# Q\n\ny",
@@ -159,19 +163,23 @@ static const cut_case cut_cases[] = {
     {"markdown", 12, -1, BY_WORD, 0, "", "# A\n\n## B\n\nw w w w", {"A > B||# A\n\n## B\n\nw w w w"}},
     {"markdown", 12, -1, BY_WORD, 0, "", "# A\n\nw w w w\n\n## B\n", {"A||# A\n\nw w w w\n\n## B"}},
     /* A heading level that comes again is a new section; one that is skipped is no matter. */
-    {"markdown", 8, -1, BY_WORD, 0, "", "### A\n\nw w w\n\n# B\n\nw w w\n\n### C\n\nw w", {"A||### A\n\nw w w", "B||# B\n\nw w w", "B > C|B|### C\n\nw w"}},
-    /* A large section is cut between its blocks; its later pieces name it in the header. The text before all headings has none. */
-    {"markdown", 10, -1, BY_WORD, 0, "", "w w w w\n\n# A\n\na b c d e\n\nf g h i\n\nj k", {"||w w w w", "A||# A\n\na b c d e", "A|A|f g h i\n\nj k"}},
+    {"markdown", 8, -1, BY_WORD, 0, "", "### A\n\nw w w\n\n# B\n\nw w w\n\n### C\n\nw w",
+     {"A||### A\n\nw w w", "B||# B\n\nw w w", "B > C|B|### C\n\nw w"}},
+    /* A large section is cut between its blocks; its later pieces name it in the header. The text before all headings
+     * has none. */
+    {"markdown", 10, -1, BY_WORD, 0, "", "w w w w\n\n# A\n\na b c d e\n\nf g h i\n\nj k",
+     {"||w w w w", "A||# A\n\na b c d e", "A|A|f g h i\n\nj k"}},
     {"markdown", 10, 3, BY_WORD, 0, "", "# A\n\na b c d\n\ne f g h", {"A||# A\n\na b c d", "A|A|b c d\n\ne f g h"}},
     /* A header of more than a third of the budget loses its outermost parts, then goes. */
-    {"markdown", 14, -1, BY_WORD, 0, "a title of four", "# A A\n\nw w w w w w\n\n## B\n\nw w w w w w w",
+    {"markdown", 14, -1, BY_WORD, 0, "a title of five words", "# A A\n\nw w w w w w\n\n## B\n\nw w w w w w w",
      {"A A||# A A\n\nw w w w w w", "A A > B|A A|## B\n\nw w w w w w w"}},
     {"markdown", 8, -1, BY_WORD, 0, "one two three", "# A\n\nw w w w", {"A||# A\n\nw w w w"}},
     {"html", 100, -1, BY_WORD, 0, "Page", "just text", {"|Page|just text"}},
     /* A byte order mark before the first heading belongs to its section. */
     {"markdown", 12, -1, BY_WORD, 0, "", "\xef\xbb\xbf\n# A\n\nw", {"A||\xef\xbb\xbf\n# A\n\nw"}},
     /* Other strategies carry the headings in force where they begin. */
-    {"paragraphs", 1, -1, -1, 0, "T", "# A\n\none\n\n## B\ntwo", {"A|T|# A", "A|T > A|one", "A > B|T > A|## B", "A > B|T > A > B|two"}},
+    {"paragraphs", 1, -1, -1, 0, "T", "# A\n\none\n\n## B\ntwo",
+     {"A|T|# A", "A|T > A|one", "A > B|T > A|## B", "A > B|T > A > B|two"}},
 };
 
 static void render(const sx_document *document, const sx_chunk *chunk, bool structure, sx_buffer *found)
@@ -305,8 +313,9 @@ static void test_unsound_blocks(void **state)
 {
     (void)state;
     const char *text = "\xc3\xa4" "bc def ghi";
-    sx_block blocks[] = {{SX_BLOCK_HEADING, 1, 1, 4, "cuts"}, {SX_BLOCK_HEADING, 0, 5, 8, NULL}, {SX_BLOCK_PARAGRAPH, 0, 6, 7, NULL},
-                         {SX_BLOCK_HEADING, 2, 9, 90, "beyond"}, {SX_BLOCK_HEADING, 2, 9, 9, "empty"}};
+    sx_block blocks[] = {{SX_BLOCK_HEADING, 1, 1, 4, "cuts"}, {SX_BLOCK_HEADING, 0, 5, 8, NULL},
+                         {SX_BLOCK_PARAGRAPH, 0, 6, 7, NULL}, {SX_BLOCK_HEADING, 2, 9, 90, "beyond"},
+                         {SX_BLOCK_HEADING, 2, 9, 9, "empty"}};
     sx_document document;
     make_document(text, strlen(text), "", false, &document);
     document.blocks = blocks;

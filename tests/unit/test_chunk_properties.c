@@ -1,4 +1,5 @@
-/* test_chunk_properties.c - random documents through every strategy and several counters: all that chunk.h promises, each time. */
+/* test_chunk_properties.c - random documents through every strategy and several counters: all that chunk.h promises,
+ * each time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const strategies[] = {"auto", "recursive", "tokens", "chars", "sentences", "paragraphs", "markdown", "rst", "html"};
+static const char *const strategies[] = {"auto", "recursive", "tokens", "chars", "sentences", "paragraphs",
+                                         "markdown", "rst", "html"};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 
 static uint64_t generator = 0x9e3779b97f4a7c15u;
@@ -29,10 +31,14 @@ static uint32_t below(uint32_t bound)
 static void add_word(sx_buffer *buffer)
 {
     static const char *const words[] = {
-        "the", "model", "e.g.", "Dr.", "3.14", "Embedding", "vector.", "Really?", "\"Yes!\"", "(end.)", "caf\xc3\xa9", "e\xcc\x81",
-        "\xe6\x9c\xac\xe3\x81\xaf\xe3\x80\x82\xe6\xac\xa1", "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x81", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7",
-        "\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa\xf0\x9f\x87\xab\xf0\x9f\x87\xb7", "a\xc2\xa0z", "-", "*", "1.", "`code();`", "x_y", "I.", "No.",
-        "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7\xd8\x9f", "\xe0\xa4\xa8\xe0\xa4\xae\xe0\xa4\xb8\xe0\xa5\x8d\xe0\xa4\xa4\xe0\xa5\x87\xe0\xa5\xa4"};
+        "the", "model", "e.g.", "Dr.", "3.14", "Embedding", "vector.", "Really?", "\"Yes!\"", "(end.)",
+        "caf\xc3\xa9", "e\xcc\x81",
+        "\xe6\x9c\xac\xe3\x81\xaf\xe3\x80\x82\xe6\xac\xa1", "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x81",
+        "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7",
+        "\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa\xf0\x9f\x87\xab\xf0\x9f\x87\xb7", "a\xc2\xa0z", "-", "*",
+        "1.", "`code();`", "x_y", "I.", "No.",
+        "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7\xd8\x9f",
+        "\xe0\xa4\xa8\xe0\xa4\xae\xe0\xa4\xb8\xe0\xa5\x8d\xe0\xa4\xa4\xe0\xa5\x87\xe0\xa5\xa4"};
     uint32_t kind = below(40);
     if (kind == 0) { /* a word longer than any budget */
         for (uint32_t i = below(400); i > 0; i--)
@@ -77,8 +83,8 @@ static void make_text(sx_buffer *buffer)
 
 static void fail_with(const char *broken, const sx_chunk_plan *plan, int kind, const sx_document *document)
 {
-    fail_msg("%s: strategy %s, size %u, overlap %u, %s, counter %d, text of %zu bytes: %.300s", broken, plan->strategy, plan->size,
-             plan->overlap, plan->in_tokens ? "tokens" : "units", kind, document->length, document->text);
+    fail_msg("%s: strategy %s, size %u, overlap %u, %s, counter %d, text of %zu bytes: %.300s", broken, plan->strategy,
+             plan->size, plan->overlap, plan->in_tokens ? "tokens" : "units", kind, document->length, document->text);
 }
 
 static void chunk_and_check(const sx_document *document, const char *strategy, int kind)
@@ -141,21 +147,22 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* 20 MB without a line end, without a space, or all of one cluster: each strategy and counter in a time that only linear work allows. The
- * bound is wide, for sanitizers and busy machines; quadratic work would take hours. */
+/* 20 MB without a line end, without a space, and 4 MB of worse: each strategy in a time that only linear work allows.
+ * The bound is wide, for sanitizers and busy machines; quadratic work would take hours. */
 static void test_long_lines_take_linear_time(void **state)
 {
     (void)state;
     size_t length = (size_t)20 << 20;
     char *text = malloc(length);
     assert_non_null(text);
-    static const char *const patterns[] = {"x", "some words in a row ", "o\xcc\x88\xcc\x88", "\xcc\x88", "\xe6\x9c\xac", "A. ", "\n"};
+    static const char *const patterns[] = {"x", "some words in a row ", "o\xcc\x88\xcc\x88", "\xcc\x88", "\xe6\x9c\xac",
+                                           "A. ", "\n", "#\n", "# a\n", "## a\n\nb\n", "# a\n### b\n## c\nd\n"};
     for (size_t pattern = 0; pattern < sizeof patterns / sizeof *patterns; pattern++) {
-        size_t step = strlen(patterns[pattern]), used = length / step * step;
+        size_t step = strlen(patterns[pattern]), used = (pattern < 2 ? length : length / 5) / step * step;
         for (size_t at = 0; at < used; at += step)
             memcpy(text + at, patterns[pattern], step);
         sx_document document;
-        make_document(text, used, "", false, &document);
+        make_document(text, used, "", patterns[pattern][0] == '#', &document);
         for (size_t strategy = 0; strategy < STRATEGIES; strategy++) {
             counter_kind kind = (counter_kind)((strategy + pattern) % COUNTER_KINDS);
             sx_token_counter counter = make_counter(kind, 2, 0, 256);
@@ -175,6 +182,7 @@ static void test_long_lines_take_linear_time(void **state)
                 assert_true(list.chunks[i].tokens <= 256 || list.chunks[i].end - list.chunks[i].start <= 4);
             sx_chunk_list_clear(&list);
         }
+        sx_arena_clear(&document.arena);
     }
     free(text);
 }
