@@ -216,6 +216,13 @@ static sx_status open_collection(index_job *job, sx_error *error)
 
 /* ---- The run ---- */
 
+static size_t count_unless_stopped(void *user, const char *text, size_t length, uint32_t *starts, size_t capacity)
+{
+    index_job *job = user;
+    const sx_token_counter *counter = &job->embedder->provider->counter;
+    return sx_index_stopped(job) ? SIZE_MAX : counter->count(counter->user, text, length, starts, capacity);
+}
+
 static void advanced(const sx_pipeline_counts *counts, void *user)
 {
     (void)counts;
@@ -299,6 +306,9 @@ sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_
     if (status)
         return status;
     job.report = *report;
+    job.counter = embedder->provider->counter;
+    job.counter.count = count_unless_stopped;
+    job.counter.user = &job;
     job.began_ns = job.published_ns = sx_index_now(&job);
     status = read_options(&job, options, error);
     if (!status)

@@ -49,6 +49,7 @@ typedef struct index_job {
     int64_t recipe;
     bool leased;
     sx_pipeline *pipeline;
+    sx_token_counter counter;     /* the provider's, failing once the job is to stop: cutting a large text takes seconds */
     sx_index_targets targets;
 
     /* Found by the scan. */
@@ -75,7 +76,8 @@ typedef struct index_work {
     sx_document document;
     struct index_cut *cut;      /* its chunks */
     bool is_new;                /* nothing of it was committed before */
-    uint64_t bytes;
+    uint64_t bytes;             /* of the file */
+    uint64_t bytes_counted;     /* of those, in the progress already */
 } index_work;
 
 /* ---- index_scan.c ---- */

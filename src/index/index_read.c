@@ -231,7 +231,9 @@ static sx_status read_document(index_job *job, index_work *work, const char *pat
             status = sx_store_document_touch(job->database, row, error);
         return status ? status : sx_index_transaction_step(job, error);
     }
-    problem.code = sx_index_cut_make(&work->document, &job->chunk, &job->embedder->provider->counter, &work->cut, &problem);
+    problem.code = sx_index_cut_make(&work->document, &job->chunk, &job->counter, &work->cut, &problem);
+    if (problem.code && sx_index_stopped(job))
+        return sx_index_stop_status(error);
     if (problem.code)
         return note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
     if (!work->cut->list.count)

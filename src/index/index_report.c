@@ -94,7 +94,8 @@ static uint64_t bytes_done(const index_job *job)
         return progress->bytes_done;
     uint64_t finished = sx_pipeline_count(job->pipeline)->texts - progress->window_start;
     double share = (double)finished / (double)progress->window_texts;
-    return progress->bytes_done + (uint64_t)((double)progress->window_bytes * (share < 1 ? share : 1));
+    uint64_t done = progress->bytes_done + (uint64_t)((double)progress->window_bytes * (share < 1 ? share : 1));
+    return done < progress->bytes_total ? done : progress->bytes_total; /* overlapping chunks count twice */
 }
 
 static void sample(index_progress *progress, int64_t now, uint64_t bytes)

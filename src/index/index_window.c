@@ -139,6 +139,17 @@ static sx_status fill(index_window *window, sx_error *error)
 
 /* ---- Embedding ---- */
 
+/* A document that fills many windows moves the progress with each. Chunks overlap, so its bytes bound the sum. */
+static void count_bytes(index_job *job, index_work *work, size_t index)
+{
+    const sx_chunk *chunk = &work->cut->list.chunks[index];
+    uint64_t bytes = chunk->end - chunk->start, left = work->bytes - work->bytes_counted;
+    if (bytes > left)
+        bytes = left;
+    work->bytes_counted += bytes;
+    job->progress.bytes_done += bytes;
+}
+
 static sx_status take_receipts(index_window *window, sx_error *error)
 {
     for (size_t i = 0; i < window->count; i++) {
@@ -152,6 +163,7 @@ static sx_status take_receipts(index_window *window, sx_error *error)
             if (!cut->reasons[index])
                 return sx_fail_nomem(error, 64);
         }
+        count_bytes(window->job, window->chunks[i].work, index);
         cut->hashes[index] = window->items[i].hash;
         cut->finished++;
         cut->failed += receipt->status != SX_OK;
@@ -194,12 +206,11 @@ static sx_status count_only(index_window *window, sx_error *error)
 static sx_status embed(index_window *window, sx_error *error)
 {
     index_job *job = window->job;
-    uint64_t open = 0;
     if (job->options.dry_run)
         return count_only(window, error);
+    job->progress.window_bytes = 0;
     for (size_t i = 0; i < window->count; i++)
-        open += window->items[i].text.length;
-    job->progress.window_bytes = open;
+        job->progress.window_bytes += window->items[i].text.length;
     job->progress.window_texts = window->count;
     job->progress.window_start = sx_pipeline_count(job->pipeline)->texts;
     sx_status status = sx_pipeline_run(job->pipeline, window->items, window->count, job->options.stop, error);
@@ -268,16 +279,21 @@ static sx_status make_rows(const index_work *work, sx_chunk_row *rows, sx_error 
     return SX_OK;
 }
 
-static sx_status report_document(index_job *job, const index_work *work, sx_error *error)
+static void report_chunks(sx_index_report *report, const index_cut *cut)
 {
-    const index_cut *cut = work->cut;
-    sx_index_report *report = job->report;
-    report->chunks.total += cut->list.count;
+    report->chunks.total += cut->finished;
     report->chunks.embedded += cut->embedded;
     report->chunks.cached += cut->cached;
     report->chunks.failed += cut->failed;
     report->tokens += cut->tokens;
     report->truncated += cut->truncated;
+}
+
+static sx_status report_document(index_job *job, const index_work *work, sx_error *error)
+{
+    const index_cut *cut = work->cut;
+    sx_index_report *report = job->report;
+    report_chunks(report, cut);
     if (cut->failed)
         report->documents.failed++;
     else if (work->is_new)
@@ -330,7 +346,7 @@ static void close_work(index_window *window, index_work **place)
     window->document_count--;
     window->bytes -= work->bytes;
     window->job->progress.done++;
-    window->job->progress.bytes_done += work->bytes;
+    window->job->progress.bytes_done += work->bytes - work->bytes_counted;
     sx_index_work_free(work);
 }
 
@@ -418,6 +434,7 @@ sx_status sx_index_process(index_job *job, sx_error *error)
     }
     while (window.first) {
         index_work *next = window.first->next;
+        report_chunks(job->report, window.first->cut); /* its vectors are stored: the next run finds them */
         sx_index_work_free(window.first);
         window.first = next;
     }
