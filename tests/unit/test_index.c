@@ -458,6 +458,7 @@ static void stopped_runs_go_on(void **state)
         assert_true(++stops < 20);
     }
     assert_true(stops >= 2);
+    assert_int_equal(embedded, counts_of(fixture->embedder)->texts); /* the reports leave none out */
     char *shown = export_of(fixture);
     assert_string_equal(shown, wanted);
     assert_int_equal(ask(fixture, "SELECT count(*) FROM vector"), counts_of(fixture->embedder)->texts); /* none twice */
