@@ -115,9 +115,9 @@ static void print_synopsis(const sx_cli_verb *verb)
     putchar('\n');
 }
 
-static void print_example(const char *example)
+static void print_example(const char *example, bool first)
 {
-    fputs(".PP\n.nf\n", stdout);
+    fputs(first ? ".nf\n" : ".PP\n.nf\n", stdout);
     print_text(example);
     fputs("\n.fi\n", stdout);
 }
@@ -173,9 +173,12 @@ static bool print_verb_page(const char *name)
     print_environment(group ? NULL : options, sx_cli_common_options);
     print_exits(exits);
     printf(".SH EXAMPLES\n");
+    first = true;
     for (const sx_cli_verb *verb = sx_cli_verbs; verb->name; verb++)
-        if (is_member(verb, name))
-            print_example(verb->example);
+        if (is_member(verb, name)) {
+            print_example(verb->example, first);
+            first = false;
+        }
     printf(".SH SEE ALSO\n.BR sextant (1)\n");
     return true;
 }
@@ -198,8 +201,8 @@ static void print_main_page(void)
     print_exits("34i");
     printf(".SH FILES\n.TP\n.I $XDG_DATA_HOME/sextant/sextant.db\nThe database.\n.TP\n.I $XDG_DATA_HOME/sextant/models\nImported "
            "models.\n.TP\n.I $XDG_CONFIG_HOME/sextant/config\nSettings as KEY=VALUE lines.\n.SH EXAMPLES\n");
-    print_example("sextant index docs -c handbook");
-    print_example("sextant search -c handbook 'how do I reset my password'");
+    print_example("sextant index docs -c handbook", true);
+    print_example("sextant search -c handbook 'how do I reset my password'", false);
 }
 
 bool sx_cli_print_manual(const char *page)
