@@ -2,6 +2,7 @@
  * separators of recursive splitting. Every look around is bounded, so that no input makes a cut cost more than a constant. */
 #include "chunk_internal.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 /* How far back a grapheme cluster's beginning is looked for. Longer clusters are not text; they are cut between code points. */
@@ -158,14 +159,34 @@ static bool is_ideographic_comma(int32_t code_point)
     return code_point == 0x3001 || code_point == 0xff0c || code_point == 0xff1a || code_point == 0xff1b || code_point == 0xff64;
 }
 
+/* "- item", "* item", "12. item", "12) item" */
+static bool item_begins(const char *text, size_t end, size_t offset)
+{
+    static const char bullet[] = "\xe2\x80\xa2";
+    size_t at = offset;
+    while (at < end && at - offset < 3 && text[at] >= '0' && text[at] <= '9')
+        at++;
+    if (at > offset)
+        at = at < end && (text[at] == '.' || text[at] == ')') ? at + 1 : end;
+    else if (text[at] == '-' || text[at] == '*' || text[at] == '+')
+        at++;
+    else if (end - at > 3 && memcmp(text + at, bullet, 3) == 0)
+        at += 3;
+    else
+        return false;
+    return at < end && (text[at] == ' ' || text[at] == '\t');
+}
+
 sx_cut sx_cut_at(const char *text, size_t begin, size_t end, size_t offset)
 {
     if (offset <= begin || offset >= end)
         return SX_CUT_NONE;
     if (sx_blank_before(text, begin, offset)) {
         unsigned ends = line_ends_before(text, begin, offset);
+        if (ends > 1)
+            return SX_CUT_PARAGRAPH;
         if (ends)
-            return ends > 1 ? SX_CUT_PARAGRAPH : SX_CUT_LINE;
+            return item_begins(text, end, offset) ? SX_CUT_ITEM : SX_CUT_LINE;
         return sx_sentence_begins(text, begin, end, offset) ? SX_CUT_SENTENCE : SX_CUT_WORD;
     }
     if ((unsigned char)text[offset - 1] < 0x80)

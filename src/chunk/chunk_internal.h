@@ -74,8 +74,8 @@ size_t sx_code_point_start(const char *text, size_t begin, size_t end, size_t of
  * last code-point boundary there; begin when there is none either. */
 size_t sx_grapheme_back(const char *text, size_t begin, size_t end, size_t offset);
 
-/* How good a place is to cut: the separators of recursive splitting. */
-typedef enum sx_cut { SX_CUT_NONE, SX_CUT_WORD, SX_CUT_SENTENCE, SX_CUT_LINE, SX_CUT_PARAGRAPH } sx_cut;
+/* How good a place is to cut: the separators of recursive splitting, and among lines those that begin an item of a list. */
+typedef enum sx_cut { SX_CUT_NONE, SX_CUT_WORD, SX_CUT_SENTENCE, SX_CUT_LINE, SX_CUT_ITEM, SX_CUT_PARAGRAPH } sx_cut;
 /* For an offset > begin where no blank stands: how it may serve as the beginning of a new chunk. */
 sx_cut sx_cut_at(const char *text, size_t begin, size_t end, size_t offset);
 /* A sentence (UAX #29 in spirit, with abbreviations) begins at offset, which is non-blank and has blanks or an ideographic full

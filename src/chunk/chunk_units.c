@@ -15,17 +15,6 @@ typedef struct unit_window {
     size_t section;
 } unit_window;
 
-/* "- item", "* item": a line of a list, which is a sentence of its own. */
-static bool is_list_line(const char *text, size_t end, size_t offset)
-{
-    if (end - offset < 2)
-        return false;
-    bool bullet = text[offset] == '-' || text[offset] == '*' || text[offset] == '+';
-    if (!bullet && end - offset > 3 && memcmp(text + offset, "\xe2\x80\xa2", 3) == 0)
-        return text[offset + 3] == ' ';
-    return bullet && (text[offset + 1] == ' ' || text[offset + 1] == '\t');
-}
-
 /* A section or block of the document's own structure begins at offset; offsets come in ascending order. */
 static bool structure_begins(const sx_chunker *chunker, unit_window *window, size_t offset)
 {
@@ -59,10 +48,11 @@ static size_t next_unit(const sx_chunker *chunker, unit_window *window, size_t s
         if (at >= end)
             break;
         sx_cut cut = sx_cut_at(text, start, end, at);
-        if (cut == SX_CUT_PARAGRAPH || structure_begins(chunker, window, at) || (sentences && cut == SX_CUT_SENTENCE))
+        if (cut == SX_CUT_PARAGRAPH || structure_begins(chunker, window, at))
             return at;
-        if (sentences && cut == SX_CUT_LINE &&
-            (is_list_line(text, end, at) || sx_sentence_begins(text, start, end, at)))
+        if (sentences && (cut == SX_CUT_SENTENCE || cut == SX_CUT_ITEM))
+            return at;
+        if (sentences && cut == SX_CUT_LINE && sx_sentence_begins(text, start, end, at))
             return at;
     }
     return end;

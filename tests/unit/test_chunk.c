@@ -116,6 +116,7 @@ static const cut_case cut_cases[] = {
     /* Recursive: paragraphs, lines, sentences, words, characters, whichever fills a fair part. */
     {"recursive", 20, -1, -1, 0, NULL, "one two\n\nthree four\n\nfive six", {"one two\n\nthree four", "five six"}},
     {"recursive", 20, -1, -1, 0, NULL, "one two three\nfour five six\nseven", {"one two three", "four five six\nseven"}},
+    {"recursive", 20, -1, -1, 0, NULL, "- one two\n- three\n  four five", {"- one two", "- three\n  four five"}},
     {"recursive", 24, -1, -1, 0, NULL, "Is it so. Perhaps not. Who knows.", {"Is it so. Perhaps not.", "Who knows."}},
     {"recursive", 12, -1, -1, 0, NULL, "one two three four five", {"one two", "three four", "five"}},
     {"recursive", 5, -1, -1, 0, NULL, "unbreakable", {"unbre", "akabl", "e"}},
@@ -133,7 +134,7 @@ static const cut_case cut_cases[] = {
     {"sentences", 1, -1, -1, 0, NULL, "Dr. Who met J. Smith, e.g. at 3.14 km. Then (he left.) \"Why?\" she asked.",
      {"Dr. Who met J. Smith, e.g. at 3.14 km.", "Then (he left.)", "\"Why?\" she asked."}},
     {"sentences", 1, -1, -1, 0, NULL, "See no. 5 here. She said no. Then nothing.\n\nA title\n\n1. First\n2. Second",
-     {"See no. 5 here.", "She said no.", "Then nothing.", "A title", "1. First\n2. Second"}},
+     {"See no. 5 here.", "She said no.", "Then nothing.", "A title", "1. First", "2. Second"}},
     {"sentences", 1, -1, -1, 0, NULL, "Things:\n- one thing\n- another\nand so on",
      {"Things:", "- one thing", "- another\nand so on"}},
     {"sentences", 1, -1, -1, 0, NULL, "\xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82\xe3\x80\x8c\xe5\x90\x97\xef\xbc\x9f"
