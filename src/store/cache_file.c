@@ -3,10 +3,10 @@
  * The recipes come first, one a line: {"recipe","model","dimensions","json","space_json"}; then the vectors:
  * {"recipe","hash","tokens","dropped_tokens","vector"}. What collections refer to is written too: elsewhere it is cache. */
 #include "../base/error.h"
-#include "../base/json_reader.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
 #include "file_output.h"
+#include "store_json.h"
 #include "vectors.h"
 
 #include <stdlib.h>
@@ -130,27 +130,13 @@ typedef struct cache_import {
     sx_database *database;
     sx_lines lines;
     sx_buffer key, value;
-    float *vector;
-    size_t vector_length, vector_capacity;
+    sx_json_vector vector;
     known_recipe *recipes;
     size_t recipe_count, recipe_capacity;
     sx_scope scope;
     size_t in_batch; /* 0: no transaction is open */
     uint64_t taken, taken_in_batch;
 } cache_import;
-
-static void read_hash(cache_import *job, sx_json *json, sx_sha256 *hash, bool *present)
-{
-    sx_text text;
-    char hex[SX_SHA256_HEX] = "";
-    if (!sx_json_string(json, &job->value, &text))
-        return;
-    if (text.length == sizeof hex - 1)
-        memcpy(hex, text.data, sizeof hex - 1);
-    *present = sx_sha256_from_hex(hex, hash) == SX_OK;
-    if (!*present)
-        sx_json_reject(json, "64 hexadecimal digits are expected");
-}
 
 static void read_text(cache_import *job, sx_json *json, char **out)
 {
@@ -163,29 +149,6 @@ static void read_text(cache_import *job, sx_json *json, char **out)
         sx_json_reject(json, *out ? "a NUL byte in a text" : "memory could not be had");
 }
 
-static void read_vector(cache_import *job, sx_json *json, bool *present)
-{
-    double value;
-    job->vector_length = 0;
-    if (!sx_json_array(json))
-        return;
-    while (sx_json_element(json)) {
-        if (job->vector_length == SX_SEGMENT_DIMENSIONS ||
-            !sx_reserve((void **)&job->vector, &job->vector_capacity, job->vector_length + 1, sizeof *job->vector)) {
-            sx_json_reject(json, "too many dimensions");
-            return;
-        }
-        if (!sx_json_number(json, &value))
-            return;
-        if (value > 3.4028235677973366e38 || value < -3.4028235677973366e38) {
-            sx_json_reject(json, "the number does not fit a float");
-            return;
-        }
-        job->vector[job->vector_length++] = (float)value;
-    }
-    *present = true;
-}
-
 static sx_status parse(cache_import *job, sx_text text, cache_line *line, sx_error *error)
 {
     sx_json json;
@@ -194,11 +157,11 @@ static sx_status parse(cache_import *job, sx_text text, cache_line *line, sx_err
     sx_json_object(&json);
     while (sx_json_member(&json, &job->key, &key)) {
         if (sx_text_is(key, "recipe"))
-            read_hash(job, &json, &line->recipe, &line->has_recipe);
+            line->has_recipe = sx_json_read_hash(&json, &job->value, &line->recipe);
         else if (sx_text_is(key, "hash"))
-            read_hash(job, &json, &line->hash, &line->has_hash);
+            line->has_hash = sx_json_read_hash(&json, &job->value, &line->hash);
         else if (sx_text_is(key, "vector"))
-            read_vector(job, &json, &line->has_vector);
+            line->has_vector = sx_json_read_vector(&json, &job->vector);
         else if (sx_text_is(key, "dimensions"))
             sx_json_unsigned(&json, &line->dimensions);
         else if (sx_text_is(key, "tokens"))
@@ -275,9 +238,9 @@ static sx_status take_vector(cache_import *job, const cache_line *line, sx_error
     const known_recipe *recipe = line->has_recipe ? find_recipe(job, &line->recipe) : NULL;
     if (!recipe || !line->has_hash || !line->has_vector)
         return fail_line(job, SX_E_FORMAT, error, "a vector needs hash, vector and a recipe given before");
-    if (job->vector_length != recipe->dimensions)
+    if (job->vector.length != recipe->dimensions)
         return sx_fail(error, SX_E_FORMAT, "%s: line %llu: the vector has %zu numbers, its recipe %zu", job->lines.path,
-                       (unsigned long long)job->lines.number, job->vector_length, recipe->dimensions);
+                       (unsigned long long)job->lines.number, job->vector.length, recipe->dimensions);
     if (line->tokens > UINT32_MAX || line->dropped > UINT32_MAX)
         return fail_line(job, SX_E_FORMAT, error, "a number of tokens is too large");
     sx_status status = job->in_batch ? SX_OK : sx_scope_enter(job->database, &job->scope, error);
@@ -286,7 +249,7 @@ static sx_status take_vector(cache_import *job, const cache_line *line, sx_error
     job->in_batch++;
     int64_t id;
     bool added;
-    status = sx_store_put_one(job->database, recipe->id, &line->hash, job->vector, recipe->dimensions,
+    status = sx_store_put_one(job->database, recipe->id, &line->hash, job->vector.data, recipe->dimensions,
                               (sx_vector_row){.tokens = (uint32_t)line->tokens, .dropped_tokens = (uint32_t)line->dropped}, false,
                               &id, &added, error);
     job->taken_in_batch += !status && added;
@@ -318,7 +281,7 @@ sx_status sx_cache_import(sx_database *database, const char *source, uint64_t *c
     sx_lines_close(&job.lines);
     sx_buffer_clear(&job.key);
     sx_buffer_clear(&job.value);
-    free(job.vector);
+    free(job.vector.data);
     free(job.recipes);
     return status;
 }

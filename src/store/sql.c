@@ -108,6 +108,8 @@ static bool is_busy(int code, unsigned attempt)
 
 sx_status sx_sql_step(sx_database *database, sqlite3_stmt *statement, bool *row, sx_error *error)
 {
+    /* Begun, it has its snapshot; to begin it again would give rows twice. */
+    bool begun = sqlite3_stmt_busy(statement) != 0;
     *row = false;
     for (unsigned attempt = 0;; attempt++) {
         int code = sqlite3_step(statement);
@@ -119,7 +121,7 @@ sx_status sx_sql_step(sx_database *database, sqlite3_stmt *statement, bool *row,
             sqlite3_reset(statement);
             return SX_OK;
         }
-        if (!is_busy(code, attempt)) {
+        if (begun || !is_busy(code, attempt)) {
             sx_status status = sx_sql_fail(database, code, "the database cannot do it", error);
             sqlite3_reset(statement);
             return status;

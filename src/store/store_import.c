@@ -3,11 +3,11 @@
  * The collection is made without a name, filled document by document in short transactions, and named at the end: until then
  * nobody sees it, and should this process die whoever comes next clears it away. */
 #include "../base/error.h"
-#include "../base/json_reader.h"
 #include "../base/memory.h"
 #include "collections.h"
 #include "file_output.h"
 #include "sql.h"
+#include "store_json.h"
 #include "vectors.h"
 
 #include <stdlib.h>
@@ -27,8 +27,7 @@ typedef struct import_job {
     int64_t collection, recipe;
     size_t dimensions;
     char recipe_hash[SX_SHA256_HEX];
-    float *vector; /* of the line in hand */
-    size_t vector_capacity, vector_length;
+    sx_json_vector vector;                             /* of the line in hand */
     char *model, *recipe_json, *space_json, *settings; /* of the first line */
     uint64_t definition_dimensions;
     sx_buffer key, value;
@@ -89,33 +88,6 @@ static uint64_t read_unsigned(sx_json *json, uint64_t most)
     return value;
 }
 
-static void read_vector(import_job *job, sx_json *json, bool *present)
-{
-    double value;
-    *present = false;
-    job->vector_length = 0;
-    if (sx_json_null(json) || !sx_json_array(json))
-        return;
-    while (sx_json_element(json)) {
-        if (job->vector_length == SX_SEGMENT_DIMENSIONS) {
-            sx_json_reject(json, "too many dimensions");
-            return;
-        }
-        if (!sx_reserve((void **)&job->vector, &job->vector_capacity, job->vector_length + 1, sizeof *job->vector)) {
-            sx_json_reject(json, "memory could not be had");
-            return;
-        }
-        if (!sx_json_number(json, &value))
-            return;
-        if (value > 3.4028235677973366e38 || value < -3.4028235677973366e38) {
-            sx_json_reject(json, "the number does not fit a float");
-            return;
-        }
-        job->vector[job->vector_length++] = (float)value;
-    }
-    *present = true;
-}
-
 static void read_definition(import_job *job, sx_json *json)
 {
     sx_text key;
@@ -135,19 +107,6 @@ static void read_definition(import_job *job, sx_json *json)
         else
             sx_json_skip(json);
     }
-}
-
-static void read_hash(import_job *job, sx_json *json, import_line *line)
-{
-    sx_text text;
-    char hex[SX_SHA256_HEX] = "";
-    if (!sx_json_string(json, &job->value, &text))
-        return;
-    if (text.length == sizeof hex - 1)
-        memcpy(hex, text.data, sizeof hex - 1);
-    line->has_hash = sx_sha256_from_hex(hex, &line->chunk.hash) == SX_OK;
-    if (!line->has_hash)
-        sx_json_reject(json, "64 hexadecimal digits are expected");
 }
 
 static void read_member(import_job *job, sx_json *json, sx_text key, import_line *line)
@@ -188,9 +147,9 @@ static void read_member(import_job *job, sx_json *json, sx_text key, import_line
     else if (sx_text_is(key, "recipe"))
         read_text(job, json, &line->recipe, NULL);
     else if (sx_text_is(key, "hash"))
-        read_hash(job, json, line);
+        line->has_hash = sx_json_read_hash(json, &job->value, &chunk->hash);
     else if (sx_text_is(key, "embedding"))
-        read_vector(job, json, &line->has_vector);
+        line->has_vector = !sx_json_null(json) && sx_json_read_vector(json, &job->vector);
     else if (sx_text_is(key, "collection")) {
         line->has_definition = true;
         read_definition(job, json);
@@ -314,9 +273,9 @@ static void clear_document(import_job *job)
 static sx_status add_chunk(import_job *job, import_line *line, sx_error *error)
 {
     size_t count = job->chunk_count, floats;
-    if (line->has_vector && job->vector_length != job->dimensions)
+    if (line->has_vector && job->vector.length != job->dimensions)
         return sx_fail(error, SX_E_FORMAT, "%s: line %llu: the embedding has %zu numbers, the collection's vectors %zu",
-                       job->lines.path, (unsigned long long)job->lines.number, job->vector_length, job->dimensions);
+                       job->lines.path, (unsigned long long)job->lines.number, job->vector.length, job->dimensions);
     if (!sx_multiply(count + 1, job->dimensions, &floats) ||
         !sx_reserve((void **)&job->chunks, &job->chunk_capacity, count + 1, sizeof *job->chunks) ||
         !sx_reserve((void **)&job->receipts, &job->receipts_capacity, count + 1, sizeof *job->receipts) ||
@@ -324,7 +283,7 @@ static sx_status add_chunk(import_job *job, import_line *line, sx_error *error)
         return sx_fail_nomem(error, job->dimensions * sizeof(float));
     line->chunk.vector = line->has_vector; /* the id comes when it is stored */
     if (line->has_vector)
-        memcpy(job->vectors + count * job->dimensions, job->vector, job->dimensions * sizeof(float));
+        memcpy(job->vectors + count * job->dimensions, job->vector.data, job->dimensions * sizeof(float));
     job->receipts[count] = (sx_vector_row){.tokens = line->chunk.tokens, .dropped_tokens = line->dropped};
     job->chunks[count] = line->chunk;
     job->chunk_count++;
@@ -396,7 +355,7 @@ sx_status sx_collection_import(sx_database *database, const char *name, const ch
     sx_lines_close(&job.lines);
     sx_buffer_clear(&job.key);
     sx_buffer_clear(&job.value);
-    free(job.vector);
+    free(job.vector.data);
     free(job.vectors);
     free(job.receipts);
     free(job.chunks);

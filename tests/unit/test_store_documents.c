@@ -41,6 +41,7 @@ static void test_collections(void **state)
     assert_int_equal(other.id, row.id);
     assert_string_equal(other.settings, "{\"chunk\":5}");
     sx_collection_row_clear(&other);
+    sx_collection_row_clear(&row);
     other = open_collection(database, "beta", recipe);
     assert_int_equal(sx_store_collection_find(database, "x", &row, &error), SX_E_NOT_FOUND);
     assert_string_equal(error.hint, "there is: alpha, beta");
