@@ -16,8 +16,8 @@ typedef struct sx_cli_value {
     const char *source; /* "--count", "MAX_RESULTS in .env: line 3"; NULL: the default */
     uint64_t count;     /* counts and sizes */
     double number;
-    bool given;         /* by a flag */
-    const char **all;   /* of a repeatable option, in order */
+    bool given;       /* by a flag */
+    const char **all; /* of a repeatable option, in order */
     size_t all_count;
 } sx_cli_value;
 
@@ -29,8 +29,8 @@ struct sx_cli {
     size_t value_count;
     sx_cli_settings settings;
     bool json, quiet, verbose, progress, color;
-    unsigned width;       /* of the terminal, 80 when there is none */
-    bool line_open;       /* a progress line is on the terminal */
+    unsigned width;             /* of the terminal, 80 when there is none */
+    bool line_open;             /* a progress line is on the terminal */
     char *db_path, *cache_path; /* the database; the one that serves as embed's cache */
     char *models_folder, *hub_cache, *cache_folder;
     sx_places places;
@@ -68,8 +68,8 @@ bool sx_cli_output_is_closed(void);
 int sx_cli_fail(sx_cli *cli, const sx_error *error);
 /* Prints a message about wrong usage; returns 2. */
 int sx_cli_usage(sx_cli *cli, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void sx_cli_note(sx_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));    /* not with -q */
-void sx_cli_warn(sx_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));    /* not with -q */
+void sx_cli_note(sx_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));     /* not with -q */
+void sx_cli_warn(sx_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));     /* not with -q */
 void sx_cli_complain(sx_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3))); /* an item that failed */
 void sx_cli_report_progress(const sx_progress *progress, void *cli);
 void sx_cli_end_progress(sx_cli *cli);
@@ -93,8 +93,9 @@ void sx_cli_member_boolean(sx_buffer *buffer, const char *key, bool value);
 /* From here on a signal only sets the flag that is returned; a second one ends the process. */
 const volatile int *sx_cli_stop_flag(void);
 void sx_cli_install_signals(void);
-/* A file to unlink when a signal ends the process at once; NULL: none. Borrowed. */
-void sx_cli_temporary(const char *path);
+/* A file to unlink when a signal ends the process at once; borrowed until dropped. */
+void sx_cli_temporary_add(const char *path);
+void sx_cli_temporary_drop(const char *path);
 
 /* help.c, manual.c, completion.c: to standard output */
 void sx_cli_print_overview(void);

@@ -31,10 +31,10 @@ typedef struct sx_cli_option {
     const char *name; /* without the dashes; NULL ends a table */
     char letter;      /* or 0 */
     sx_cli_kind kind;
-    const char *value;   /* what help calls it ("N", "FILE"), or the choices */
+    const char *value; /* what help calls it ("N", "FILE"), or the choices */
     const char *help;
-    const char *setting; /* name in environment and settings files, or NULL */
-    const char *initial; /* what holds when nothing is said, as text; NULL: nothing */
+    const char *setting;  /* name in environment and settings files, or NULL */
+    const char *initial;  /* what holds when nothing is said, as text; NULL: nothing */
     uint64_t least, most; /* of a count; most 0: 4294967295 */
     bool repeatable;
     const char *later; /* choices known but not in this version */
@@ -48,7 +48,7 @@ typedef struct sx_cli_verb {
     const char *arguments; /* "PATH...", "[TEXT...]", "" */
     size_t least, most;    /* how many arguments; most SIZE_MAX: any */
     const sx_cli_option *options;
-    bool uses_model;       /* honours provider and endpoint settings, so they are checked */
+    bool uses_model;         /* honours provider and endpoint settings, so they are checked */
     const char *description; /* sentences; paragraphs separated by an empty line */
     const char *example;     /* a command line that works */
     const char *exits;       /* exit codes beyond 0, 1 and 2, as digits: "3i" (i: 130) */

@@ -169,7 +169,8 @@ static void print_zsh(void)
     }
     printf("    )\n    common=( \\\n");
     print_zsh_options(sx_cli_common_options);
-    printf("    )\n    for ((i = 2; i < CURRENT; i++)); do\n        [[ $words[i] != -* ]] && { verb=$words[i]; break }\n    done\n"
+    printf("    )\n    for ((i = 2; i < CURRENT; i++)); do\n"
+           "        [[ $words[i] != -* ]] && { verb=$words[i]; break }\n    done\n"
            "    if [[ -z $verb ]]; then\n        _describe verb verbs\n        _arguments $common\n        return\n    fi\n"
            "    case $verb in\n");
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {

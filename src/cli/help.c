@@ -56,7 +56,8 @@ static void print_exits(const char *exits)
 
 void sx_cli_print_verb_help(const sx_cli_verb *verb)
 {
-    printf("usage: sextant %s [OPTION...]%s%s\n\n%s\n\n", verb->name, *verb->arguments ? " " : "", verb->arguments, verb->summary);
+    printf("usage: sextant %s [OPTION...]%s%s\n\n%s\n\n", verb->name, *verb->arguments ? " " : "", verb->arguments,
+           verb->summary);
     print_wrapped(verb->description, 0);
     if (verb->options->name)
         printf("\nOptions\n");

@@ -83,8 +83,10 @@ static int run(sx_cli *cli, int count, char **arguments)
     if (status)
         return sx_cli_fail(cli, &error);
     if (cli->settings.note[0])
-        sx_cli_warn(cli, ".env: left alone here: %s (a .env of the working directory sets only keys, model and sizes; "
-                         "--env-file .env takes all of it)", cli->settings.note);
+        sx_cli_warn(cli,
+                    ".env: left alone here: %s (a .env of the working directory sets only keys, model and sizes; "
+                    "--env-file .env takes all of it)",
+                    cli->settings.note);
     return cli->verb->run(cli);
 }
 

@@ -1,4 +1,4 @@
-/* manual.c - man pages from the tables of verbs.c, in the man(7) macros: sextant(1), and sextant-VERB(1) for each verb or group. */
+/* manual.c - man pages from the tables of verbs.c, in the man(7) macros: sextant(1), and sextant-VERB(1) for verbs and groups. */
 #include "cli.h"
 
 #include <ctype.h>
@@ -81,8 +81,9 @@ static void print_options(const sx_cli_option *options)
 static void print_environment(const sx_cli_option *first, const sx_cli_option *second)
 {
     const sx_cli_option *tables[] = {first, second};
-    printf(".SH ENVIRONMENT\nFlags are stronger than the environment, that than a file named by \\fB\\-\\-env\\-file\\fR, that than "
-           "\\fI.env\\fR\nin the working directory (keys, model and sizes only), that than the configuration file.\n");
+    printf(".SH ENVIRONMENT\nFlags are stronger than the environment, that than a file named by "
+           "\\fB\\-\\-env\\-file\\fR, that than \\fI.env\\fR\nin the working directory (keys, model and sizes only), that than "
+           "the configuration file.\n");
     for (size_t i = 0; i < 2; i++)
         for (const sx_cli_option *option = tables[i]; option && option->name; option++)
             if (option->setting)
@@ -187,8 +188,8 @@ static void print_main_page(void)
 {
     print_header("sextant", "embed, store and search texts");
     printf(".SH SYNOPSIS\n.B sextant\n\\fIVERB\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n");
-    print_text("Turns documents into embedding vectors with its own encoder, keeps them in a database, keeps them fresh and searches "
-               "them.");
+    print_text("Turns documents into embedding vectors with its own encoder, keeps them in a database, keeps them fresh and "
+               "searches them.");
     printf("\n.SH VERBS\n");
     for (const sx_cli_verb *verb = sx_cli_verbs; verb->name; verb++) {
         printf(".TP\n.B sextant %s\n", verb->name);

@@ -52,7 +52,7 @@ sx_status sx_cli_output_open(sx_cli_output *output, const char *path, bool whole
         sx_cli_output_abandon(output);
         return status;
     }
-    sx_cli_temporary(output->temporary);
+    sx_cli_temporary_add(output->temporary);
     return SX_OK;
 }
 
@@ -100,10 +100,10 @@ sx_status sx_cli_output_commit(sx_cli_output *output, sx_error *error)
             status = sx_fail_errno(error, why, "%s: cannot be written", name_of(output));
         else if (output->temporary && rename(output->temporary, output->path) != 0)
             status = sx_fail_errno(error, errno, "%s: cannot be put in place", output->path);
-        if (!status) {
+        if (!status && output->temporary) {
+            sx_cli_temporary_drop(output->temporary);
             free(output->temporary);
             output->temporary = NULL;
-            sx_cli_temporary(NULL);
         }
     }
     sx_cli_output_abandon(output);
@@ -115,8 +115,8 @@ void sx_cli_output_abandon(sx_cli_output *output)
     if (output->file && output->file != stdout)
         fclose(output->file);
     if (output->temporary) {
+        sx_cli_temporary_drop(output->temporary);
         unlink(output->temporary);
-        sx_cli_temporary(NULL);
     }
     free(output->temporary);
     free(output->path);

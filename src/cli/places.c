@@ -91,7 +91,8 @@ sx_status sx_cli_open_database(sx_cli *cli, const char *path, bool create, sx_da
 }
 
 static const char *const remote_prefixes[] = {
-    "openai:", "azure:", "cohere:", "voyage:", "jina:", "gemini:", "mistral:", "ollama:", "openai@", "tei@", "remote@", "tei:", "remote:",
+    "openai:", "azure:",  "cohere:", "voyage:", "jina:",   "gemini:", "mistral:",
+    "ollama:", "openai@", "tei@",    "tei:",    "remote@", "remote:",
 };
 
 sx_status sx_cli_check_reference(const char *reference, sx_error *error)

@@ -28,14 +28,14 @@ static const char *const format_names[] = {"arguments", "text", "lines", "jsonl"
 struct sx_cli_reader {
     sx_cli_input input;
     record_format format;
-    const char *name;      /* for messages */
+    const char *name; /* for messages */
     FILE *file;
-    size_t next;           /* argument, or 1 when the whole text was given */
-    size_t line;           /* of the record read last, from 1 */
-    size_t row;            /* element of a JSON array */
-    char *memory;          /* getdelim's */
+    size_t next;  /* argument, or 1 when the whole text was given */
+    size_t line;  /* of the record read last, from 1 */
+    size_t row;   /* element of a JSON array */
+    char *memory; /* getdelim's */
     size_t capacity;
-    sx_buffer document;    /* a whole file */
+    sx_buffer document; /* a whole file */
     sx_json json;
     sx_buffer key, value;
     size_t column_count, text_column, id_column; /* CSV; SIZE_MAX: no such column */
@@ -136,7 +136,7 @@ static sx_status begin_json(sx_cli_reader *reader, sx_error *error)
 /* ---- CSV ---- */
 
 typedef struct csv_row {
-    sx_buffer bytes;                 /* all fields, one after another */
+    sx_buffer bytes; /* all fields, one after another */
     size_t ends[MAX_COLUMNS];
     size_t count, line;
     const char *problem;
@@ -237,7 +237,8 @@ static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
             reader->id_column = i;
     }
     if (reader->text_column == SIZE_MAX) {
-        status = sx_fail(error, SX_E_FORMAT, "%s: line 1: the header row has no column '%s'", reader->name, reader->input.text_column);
+        status =
+            sx_fail(error, SX_E_FORMAT, "%s: line 1: the header row has no column '%s'", reader->name, reader->input.text_column);
         sx_hint(error, "--text-column names the column that holds the texts");
     }
 out:
@@ -287,6 +288,7 @@ static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_it
     sx_buffer members = {.maximum = longest_text};
     sx_status status = SX_OK;
     const char *problem = NULL;
+    bool missing = false;
     sx_text key, text = {NULL, 0}, raw;
     sx_json_type type = sx_json_peek(json);
     if (type == SX_JSON_STRING) {
@@ -322,8 +324,7 @@ static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_it
             }
         }
         if (!json->problem) {
-            if (!found)
-                problem = "no text";
+            missing = !found;
             item->members = sx_buffer_take(&members);
             if (!item->members)
                 status = sx_fail_nomem(error, 4096);
@@ -334,11 +335,13 @@ static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_it
     } else {
         sx_json_skip(json); /* makes the reader say what is wrong */
     }
-    if (!json->problem && problem)
-        spoil(item, SX_E_FORMAT, "%s: %s %zu: %s%s%s%s", reader->name, reader->format == FORMAT_JSON ? "element" : "line",
-              reader->format == FORMAT_JSON ? reader->row - 1 : reader->line, problem, strcmp(problem, "no text") == 0 ? " (member '" : "",
-              strcmp(problem, "no text") == 0 ? reader->input.text_column : "", strcmp(problem, "no text") == 0 ? "' is missing)" : "");
-    if (!status && !json->problem && !problem && !item->text)
+    if (!json->problem && (problem || missing)) {
+        bool document = reader->format == FORMAT_JSON;
+        spoil(item, SX_E_FORMAT, "%s: %s %zu: %s%s", reader->name, document ? "element" : "line",
+              document ? reader->row - 1 : reader->line, missing ? "there is no member " : problem,
+              missing ? reader->input.text_column : "");
+    }
+    if (!status && !json->problem && !problem && !missing && !item->text)
         status = sx_fail_nomem(error, item->length);
     sx_buffer_clear(&members);
     return status;

@@ -10,8 +10,8 @@
 typedef struct sx_cli_item {
     char *text;
     size_t length;
-    char *id;       /* as JSON: a string with its quotes, or a number; NULL: none */
-    char *members;  /* the input object's members as JSON without the braces, `embedding` left out; NULL: it was no object */
+    char *id;      /* as JSON: a string with its quotes, or a number; NULL: none */
+    char *members; /* the input object's members as JSON without the braces, `embedding` left out; NULL: it was no object */
     sx_status status;
     char *problem;
 } sx_cli_item;
@@ -20,10 +20,10 @@ void sx_cli_item_clear(sx_cli_item *item);
 typedef struct sx_cli_reader sx_cli_reader;
 
 typedef struct sx_cli_input {
-    const char *const *texts;  /* given as arguments ... */
+    const char *const *texts; /* given as arguments ... */
     size_t text_count;
-    const char *path;          /* ... or a file, "-" for standard input */
-    const char *format;        /* text lines jsonl json csv; NULL: by the file's name, else fallback */
+    const char *path;   /* ... or a file, "-" for standard input */
+    const char *format; /* text lines jsonl json csv; NULL: by the file's name, else fallback */
     const char *fallback;
     const char *text_column, *id_column;
 } sx_cli_input;

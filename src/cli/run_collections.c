@@ -61,7 +61,8 @@ static void print_collections(const sx_database_status *there)
         if (strlen(there->collections[i].name) > (size_t)widest)
             widest = (int)strlen(there->collections[i].name);
     widest = widest > 40 ? 40 : widest;
-    sx_cli_say("%-*s  %9s  %9s  %8s  %7s  %10s  %s\n", widest, "collection", "documents", "chunks", "pending", "failed", "size", "model");
+    sx_cli_say("%-*s  %9s  %9s  %8s  %7s  %10s  %s\n", widest, "collection", "documents", "chunks", "pending", "failed", "size",
+               "model");
     for (size_t i = 0; i < there->collection_count; i++) {
         const sx_collection_info *collection = &there->collections[i];
         char documents[32], chunks[32], pending[32], failed[32], bytes[32];
@@ -83,7 +84,8 @@ static void print_cache(const sx_cache_info *cache)
     sx_cli_human_bytes(cache->limit, limit);
     sx_cli_human_count(cache->referenced_entries, used);
     sx_cli_human_bytes(cache->referenced_bytes, used_bytes);
-    sx_cli_say("cache: %s vectors, %s (limit %s for what no collection uses); used by collections: %s, %s; hit rate %.1f %% of %llu\n",
+    sx_cli_say("cache: %s vectors, %s (limit %s for what no collection uses); used by collections: %s, %s; "
+               "hit rate %.1f %% of %llu\n",
                entries, bytes, limit, used, used_bytes, cache->hit_rate * 100, (unsigned long long)(cache->hits + cache->misses));
 }
 

@@ -171,8 +171,11 @@ static void check_disk(examination *run, const char *folder)
     uint64_t left = (uint64_t)file_system.f_bavail * file_system.f_frsize;
     sx_cli_human_bytes(left, space);
     snprintf(says, sizeof says, "%s free in %s", space, folder);
-    record(run, "disk", left < no_disk ? FAILURE : left < little_disk ? WARNING : FINE, says,
-           left < little_disk ? "`sextant cache prune` and `sextant collections delete` free space" : NULL);
+    record(run, "disk",
+           left < no_disk       ? FAILURE
+           : left < little_disk ? WARNING
+                                : FINE,
+           says, left < little_disk ? "`sextant cache prune` and `sextant collections delete` free space" : NULL);
 }
 
 static void check_database(examination *run)

@@ -20,7 +20,7 @@ static const char *const format_names[] = {"json", "jsonl", "npy", "bin", "base6
 typedef struct embed_run {
     sx_cli *cli;
     embed_format format;
-    bool one_a_line;             /* chunks of a jsonl input */
+    bool one_a_line; /* chunks of a jsonl input */
     sx_cli_reader *reader;
     sx_database *database;
     sx_embedder *embedder;
@@ -28,11 +28,11 @@ typedef struct embed_run {
     sx_cli_output output, side;
     const char *side_path;
     sx_buffer line;
-    sx_cli_item *items;          /* BATCH_TEXTS */
+    sx_cli_item *items; /* BATCH_TEXTS */
     sx_text *texts;
     sx_receipt *receipts;
     float *vectors;
-    size_t count;                /* items of the batch in hand */
+    size_t count; /* items of the batch in hand */
     uint64_t index, rows, failed, tokens, cached, truncated;
     int64_t started_ns;
 } embed_run;
@@ -288,8 +288,13 @@ static void clear_batch(embed_run *run)
 static void report(embed_run *run)
 {
     double seconds = (double)(sx_system_clock.monotonic_ns(NULL) - run->started_ns) / 1e9;
-    sx_progress progress = {.phase = "embedding", .unit = "texts", .done = run->index, .tokens = run->tokens, .seconds = seconds,
-                            .rate = seconds > 0 ? (double)run->index / seconds : 0, .seconds_left = -1};
+    sx_progress progress = {.phase = "embedding",
+                            .unit = "texts",
+                            .done = run->index,
+                            .tokens = run->tokens,
+                            .seconds = seconds,
+                            .rate = seconds > 0 ? (double)run->index / seconds : 0,
+                            .seconds_left = -1};
     sx_cli_report_progress(&progress, run->cli);
 }
 
@@ -310,7 +315,7 @@ static sx_status embed_all(embed_run *run, sx_error *error)
         clear_batch(run);
         if (!status && more && *stop)
             status = sx_fail(error, SX_E_STOPPED, "embed: interrupted after %llu texts", (unsigned long long)run->index);
-        if (!status)
+        if (!status && more)
             report(run);
     }
     sx_cli_end_progress(run->cli);
@@ -422,7 +427,9 @@ static int summarise(embed_run *run)
 int sx_cli_embed(sx_cli *cli)
 {
     const char *path = sx_cli_text(cli, "input"), *target = sx_cli_text(cli, "output");
-    embed_run run = {.cli = cli, .format = decide_format(cli), .line = {.maximum = (size_t)4 << 30},
+    embed_run run = {.cli = cli,
+                     .format = decide_format(cli),
+                     .line = {.maximum = (size_t)4 << 30},
                      .started_ns = sx_system_clock.monotonic_ns(NULL)};
     char *side_path = NULL;
     if (cli->argument_count && path)
@@ -436,7 +443,9 @@ int sx_cli_embed(sx_cli *cli)
     sx_cli_input input = {
         .texts = cli->arguments,
         .text_count = cli->argument_count,
-        .path = path ? path : cli->argument_count ? NULL : "-",
+        .path = path                  ? path
+                : cli->argument_count ? NULL
+                                      : "-",
         .format = sx_cli_text(cli, "input-format"),
         .fallback = "lines",
         .text_column = sx_cli_text(cli, "text-column"),

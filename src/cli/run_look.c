@@ -73,8 +73,8 @@ int sx_cli_chunk(sx_cli *cli)
     sx_cli_read_chunk_options(cli, &options);
     sx_status status = sx_cli_model_reference(cli, &reference, &error);
     if (!status) {
-        sx_embedder_options wanted = {.size = sizeof wanted, .model = reference, .places = cli->places,
-                                      .role = sx_cli_text(cli, "role"), .threads = 1};
+        sx_embedder_options wanted = {
+            .size = sizeof wanted, .model = reference, .places = cli->places, .role = sx_cli_text(cli, "role"), .threads = 1};
         status = sx_embedder_open(&wanted, &embedder, &error);
     }
     if (!status)
@@ -136,11 +136,13 @@ typedef struct tokenize_run {
 
 static sx_status tokenize_item(tokenize_run *run, sx_cli_item *item, sx_error *error)
 {
-    sx_encode_options options = {.size = sizeof options, .no_special = sx_cli_flag(run->cli, "no-special"),
+    sx_encode_options options = {.size = sizeof options,
+                                 .no_special = sx_cli_flag(run->cli, "no-special"),
                                  .max_length = (uint32_t)sx_cli_count(run->cli, "max-length")};
     sx_error problem = {0};
     if (!item->status) {
-        item->status = sx_tokenizer_encode(run->tokenizer, (sx_text){item->text, item->length}, &options, &run->encoding, &problem);
+        sx_text text = {item->text, item->length};
+        item->status = sx_tokenizer_encode(run->tokenizer, text, &options, &run->encoding, &problem);
         if (item->status == SX_E_INVALID || item->status == SX_E_NOMEM) {
             *error = problem;
             return item->status;
@@ -203,7 +205,9 @@ int sx_cli_tokenize(sx_cli *cli)
     sx_cli_input input = {
         .texts = cli->arguments,
         .text_count = cli->argument_count,
-        .path = path ? path : cli->argument_count ? NULL : "-",
+        .path = path                  ? path
+                : cli->argument_count ? NULL
+                                      : "-",
         .format = sx_cli_text(cli, "input-format"),
         .fallback = "text",
         .text_column = sx_cli_text(cli, "text-column"),

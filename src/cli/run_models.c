@@ -137,13 +137,13 @@ int sx_cli_models_info(sx_cli *cli)
         char bytes[32], parameters[32];
         sx_cli_human_bytes(info->weights_bytes, bytes);
         sx_cli_human_count(info->parameters, parameters);
-        sx_cli_say("model        %s\nfolder       %s\nfamily       %s, %u layers, %u heads, hidden size %u\n", model_argument(cli),
-                   info->folder, info->family, info->layers, info->heads, info->hidden_size);
+        sx_cli_say("model        %s\nfolder       %s\nfamily       %s, %u layers, %u heads, hidden size %u\n",
+                   model_argument(cli), info->folder, info->family, info->layers, info->heads, info->hidden_size);
         sx_cli_say("vectors      %u dimensions, %s pooling%s, %s similarity\nlongest      %u tokens\nvocabulary   %u\n",
                    info->dimensions, info->pooling, info->normalized ? ", normalised" : "", info->similarity, info->max_length,
                    info->vocabulary_size);
-        sx_cli_say("weights      %s (%s, %s parameters, %s)\nsha-256      %s\nkernels      %s, %s\n", info->weights_file, bytes, parameters,
-                   info->storage, info->weights_sha256, info->kernels, info->precision);
+        sx_cli_say("weights      %s (%s, %s parameters, %s)\nsha-256      %s\nkernels      %s, %s\n", info->weights_file, bytes,
+                   parameters, info->storage, info->weights_sha256, info->kernels, info->precision);
         if (licence && *licence)
             sx_cli_say("licence      %s\n", licence);
     }
@@ -228,9 +228,10 @@ static sx_status open_npy(const char *path, npy_array *array, sx_error *error)
     if (!strstr(text, "'<f4'") || !strstr(text, "'fortran_order': False") || !shape ||
         sscanf(shape, "'shape': (%llu, %llu", &rows, &columns) != 2)
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: expected little-endian float32 in C order with two dimensions", path);
-    else if (!sx_multiply(rows, columns, &bytes) || !sx_multiply(bytes, sizeof(float), &bytes) || bytes != length - start - header)
-        status = sx_fail(error, SX_E_FORMAT, "%s: %llu x %llu values need another size than the %zu bytes there", path, rows, columns,
-                         length - start - header);
+    else if (!sx_multiply(rows, columns, &bytes) || !sx_multiply(bytes, sizeof(float), &bytes) ||
+             bytes != length - start - header)
+        status = sx_fail(error, SX_E_FORMAT, "%s: %llu x %llu values need another size than the %zu bytes there", path, rows,
+                         columns, length - start - header);
     else if ((start + header) % sizeof(float))
         status = sx_fail(error, SX_E_FORMAT, "%s: the values are not aligned", path);
     free(text);
@@ -349,7 +350,8 @@ int sx_cli_models_verify(sx_cli *cli)
     } else if (!status) {
         sx_cli_say("sha-256  %s%s\n", hex, recorded && *recorded ? ", as at import" : ", not recorded at an import");
         if (with_vectors)
-            sx_cli_say("%zu texts: largest difference %.2e, smallest cosine %.7f\n", found.count, found.largest, found.smallest_cosine);
+            sx_cli_say("%zu texts: largest difference %.2e, smallest cosine %.7f\n", found.count, found.largest,
+                       found.smallest_cosine);
     }
     if (!status && !agrees)
         sx_cli_complain(cli, "model %s: differs by %.2e from %s, more than %g", model_argument(cli), found.largest,

@@ -69,7 +69,7 @@ static bool is_in_query(const char *query, const char *word, size_t length)
     return false;
 }
 
-/* Bytes of the character at text, and whether it is white space. Columns are counted in characters. */
+/* Bytes of the character at text. */
 static size_t character(const char *text, size_t left)
 {
     size_t length = 1;
@@ -92,8 +92,9 @@ static void print_passage(const sx_cli *cli, const char *query, const sx_hit *hi
         size_t length = 0, columns = 0;
         while (at + length < hit->text_length && (unsigned char)text[at + length] > 0x20 && text[at + length] != 0x7f &&
                columns < width) {
+            /* Nearly all from U+3000 on, where UTF-8 begins with E3, are two columns wide. */
+            columns += (unsigned char)text[at + length] >= 0xe3 ? 2 : 1;
             length += character(text + at + length, hit->text_length - at - length);
-            columns++;
         }
         if (column && column + 1 + columns > width) {
             if (++lines > PASSAGE_LINES) {

@@ -26,7 +26,8 @@ static const char *const endpoints[] = {
 };
 /* What says where things lie: left alone there, with a note. */
 static const char *const places[] = {
-    "SEXTANT_DB", "DB_DIR", "SEXTANT_MODELS", "COLLECTION_NAME", "EMBEDDING_CACHE_DIR", "EMBEDDING_DEVICE", "HF_HOME", "HF_HUB_CACHE",
+    "SEXTANT_DB",          "DB_DIR",           "SEXTANT_MODELS", "COLLECTION_NAME",
+    "EMBEDDING_CACHE_DIR", "EMBEDDING_DEVICE", "HF_HOME",        "HF_HUB_CACHE",
 };
 
 static bool is_among(const char *key, const char *const *keys, size_t count)

@@ -17,10 +17,10 @@ typedef struct sx_cli_setting {
 typedef struct sx_cli_settings {
     sx_cli_setting *rows; /* of the files, strongest first */
     size_t count, capacity;
-    bool refused;           /* .env sets an endpoint or provider ... */
-    char refused_key[64];   /* ... this one */
+    bool refused;         /* .env sets an endpoint or provider ... */
+    char refused_key[64]; /* ... this one */
     char refused_source[128];
-    char note[256];         /* settings of .env that were left alone, or "" */
+    char note[256]; /* settings of .env that were left alone, or "" */
 } sx_cli_settings;
 
 /* env_file and config may be NULL; a NULL config means the default one, which need not exist. */

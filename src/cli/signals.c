@@ -12,14 +12,14 @@ enum { SECONDS_TO_SAVE = 5 };
 /* A signal handler can only reach these. */
 static volatile int stop_requested;
 static volatile sig_atomic_t can_stop;
-static const char *volatile temporary_file;
+static const char *volatile temporary_files[2];
 
 static void end_now(int signal_number)
 {
     (void)signal_number;
-    const char *path = temporary_file;
-    if (path)
-        unlink(path);
+    for (size_t i = 0; i < sizeof temporary_files / sizeof *temporary_files; i++)
+        if (temporary_files[i])
+            unlink(temporary_files[i]);
     _exit(SX_EXIT_INTERRUPTED);
 }
 
@@ -50,7 +50,22 @@ const volatile int *sx_cli_stop_flag(void)
     return &stop_requested;
 }
 
-void sx_cli_temporary(const char *path)
+/* Puts `path` where `old` is; there is a place for each output a verb has open. */
+static void exchange(const char *old, const char *path)
 {
-    temporary_file = path;
+    for (size_t i = 0; i < sizeof temporary_files / sizeof *temporary_files; i++)
+        if (temporary_files[i] == old) {
+            temporary_files[i] = path;
+            return;
+        }
+}
+
+void sx_cli_temporary_add(const char *path)
+{
+    exchange(NULL, path);
+}
+
+void sx_cli_temporary_drop(const char *path)
+{
+    exchange(path, NULL);
 }

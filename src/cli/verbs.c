@@ -9,11 +9,12 @@ enum { LARGEST_THREADS = 1024, LARGEST_BATCH = 65536 };
 const sx_cli_option sx_cli_common_options[] = {
     {"db", 0, SX_CLI_TEXT, "FILE", "the database (DB_DIR names a folder that holds sextant.db)", "SEXTANT_DB", NULL},
     {"collection", 'c', SX_CLI_TEXT, "NAME", "the collection", "COLLECTION_NAME", "default"},
-    {"model", 'm', SX_CLI_TEXT, "MODEL", "alias, name, org/name in the Hugging Face cache, or folder", "EMBEDDING_MODEL", "minilm"},
+    {"model", 'm', SX_CLI_TEXT, "MODEL", "alias, name, org/name in the Hugging Face cache, or folder", "EMBEDDING_MODEL",
+     "minilm"},
     {"threads", 0, SX_CLI_COUNT, "N", "processor cores to use (default: all)", NULL, NULL, 1, LARGEST_THREADS},
     {"device", 0, SX_CLI_CHOICE, "auto|cpu", "where to compute", "EMBEDDING_DEVICE", "auto"},
     {"env-file", 0, SX_CLI_TEXT, "FILE", "settings as KEY=VALUE lines, endpoints allowed", NULL, NULL},
-    {"config", 0, SX_CLI_TEXT, "FILE", "settings as KEY=VALUE lines, weakest (default: sextant/config in the configuration folder)", NULL,
+    {"config", 0, SX_CLI_TEXT, "FILE", "the same, weakest of all (default: sextant/config in the configuration folder)", NULL,
      NULL},
     {"json", 0, SX_CLI_FLAG, NULL, "results for machines, on standard output", NULL, NULL},
     {"quiet", 'q', SX_CLI_FLAG, NULL, "only errors", NULL, NULL},
@@ -24,30 +25,54 @@ const sx_cli_option sx_cli_common_options[] = {
     {NULL},
 };
 
-#define OPTION_BATCH                                                                                                        \
-    {"batch-size", 0, SX_CLI_COUNT, "N", "texts in one batch (default: chosen by tokens)", "EMBEDDING_BATCH_SIZE", NULL, 1, \
-     LARGEST_BATCH}
-#define OPTION_DIMENSIONS                                                                                            \
-    {"dimensions", 0, SX_CLI_COUNT, "N", "keep the first N dimensions (default: all)", "EMBEDDING_DIMENSIONS", NULL, \
-     1, 65536}
-#define OPTION_MAX_LENGTH {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20}
-#define OPTIONS_CHUNK                                                                                                         \
-    {"chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html",                         \
-     "how documents are cut", NULL, NULL, 0, 0, false, "semantic|code"},                                                      \
-        {"chunk-size", 0, SX_CLI_COUNT, "N", "largest chunk, in the unit (default: the strategy's)", "CHUNK_SIZE", NULL, 1, 1 << 30}, \
-        {"overlap", 0, SX_CLI_COUNT, "N", "how much neighbouring chunks share (default: the strategy's)", "OVERLAP_SIZE", NULL, 0,    \
-         1 << 30},                                                                                                            \
-    {                                                                                                                         \
-        "unit", 0, SX_CLI_CHOICE, "tokens|chars", "what sizes are counted in (default: the strategy's)", NULL, NULL           \
+#define OPTION_BATCH                                                                                                             \
+    {                                                                                                                            \
+        "batch-size", 0, SX_CLI_COUNT, "N", "texts in one batch (default: chosen by tokens)", "EMBEDDING_BATCH_SIZE", NULL, 1,   \
+            LARGEST_BATCH                                                                                                        \
     }
-#define OPTION_NO_HEADER {"no-header", 0, SX_CLI_FLAG, NULL, "do not embed title and headings with the text", NULL, NULL}
-#define OPTION_INPUT {"input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file; - is standard input", NULL, NULL}
-#define OPTION_OUTPUT(what) {"output", 'o', SX_CLI_TEXT, "FILE", what, NULL, NULL}
+#define OPTION_DIMENSIONS                                                                                                        \
+    {                                                                                                                            \
+        "dimensions", 0, SX_CLI_COUNT, "N", "keep the first N dimensions (default: all)", "EMBEDDING_DIMENSIONS", NULL, 1, 65536 \
+    }
+#define OPTION_CHUNK                                                                                                             \
+    {                                                                                                                            \
+        "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html",                         \
+            "how documents are cut", NULL, NULL, 0, 0, false, "semantic|code"                                                    \
+    }
+#define OPTION_CHUNK_SIZE                                                                                                        \
+    {                                                                                                                            \
+        "chunk-size", 0, SX_CLI_COUNT, "N", "largest chunk, in the unit (default: the strategy's)", "CHUNK_SIZE", NULL, 1,       \
+            1 << 30                                                                                                              \
+    }
+#define OPTION_OVERLAP                                                                                                           \
+    {                                                                                                                            \
+        "overlap", 0, SX_CLI_COUNT, "N", "how much neighbouring chunks share (default: the strategy's)", "OVERLAP_SIZE", NULL,   \
+            0, 1 << 30                                                                                                           \
+    }
+#define OPTION_UNIT                                                                                                              \
+    {                                                                                                                            \
+        "unit", 0, SX_CLI_CHOICE, "tokens|chars", "what sizes are counted in (default: the strategy's)", NULL, NULL              \
+    }
+#define OPTION_NO_HEADER                                                                                                         \
+    {                                                                                                                            \
+        "no-header", 0, SX_CLI_FLAG, NULL, "do not embed title and headings with the text", NULL, NULL                           \
+    }
+#define OPTION_INPUT                                                                                                             \
+    {                                                                                                                            \
+        "input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file; - is standard input", NULL, NULL                             \
+    }
+#define OPTION_OUTPUT(what)                                                                                                      \
+    {                                                                                                                            \
+        "output", 'o', SX_CLI_TEXT, "FILE", what, NULL, NULL                                                                     \
+    }
 
 static const sx_cli_option no_options[] = {{NULL}};
 
 static const sx_cli_option index_options[] = {
-    OPTIONS_CHUNK,
+    OPTION_CHUNK,
+    OPTION_CHUNK_SIZE,
+    OPTION_OVERLAP,
+    OPTION_UNIT,
     OPTION_NO_HEADER,
     {"include", 0, SX_CLI_TEXT, "GLOB", "only paths that match", NULL, NULL, 0, 0, true},
     {"exclude", 0, SX_CLI_TEXT, "GLOB", "leave out paths that match", NULL, NULL, 0, 0, true},
@@ -77,11 +102,12 @@ static const sx_cli_option search_options[] = {
 
 static const sx_cli_option embed_options[] = {
     OPTION_INPUT,
-    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL, NULL},
+    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
+     NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
-    {"format", 0, SX_CLI_CHOICE, "json|jsonl|npy|bin|base64|chunks",
-     "what to write (default: by the output's name, else json)", NULL, NULL},
+    {"format", 0, SX_CLI_CHOICE, "json|jsonl|npy|bin|base64|chunks", "what to write (default: by the output's name, else json)",
+     NULL, NULL},
     OPTION_OUTPUT("write to a file, put in place when complete"),
     OPTION_BATCH,
     {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt is put before", NULL, "none"},
@@ -89,7 +115,7 @@ static const sx_cli_option embed_options[] = {
     OPTION_DIMENSIONS,
     {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
     {"outputs", 0, SX_CLI_CHOICE, "dense", "which vectors", NULL, "dense", 0, 0, false, "dense,sparse,multi|sparse|multi"},
-    OPTION_MAX_LENGTH,
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
     {"no-normalize", 0, SX_CLI_FLAG, NULL, "leave vectors their length", NULL, NULL},
     {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database", NULL, NULL},
@@ -99,15 +125,15 @@ static const sx_cli_option embed_options[] = {
 };
 
 static const sx_cli_option chunk_options[] = {
-    OPTIONS_CHUNK,
-    OPTION_NO_HEADER,
-    {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
+    OPTION_CHUNK, OPTION_CHUNK_SIZE, OPTION_OVERLAP,
+    OPTION_UNIT,  OPTION_NO_HEADER,  {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
     {NULL},
 };
 
 static const sx_cli_option tokenize_options[] = {
     OPTION_INPUT,
-    {"input-format", 0, SX_CLI_CHOICE, "text|lines|jsonl|json|csv", "how to read it (default: by the file's name, else text)", NULL, NULL},
+    {"input-format", 0, SX_CLI_CHOICE, "text|lines|jsonl|json|csv", "how to read it (default: by the file's name, else text)",
+     NULL, NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
     {"no-special", 0, SX_CLI_FLAG, NULL, "without [CLS], [SEP] and the like", NULL, NULL},
@@ -116,7 +142,8 @@ static const sx_cli_option tokenize_options[] = {
 };
 
 static const sx_cli_option export_options[] = {
-    {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL, "jsonl"},
+    {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL,
+     "jsonl"},
     OPTION_OUTPUT("file (npy: folder) to write; - is standard output (jsonl)"),
     {NULL},
 };
@@ -186,8 +213,8 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Reads a file as index would and prints the chunks. Offsets are bytes of the document's text.",
      "sextant chunk README.md --chunk-size 128 --json", "", sx_cli_chunk},
     {"tokenize", "show a text's tokens", "[TEXT...]", 0, SIZE_MAX, tokenize_options, true,
-     "Prints token ids, pieces and byte offsets. No weights are loaded.",
-     "sextant tokenize 'unbelievable' --json", "3", sx_cli_tokenize},
+     "Prints token ids, pieces and byte offsets. No weights are loaded.", "sextant tokenize 'unbelievable' --json", "3",
+     sx_cli_tokenize},
     {"status", "what is there, done, pending and failed", "", 0, 0, no_options, false,
      "Lists the collections with their models and counts, and the cache.", "sextant status", "", sx_cli_status},
     {"collections list", "list collections", "", 0, 0, no_options, false, "Lists the collections of the database.",

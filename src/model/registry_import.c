@@ -228,8 +228,7 @@ static sx_status check_copy(const char *folder, const sx_model_info *info, sx_er
     return status;
 }
 
-sx_status sx_models_import(const sx_places *places, const char *folder, const char *name, const char *sha256,
-                           sx_error *error)
+sx_status sx_models_import(const sx_places *places, const char *folder, const char *name, const char *sha256, sx_error *error)
 {
     if (!folder)
         return sx_fail(error, SX_E_INVALID, "sx_models_import: folder is NULL");
@@ -268,8 +267,8 @@ sx_status sx_models_import(const sx_places *places, const char *folder, const ch
         goto out;
     const sx_model_info *info = sx_model_describe(model);
     if (sha256 && strcasecmp(sha256, info->weights_sha256) != 0) {
-        status = sx_fail(error, SX_E_MISMATCH, "%s: sha-256 is %s, expected %s", info->weights_file,
-                         info->weights_sha256, sha256);
+        status =
+            sx_fail(error, SX_E_MISMATCH, "%s: sha-256 is %s, expected %s", info->weights_file, info->weights_sha256, sha256);
         sx_hint(error, "the file is damaged or another version; fetch it again");
         goto out;
     }
@@ -306,8 +305,8 @@ sx_status sx_models_remove(const sx_places *places, const char *name, sx_error *
         return status;
     char *folder = sx_model_imported_folder(known_places.models_folder, name), *hidden = NULL;
     if (!folder) {
-        status = sx_fail(error, SX_E_NOT_FOUND, "model %s: no imported model of that name in %s", name,
-                         known_places.models_folder);
+        status =
+            sx_fail(error, SX_E_NOT_FOUND, "model %s: no imported model of that name in %s", name, known_places.models_folder);
         sx_hint(error, "`sextant models list` says what is there; models in the Hugging Face cache are that cache's to remove");
         return status;
     }
