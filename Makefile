@@ -1,0 +1,52 @@
+# A thin front for meson: each target says what it does when it runs. README.md lists the ones people use.
+BUILD ?= build
+FUZZ_SECONDS ?= 60
+export SEXTANT = $(CURDIR)/$(BUILD)/sextant
+MODEL_FOLDER = $(SEXTANT) models info $(1) --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["folder"])'
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD)
+
+# Installs the packages, builds, installs the default model, indexes FOLDER (the project's docs/) and answers a question.
+quickstart:
+	scripts/install-packages build
+	$(MAKE) all
+	scripts/install-model
+	scripts/quickstart $(FOLDER)
+
+model: all
+	scripts/install-model
+
+# Installs what the tests need and runs all of them; TEST=name runs one.
+test:
+	scripts/install-packages test
+	$(MAKE) all
+	scripts/install-model fp16
+	scripts/run-tests $(TEST)
+
+# Measures search quality on the evaluation sets in EVAL (default: ../shared/eval).
+EVAL ?= ../shared/eval
+eval: all
+	python3 bench/eval.py --eval $(EVAL) --sextant $(SEXTANT)
+
+# Each fuzz target for FUZZ_SECONDS seconds.
+fuzz:
+	scripts/install-packages test
+	scripts/fuzz $(FUZZ_SECONDS)
+
+# The long suite: kills, concurrent processes and big inputs, for many rounds.
+soak: all
+	scripts/install-model
+	python3 tests/crash/kill_loop.py --rounds 200
+	python3 tests/crash/many_processes.py --seconds 300
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
+
+.PHONY: all quickstart model test eval fuzz soak install clean
