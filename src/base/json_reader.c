@@ -5,6 +5,7 @@
  * a time: a word without quotation mark, backslash, control character or non-ASCII byte needs no closer look. */
 #include "json_reader.h"
 
+#include "code_point.h"
 #include "error.h"
 
 #include <locale.h>
@@ -152,23 +153,6 @@ static bool next_item(sx_json *json, bool object, unsigned char bracket)
     return true;
 }
 
-/* Length of the well-formed multi-byte UTF-8 sequence at text[0] (Unicode 15, table 3-7), 0 when there is none. */
-static unsigned sequence_length(const unsigned char *text, size_t left)
-{
-    unsigned char lead = text[0];
-    unsigned length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || left < length)
-        return 0;
-    unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (unsigned i = 2; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 static int hex_digit(unsigned char byte)
 {
     if (byte >= '0' && byte <= '9')
@@ -250,10 +234,10 @@ static bool scan_string(sx_json *json, size_t *start, size_t *end, bool *escapes
             *escapes = true;
             at += used;
         } else if (byte >= 0x80) {
-            unsigned used = sequence_length(data + at, length - at);
-            if (used == 0)
+            sx_code_point point = sx_utf8_decode((const char *)data + at, length - at);
+            if (!point.valid)
                 return fail_at(json, at, "invalid UTF-8 in a string");
-            at += used;
+            at += point.length;
         } else if (byte < 0x20) {
             return fail_at(json, at, "a control character in a string");
         } else {
@@ -263,30 +247,6 @@ static bool scan_string(sx_json *json, size_t *start, size_t *end, bool *escapes
     *end = at;
     json->position = at + 1;
     return true;
-}
-
-static unsigned put_code(char *to, uint32_t code)
-{
-    if (code < 0x80) {
-        to[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        to[0] = (char)(0xc0 | code >> 6);
-        to[1] = (char)(0x80 | (code & 0x3f));
-        return 2;
-    }
-    if (code < 0x10000) {
-        to[0] = (char)(0xe0 | code >> 12);
-        to[1] = (char)(0x80 | (code >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (code & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | code >> 18);
-    to[1] = (char)(0x80 | (code >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (code >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (code & 0x3f));
-    return 4;
 }
 
 /* Decodes checked content with escapes; the result is never longer than the input. */
@@ -308,7 +268,7 @@ static bool decode_string(sx_json *json, size_t start, size_t end, sx_buffer *bu
         if (slash) {
             uint32_t code;
             at += read_escape(json, at, &code);
-            to += put_code(to, code);
+            to += sx_utf8_encode(code, to);
         }
     }
     *to = '\0';
