@@ -10,6 +10,8 @@ sx_status sx_store_no_collection(sx_database *database, const char *name, sx_err
 sx_status sx_store_hold(sx_database *database, int64_t collection, sx_error *error);
 /* Ends deletions that a process began and did not finish. */
 sx_status sx_store_finish_deletions(sx_database *database, sx_error *error);
+/* Removes the claims of processes that died. They hinder nobody, but a text that nobody asks for again keeps its row. */
+sx_status sx_store_drop_dead_claims(sx_database *database, sx_error *error);
 /* Removes a segment's file; what cannot be removed is swept later. */
 void sx_store_unlink_segment(sx_database *database, const char *file);
 /* Removes files of the vectors folder that no row refers to and no living process may be about to publish. */

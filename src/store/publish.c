@@ -264,6 +264,8 @@ sx_status sx_store_publish(sx_database *database, int64_t collection, bool force
         return sx_fail(error, SX_E_INVALID, "sx_store_publish: needs a database and no open transaction");
     sx_status status = sx_store_finish_deletions(database, error);
     if (!status)
+        status = sx_store_drop_dead_claims(database, error);
+    if (!status)
         status = publish(database, collection, force, error);
     return status ? status : sx_store_sweep_files(database, error);
 }

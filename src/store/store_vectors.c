@@ -1,6 +1,7 @@
 /* store_vectors.c - recipes, and vectors by content: looking up, claiming, storing. */
 #include "../base/error.h"
 #include "../base/memory.h"
+#include "collections.h"
 #include "sql.h"
 #include "vectors.h"
 
@@ -218,6 +219,25 @@ sx_status sx_store_release(sx_database *database, int64_t recipe, const sx_sha25
     for (size_t i = 0; i < count && !status; i++)
         status = end_claim(database, recipe, &hashes[i], error);
     return sx_scope_leave(database, &scope, status, error);
+}
+
+sx_status sx_store_drop_dead_claims(sx_database *database, sx_error *error)
+{
+    int64_t owner = 0;
+    for (;;) {
+        sx_status status = sx_sql_number(database, "SELECT owner FROM claim WHERE owner > ? ORDER BY owner LIMIT 1", 0, &owner,
+                                         error, "i", owner);
+        if (status || !owner)
+            return status;
+        if (owner == database->locks.worker || sx_locks_held_elsewhere(&database->locks, owner))
+            continue;
+        sx_scope scope;
+        if ((status = sx_scope_enter(database, &scope, error)))
+            return status;
+        status = sx_sql_do(database, "DELETE FROM claim WHERE owner = ?", error, "i", owner);
+        if ((status = sx_scope_leave(database, &scope, status, error)))
+            return status;
+    }
 }
 
 /* ---- Storing ---- */
