@@ -276,7 +276,8 @@ static sx_status run(index_job *job, sx_error *error)
         status = sx_index_remove_unmet(job, error);
     if (!status && !job->options.retry_failed)
         status = sx_index_absorb_roots(job, error);
-    if (!status && !job->options.dry_run && job->changed)
+    /* Also when this run changed nothing: one that was killed may have left that to do. */
+    if (!status && !job->options.dry_run)
         status = publish(job, error);
     return status;
 }

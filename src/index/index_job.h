@@ -66,7 +66,6 @@ typedef struct index_job {
     size_t failed_capacity, skipped_capacity;
     index_progress progress;
     int64_t began_ns, published_ns;
-    bool changed;                 /* something was committed: segments want publishing */
 } index_job;
 
 /* A document between reading and committing. */

@@ -116,7 +116,6 @@ static sx_status note(index_job *job, sx_document_row *row, sx_document_state st
     row->state = state;
     if (!set_string(&row->reason, reason))
         return sx_fail_nomem(error, strlen(reason));
-    job->changed = true;
     status = sx_index_transaction(job, error);
     if (!status)
         status = sx_store_document_note(job->database, job->collection.id, row, error);
@@ -175,7 +174,6 @@ static sx_status take_read_error(index_job *job, sx_document_row *row, const cha
     case SX_E_NOT_FOUND: /* deleted since the scan */
         job->report->documents.removed += is_committed(row);
         job->report->documents.total -= !is_committed(row);
-        job->changed = true;
         if (!row->id || job->options.dry_run)
             return SX_OK;
         status = sx_index_transaction(job, error);

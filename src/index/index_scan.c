@@ -143,7 +143,6 @@ static sx_status note_left_out(index_job *job, const index_scan *scan, const sx_
     if (!entry->failed) /* its chunks go: nothing is committed of it any more, and it is read again when it comes back */
         memset(&row->content, 0, sizeof row->content);
     row->file.scanned_ns = 0;
-    job->changed = true;
     status = sx_index_transaction(job, error);
     if (!status)
         status = sx_store_document_note(job->database, job->collection.id, row, error);
@@ -226,7 +225,6 @@ static sx_status remove_documents(index_job *job, const int64_t *ids, size_t cou
             status = sx_store_document_remove(job->database, ids[i], error);
         if (!status)
             status = sx_index_transaction_step(job, error);
-        job->changed = true;
     }
     sx_status ended = sx_index_transaction_end(job, status ? NULL : error);
     return status ? status : ended;

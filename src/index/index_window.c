@@ -383,7 +383,6 @@ static sx_status commit_finished(index_window *window, sx_error *error)
     for (index_work **place = &window->first; !status && *place;) {
         if (is_finished(*place)) {
             status = report_document(job, *place, error);
-            job->changed = true;
             close_work(window, place);
         } else {
             place = &(*place)->next;
