@@ -42,6 +42,8 @@ void sx_cli_install_signals(void)
     /* A closed pipe shows as an error of write(2), and is then passed over quietly. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* So does a file that would grow beyond the limit of `ulimit -f`. */
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 const volatile int *sx_cli_stop_flag(void)
