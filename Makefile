@@ -2,7 +2,6 @@
 BUILD ?= build
 FUZZ_SECONDS ?= 60
 export SEXTANT = $(CURDIR)/$(BUILD)/sextant
-MODEL_FOLDER = $(SEXTANT) models info $(1) --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["folder"])'
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -23,6 +22,7 @@ model: all
 # Installs what the tests need and runs all of them; TEST=name runs one.
 test:
 	scripts/install-packages test
+	meson setup $$([ -d $(BUILD) ] && echo --reconfigure) $(BUILD) >/dev/null
 	$(MAKE) all
 	scripts/install-model fp16
 	scripts/run-tests $(TEST)
