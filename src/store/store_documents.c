@@ -384,16 +384,24 @@ typedef struct document_page {
     size_t count;
 } document_page;
 
-/* The documents behind (root, path) in order; met is 1 to leave out what a scan has met. ?1 collection, ?2 root or null, ?3
- * below, ?4 below + "/", ?5 below + "0" (the byte after "/"), ?6 and ?7 the last one seen, ?8 how many. */
+/* The documents behind (root, path) in order; unmet leaves out what a scan has met. ?1 collection, ?2 root or null, ?3 below, ?4
+ * below + "/", ?5 below + "0" (the byte after "/"), ?6 and ?7 the last one seen, ?8 how many. With a root only the part of the
+ * index below it is read (a blob sorts after every text), so that a path costs nothing of the documents elsewhere. */
 static sx_status read_page(sx_database *database, int64_t collection, const char *root, const char *below,
                            const sx_document_row *last, bool unmet, document_page *page, sx_error *error)
 {
-#define PAGE_QUERY                                                                                                               \
-    "SELECT " DOCUMENT_COLUMNS " FROM document d WHERE d.collection = ?1 AND (?2 IS NULL OR d.root = ?2)"                        \
-    " AND (?3 = '' OR d.path = ?3 OR (d.path > ?4 AND d.path < ?5)) AND (d.root, d.path) > (?6, ?7)"
-    static const char all[] = PAGE_QUERY " ORDER BY d.root, d.path LIMIT ?8";
-    static const char not_met[] = PAGE_QUERY " AND d.id NOT IN (SELECT document FROM scan_met) ORDER BY d.root, d.path LIMIT ?8";
+#define IS_BELOW " AND (?3 = '' OR d.path = ?3 OR (d.path > ?4 AND d.path < ?5))"
+#define ANYWHERE                                                                                                                 \
+    "SELECT " DOCUMENT_COLUMNS " FROM document d WHERE d.collection = ?1 AND ?2 IS NULL" IS_BELOW                                \
+    " AND (d.root, d.path) > (?6, ?7)"
+#define IN_ROOT                                                                                                                  \
+    "SELECT " DOCUMENT_COLUMNS " FROM document d WHERE d.collection = ?1 AND d.root = ?2" IS_BELOW                               \
+    " AND d.path >= max(?3, ?7) AND d.path < CASE ?3 WHEN '' THEN x'' ELSE ?5 END AND (?6 = '' OR d.path <> ?7)"
+#define NOT_MET " AND d.id NOT IN (SELECT document FROM scan_met)"
+#define ONE_PAGE " ORDER BY d.root, d.path LIMIT ?8"
+    static const char all[] = ANYWHERE ONE_PAGE, all_not_met[] = ANYWHERE NOT_MET ONE_PAGE;
+    static const char in_root[] = IN_ROOT ONE_PAGE, in_root_not_met[] = IN_ROOT NOT_MET ONE_PAGE;
+    const char *query = root ? (unmet ? in_root_not_met : in_root) : (unmet ? all_not_met : all);
     size_t length = below ? strlen(below) : 0;
     while (length > 0 && below[length - 1] == '/')
         length--;
@@ -409,7 +417,7 @@ static sx_status read_page(sx_database *database, int64_t collection, const char
     }
     memcpy(folder + length, "/", 2);
     memcpy(after + length, "0", 2);
-    status = sx_sql_start(database, unmet ? not_met : all, &statement, error, "itttttti", collection, root, exact, folder, after,
+    status = sx_sql_start(database, query, &statement, error, "itttttti", collection, root, exact, folder, after,
                           last ? last->root : "", last ? last->path : "", (int64_t)PAGE);
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row)
         if (!(status = read_document(statement, 0, &page->rows[page->count], error)))
@@ -421,7 +429,11 @@ out:
     free(folder);
     free(after);
     return status;
-#undef PAGE_QUERY
+#undef IS_BELOW
+#undef ANYWHERE
+#undef IN_ROOT
+#undef NOT_MET
+#undef ONE_PAGE
 }
 
 static sx_status visit_documents(sx_database *database, int64_t collection, const char *root, const char *below, bool unmet,
