@@ -86,6 +86,15 @@ static sx_status hash_settings(index_job *job, sx_error *error)
     return made ? SX_OK : sx_fail_nomem(error, 256);
 }
 
+/* This run's, or when it names none the collection's. */
+static sx_status settle_chunk_options(index_job *job, sx_error *error)
+{
+    sx_status status = job->options.chunk.size ? SX_OK : read_settings(job, error);
+    if (!status)
+        status = check_chunk_options(job, error);
+    return status ? status : hash_settings(job, error);
+}
+
 static sx_status read_metadata(index_job *job, sx_error *error)
 {
     job->metadata = json_object();
@@ -196,6 +205,28 @@ static sx_status find_collection(index_job *job, sx_error *error)
     return check_recipe(job, error);
 }
 
+/* The job waited for may have changed the collection's settings; renamed meanwhile, it keeps those seen before. */
+static sx_status read_again(index_job *job, sx_error *error)
+{
+    sx_collection_row now;
+    sx_error problem;
+    sx_status status = sx_store_collection_find(job->database, job->options.collection, &now, &problem);
+    if (status == SX_E_NOT_FOUND)
+        return SX_OK;
+    if (status) {
+        if (error)
+            *error = problem;
+        return status;
+    }
+    if (now.id == job->collection.id) {
+        sx_collection_row_clear(&job->collection);
+        job->collection = now;
+    } else {
+        sx_collection_row_clear(&now);
+    }
+    return SX_OK;
+}
+
 static sx_status open_collection(index_job *job, sx_error *error)
 {
     char *settings = settings_json(&job->chunk);
@@ -208,6 +239,8 @@ static sx_status open_collection(index_job *job, sx_error *error)
         status = check_recipe(job, error);
     if (!status)
         status = take_lease(job, error);
+    if (!status)
+        status = read_again(job, error);
     if (!status && job->options.chunk.size && strcmp(job->collection.settings ? job->collection.settings : "", settings) != 0)
         status = sx_store_collection_settings(job->database, job->collection.id, settings, error);
     free(settings);
@@ -236,16 +269,15 @@ static sx_status prepare(index_job *job, sx_error *error)
     if (!status)
         status = sx_index_targets_find(job->database, job->collection.id, options->paths, options->path_count, &job->targets,
                                        error);
-    if (!status && !options->chunk.size)
-        status = read_settings(job, error);
     if (!status)
-        status = check_chunk_options(job, error);
-    if (!status)
-        status = hash_settings(job, error);
+        status = settle_chunk_options(job, error);
     if (!status)
         status = sx_embedder_recipe(job->embedder, job->database, &job->recipe, error);
-    if (!status && !options->dry_run)
+    if (!status && !options->dry_run) {
         status = open_collection(job, error);
+        if (!status) /* another job may have created the collection, or changed it, since */
+            status = settle_chunk_options(job, error);
+    }
     if (!status)
         status = sx_index_targets_root(job->database, job->collection.id, &job->targets, error);
     if (!status)

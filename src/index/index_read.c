@@ -163,7 +163,8 @@ static const char *reason_of(const sx_error *error, const char *path)
 }
 
 /* The file could not be read as a document: says what that means for it. */
-static sx_status take_read_error(index_job *job, sx_document_row *row, const char *path, const sx_error *problem, sx_error *error)
+static sx_status take_read_error(index_job *job, const index_pending *pending, sx_document_row *row, const char *path,
+                                 const sx_error *problem, sx_error *error)
 {
     const char *reason = reason_of(problem, path);
     sx_status status;
@@ -172,6 +173,9 @@ static sx_status take_read_error(index_job *job, sx_document_row *row, const cha
     case SX_E_LIMIT:
         return note(job, row, SX_DOCUMENT_SKIPPED, reason, error);
     case SX_E_NOT_FOUND: /* deleted since the scan */
+        status = sx_index_target_check(&job->targets.targets[pending->target], error);
+        if (status)
+            return status;
         job->report->documents.removed += is_committed(row);
         job->report->documents.total -= !is_committed(row);
         if (!row->id || job->options.dry_run)
@@ -206,7 +210,8 @@ static sx_status describe(index_job *job, index_work *work, sx_error *error)
     return done ? SX_OK : sx_fail_nomem(error, document->length);
 }
 
-static sx_status read_document(index_job *job, index_work *work, const char *path, bool *done, sx_error *error)
+static sx_status read_document(index_job *job, const index_pending *pending, index_work *work, const char *path, bool *done,
+                               sx_error *error)
 {
     sx_document_row *row = &work->row;
     sx_error problem = {0};
@@ -217,7 +222,7 @@ static sx_status read_document(index_job *job, index_work *work, const char *pat
     if (file.st_ino)
         record_file(row, &file, scanned_ns);
     if (problem.code)
-        return take_read_error(job, row, path, &problem, error);
+        return take_read_error(job, pending, row, path, &problem, error);
     if (is_current(job, row, &work->document)) {
         job->report->documents.unchanged++;
         row->state = SX_DOCUMENT_DONE;
@@ -258,7 +263,7 @@ sx_status sx_index_read(index_job *job, const index_pending *pending, index_work
                      (unsigned long long)job->options.max_memory >> 20);
             status = note(job, &work->row, SX_DOCUMENT_FAILED, reason, error);
         } else {
-            status = read_document(job, work, path, &done, error);
+            status = read_document(job, pending, work, path, &done, error);
         }
     }
     free(path);

@@ -261,6 +261,9 @@ sx_status sx_index_remove_unmet(index_job *job, sx_error *error)
         index_gone gone = {.job = job, .target = (uint32_t)i};
         status = sx_store_scan_unmet(job->database, job->collection.id, target->root, target->below, collect_gone, &gone,
                                      error);
+        /* Waiting and embedding take hours, in which a disk may have been unmounted. */
+        if (!status && gone.count)
+            status = sx_index_target_check(target, error);
         if (!status)
             status = remove_documents(job, gone.ids, gone.count, error);
         if (!status)

@@ -210,6 +210,22 @@ static sx_status find_one(const char *path, sx_index_target *target, sx_error *e
     return status;
 }
 
+sx_status sx_index_target_check(const sx_index_target *target, sx_error *error)
+{
+    struct stat folder;
+    if (!target->is_folder)
+        return SX_OK;
+    bool there = !stat(target->absolute, &folder);
+    if (!there && errno != ENOENT && errno != ENOTDIR)
+        return sx_fail_errno(error, errno, "%s", target->absolute);
+    if (there && holds_a_file(target->absolute, 0) != 0)
+        return SX_OK;
+    sx_fail(error, SX_E_NOT_FOUND, "%s: %s while it was indexed: nothing removed", target->absolute,
+            there ? "became empty" : "went away");
+    sx_hint(error, "is a disk not mounted? To take the documents out: sextant remove %s", target->absolute);
+    return SX_E_NOT_FOUND;
+}
+
 static void clear_target(sx_index_target *target)
 {
     free(target->absolute);

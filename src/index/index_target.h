@@ -24,6 +24,9 @@ sx_status sx_index_targets_find(sx_database *database, int64_t collection, const
                                 sx_index_targets *targets, sx_error *error);
 /* Sets root and below of each. */
 sx_status sx_index_targets_root(sx_database *database, int64_t collection, sx_index_targets *targets, sx_error *error);
+/* SX_E_NOT_FOUND when a folder is missing or holds no file any more: asked before anything is taken out, since the paths were
+ * found hours ago, it may be. */
+sx_status sx_index_target_check(const sx_index_target *target, sx_error *error);
 void sx_index_targets_clear(sx_index_targets *targets);
 
 /* An absolute path for one that need not exist: the part that exists without symbolic links, the rest without "." and "..".

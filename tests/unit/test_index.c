@@ -566,6 +566,88 @@ static void two_processes_at_once(void **state)
     free(wanted);
 }
 
+/* A path that is emptied while the job waits, walks or reads. */
+typedef struct emptied {
+    const char *docs, *aside, *phase;
+    bool done;
+} emptied;
+
+static void empty_in_phase(const sx_progress *progress, void *user)
+{
+    emptied *when = user;
+    if (when->done || strcmp(progress->phase, when->phase) != 0)
+        return;
+    when->done = true;
+    assert_int_equal(rename(when->docs, when->aside), 0);
+    assert_int_equal(mkdir(when->docs, 0700), 0);
+}
+
+static void paths_emptied_meanwhile_remove_nothing(void **state)
+{
+    index_fixture *fixture = *state;
+    sx_error error;
+    sx_index_report *report;
+    static const char *const phases[] = {"scanning", "embedding"};
+    index_and_check(fixture, fixture->docs, (expected_counts){.added = 10});
+    char *aside = join(fixture->folder, "aside"), *before = export_of(fixture);
+    for (size_t i = 0; i < 2; i++) {
+        emptied when = {.docs = fixture->docs, .aside = aside, .phase = phases[i]};
+        sx_index_options options = {.progress = empty_in_phase, .progress_user = &when, .force = 1};
+        assert_int_equal(try_index(fixture, fixture->docs, options, &report, &error), SX_E_NOT_FOUND);
+        assert_non_null(strstr(error.message, "nothing removed"));
+        assert_int_equal(report->documents.removed, 0);
+        sx_index_report_free(report);
+        assert_true(when.done);
+        assert_int_equal(rmdir(fixture->docs), 0);
+        assert_int_equal(rename(aside, fixture->docs), 0);
+        char *after = export_of(fixture);
+        assert_string_equal(before, after);
+        free(after);
+    }
+    free(before);
+    free(aside);
+}
+
+/* Another job changes how the collection is cut while this one waits for it. */
+typedef struct other_job {
+    sx_database *database;
+    int64_t collection;
+    bool done;
+} other_job;
+
+static void end_other_job(const sx_progress *progress, void *user)
+{
+    other_job *other = user;
+    sx_error error;
+    if (other->done || strncmp(progress->phase, "waiting", 7) != 0)
+        return;
+    other->done = true;
+    assert_ok(sx_store_collection_settings(other->database, other->collection,
+                                           "{\"chunk\":{\"strategy\":\"tokens\",\"chunk_size\":8}}", &error));
+    sx_store_lease_release(other->database, other->collection);
+}
+
+static void settings_changed_while_waiting_count(void **state)
+{
+    index_fixture *fixture = *state;
+    sx_error error;
+    sx_collection_row row = {0};
+    other_job other = {0};
+    index_and_check(fixture, fixture->docs, (expected_counts){.added = 10});
+    assert_ok(sx_database_open(fixture->database_path, NULL, &other.database, &error));
+    assert_ok(sx_store_collection_find(other.database, "default", &row, &error));
+    assert_ok(sx_store_lease(other.database, row.id, false, NULL, &error));
+    other.collection = row.id;
+    sx_index_report *report =
+        index_with(fixture, fixture->docs, (sx_index_options){.progress = end_other_job, .progress_user = &other});
+    check_report(report, (expected_counts){.changed = 10}); /* cut as the collection says now */
+    sx_index_report_free(report);
+    index_and_check(fixture, fixture->docs, (expected_counts){.unchanged = 10});
+    assert_true(other.done);
+    sx_collection_row_clear(&row);
+    sx_database_close(other.database);
+}
+
 static void lease_is_respected(void **state)
 {
     index_fixture *fixture = *state;
@@ -823,6 +905,8 @@ int main(void)
         WITH_FIXTURE(stopped_runs_go_on),
         WITH_FIXTURE(killed_runs_go_on),
         WITH_FIXTURE(two_processes_at_once),
+        WITH_FIXTURE(paths_emptied_meanwhile_remove_nothing),
+        WITH_FIXTURE(settings_changed_while_waiting_count),
         WITH_FIXTURE(lease_is_respected),
         WITH_FIXTURE(a_fatal_provider_keeps_what_was_done),
         WITH_FIXTURE(dry_run_changes_nothing),
