@@ -108,8 +108,14 @@ static sx_status look_with_sqlite(const char *path, sx_error *error)
         return status;
     sx_schema_state state;
     int version;
-    status = sx_schema_examine(sqlite, path, &state, &version, error);
-    if (!status && state == SX_SCHEMA_FOREIGN)
+    sx_error problem;
+    status = sx_schema_examine(sqlite, path, &state, &version, &problem);
+    /* Somebody was killed in a transaction, as we may be while creating: only a writer can roll it back, so set_up looks again. */
+    if (status && sqlite3_extended_errcode(sqlite) == SQLITE_READONLY_ROLLBACK)
+        status = SX_OK;
+    else if (status && error)
+        *error = problem;
+    else if (!status && state == SX_SCHEMA_FOREIGN)
         status = refuse_foreign(path, error);
     sqlite3_close(sqlite);
     return status;

@@ -465,6 +465,33 @@ def wrong_databases(case):
     same_exports("after wrong databases", case.program.export(case.db, "default"), want)
 
 
+def killed_in_a_transaction(case):
+    """A file with a journal to be rolled back: empty before (as when the program is killed while it makes it), or of another program."""
+    tree = case.documents(3)
+    want = case.undisturbed(tree)
+    for name in ("empty.db", "other.db"):
+        live, path = case.path("live-" + name), case.path(name)
+        connection = sqlite3.connect(live, isolation_level=None)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("CREATE TABLE things(name TEXT)")
+        connection.execute("INSERT INTO things VALUES ('precious')")
+        if name == "empty.db":
+            connection.execute("DROP TABLE things")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        connection.execute("CREATE TABLE more(name TEXT)")
+        connection.executemany("INSERT INTO more VALUES (?)", [("x" * 3000,) for _ in range(200)])
+        for end in ("", "-journal"):
+            shutil.copyfile(live + end, path + end)
+        connection.close()
+        if name == "empty.db":
+            case.completes(tree, want, path)
+        else:
+            expect(case.index(tree.folder, db=path), 1, name)
+            if rows(path, "SELECT * FROM things") != [("precious",)]:
+                fail("the other program's rows are gone")
+
+
 def damaged_database(case):
     """Overwritten pages: an answer or an error with the name, never a crash or a hang; a backup brings everything back."""
     tree = case.documents(40)
@@ -553,7 +580,8 @@ def memory_limit(case):
 
 CASES = (full_disk, file_size_limit, full_output, read_only_folder, read_only_database, read_only_file_system, unreadable_documents,
          no_home, database_removed, missing_model, missing_model_files, truncated_weights, wrong_weights, broken_tokenizer, other_model,
-         hostile_files, special_paths, long_line, wrong_databases, damaged_database, damaged_segments, memory_limit)
+         hostile_files, special_paths, long_line, wrong_databases, killed_in_a_transaction, damaged_database,
+         damaged_segments, memory_limit)
 
 
 def main():
