@@ -182,6 +182,11 @@ sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_
     if ((status = open_parts(model, given.cpu_mask, error)))
         goto out;
     uint32_t special = sx_tokenizer_special_count(model->tokenizer);
+    if (model->folder.max_length <= special) {
+        status = sx_fail(error, SX_E_FORMAT, "%s: max_seq_length: %u leaves no room beside %u special tokens",
+                         model->folder.transformer, model->folder.max_length, special);
+        goto out;
+    }
     if (model->max_length <= special) {
         status = sx_fail(error, SX_E_INVALID, "max_length: %u leaves no room beside %u special tokens", model->max_length,
                          special);

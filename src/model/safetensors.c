@@ -94,7 +94,8 @@ static sx_status read_tensor(header_reader *reader, sx_tensor *tensor, sx_error 
         }
     }
     if (json->problem)
-        return sx_json_fail(json, SX_E_FORMAT, error);
+        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s: byte %zu of the header: %s", path, tensor->name,
+                       json->problem_position, json->problem);
     if (!tensor->dtype_name || !has_shape || !has_offsets)
         return sx_fail(error, SX_E_FORMAT, "%s: tensor %s has no %s", path, tensor->name,
                        !tensor->dtype_name ? "dtype" : !has_shape ? "shape" : "data_offsets");

@@ -298,6 +298,11 @@ sx_status sx_weights_open(const sx_model_folder *folder, const sx_safetensors *f
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);
     weights->kernels = kernels;
+    if (folder->layers > file->count) { /* before memory is taken for layers that cannot be there */
+        status = sx_fail(error, SX_E_FORMAT, "%s/config.json: num_hidden_layers is %u, but %s has only %zu tensors",
+                         folder->transformer, folder->layers, file->path, file->count);
+        goto out;
+    }
     weights->layer_count = folder->layers;
     weights->layers = sx_calloc(folder->layers, sizeof *weights->layers);
     if (!weights->layers) {
