@@ -3,6 +3,7 @@
 #include "records.h"
 
 #include "../base/clock.h"
+#include "../base/code_point.h"
 #include "../base/error.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
@@ -33,7 +34,7 @@ typedef struct embed_run {
     sx_receipt *receipts;
     float *vectors;
     size_t count; /* items of the batch in hand */
-    uint64_t index, rows, failed, tokens, cached, truncated;
+    uint64_t index, rows, failed, tokens, cached, truncated, invalid;
     int64_t started_ns;
 } embed_run;
 
@@ -264,6 +265,18 @@ static sx_status write_batch(embed_run *run, sx_error *error)
     return status;
 }
 
+/* The library reads invalid UTF-8 as U+FFFD; who meant another encoding should hear of it. */
+static bool is_utf8(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        sx_code_point point = sx_utf8_decode(text + i, length - i);
+        if (!point.valid)
+            return false;
+        i += point.length;
+    }
+    return true;
+}
+
 static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
 {
     sx_status status = SX_OK;
@@ -306,8 +319,10 @@ static sx_status embed_all(embed_run *run, sx_error *error)
         status = read_batch(run, &more, error);
         size_t wanted = 0;
         for (size_t i = 0; i < run->count; i++)
-            if (!run->items[i].status)
+            if (!run->items[i].status) {
                 run->texts[wanted++] = (sx_text){run->items[i].text, run->items[i].length};
+                run->invalid += !is_utf8(run->items[i].text, run->items[i].length);
+            }
         if (!status && wanted)
             status = sx_embedder_embed(run->embedder, run->texts, wanted, run->vectors, run->receipts, stop, error);
         if (!status)
@@ -418,6 +433,9 @@ static int summarise(embed_run *run)
     if (run->truncated)
         sx_cli_warn(run->cli, "%llu of %llu texts were cut to %u tokens; their receipts say how much (--strict refuses them)",
                     (unsigned long long)run->truncated, (unsigned long long)run->index, run->info->max_length);
+    if (run->invalid)
+        sx_cli_warn(run->cli, "%llu of %llu texts are not UTF-8; what cannot be read counts as U+FFFD",
+                    (unsigned long long)run->invalid, (unsigned long long)run->index);
     if (sx_cli_text(run->cli, "output") && !run->cli->json)
         sx_cli_note(run->cli, "%llu vectors of %u dimensions, %llu from the cache, %llu failed", (unsigned long long)run->rows,
                     run->info->dimensions, (unsigned long long)run->cached, (unsigned long long)run->failed);
