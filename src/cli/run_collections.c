@@ -296,7 +296,7 @@ int sx_cli_restore(sx_cli *cli)
     sx_status status = sx_cli_make_folder_of(cli->db_path, &error);
     if (!status)
         status = sx_database_restore(cli->arguments[0], cli->db_path, sx_cli_flag(cli, "force"), &error);
-    if (status == SX_E_EXISTS && !error.hint[0])
+    if (status == SX_E_EXISTS)
         sx_hint(&error, "--force replaces it");
     return status ? sx_cli_fail(cli, &error) : done(cli, "restored", cli->db_path, NULL, 0, "restored");
 }
