@@ -111,12 +111,12 @@ def full_disk(case):
                 fail("a full disk is not called so: %s" % done)
             full += 1
             copy = case.path("copy.db")
-            for end in ("", "-wal"):
+            for end in ("", "-wal", "-journal"):
                 if os.path.exists(db + end):
                     shutil.copyfile(db + end, copy + end)
             if os.path.exists(copy):
                 check_database(copy, "on a disk of %d KiB" % size)
-                for end in ("", "-wal", "-shm"):
+                for end in ("", "-wal", "-shm", "-journal"):
                     if os.path.exists(copy + end):
                         os.unlink(copy + end)
         if full < 3:
@@ -248,7 +248,7 @@ def database_removed(case):
     for pause in (0.02, 0.08, 0.2):
         child = case.program.start("index", tree.folder, "--db", case.db, "-m", FAKE + "&slow_ms=20", "--json")
         time.sleep(pause)
-        for end in ("", "-wal", "-shm"):
+        for end in ("", "-wal", "-shm", "-journal"):
             if os.path.exists(case.db + end):
                 os.unlink(case.db + end)
         try:

@@ -179,10 +179,10 @@ class Tree:
 
 def copy_of_database(db, to):
     """A copy of the files of a database that no living process has open. Looking at the original would recover its log."""
-    for end in ("", "-wal", "-shm"):
+    for end in ("", "-wal", "-shm", "-journal"):
         if os.path.exists(to + end):
             os.unlink(to + end)
-    for end in ("", "-wal"):
+    for end in ("", "-wal", "-journal"):
         if os.path.exists(db + end):
             shutil.copyfile(db + end, to + end)
     return to
