@@ -47,7 +47,10 @@ static int print_chunks(sx_cli *cli, const char *path, const sx_chunks *chunks)
         sx_buffer_append_byte(&json, '[');
         for (size_t i = 0; i < chunks->count; i++)
             append_chunk(&json, chunks, i);
-        sx_buffer_append_string(&json, "]}");
+        sx_buffer_append_string(&json, "]");
+        sx_cli_key(&json, "text"); /* what the offsets count in, which no file holds when it was extracted */
+        sx_json_write_string(&json, chunks->text, chunks->length);
+        sx_buffer_append_byte(&json, '}');
         return sx_cli_print_json(cli, &json);
     }
     for (size_t i = 0; i < chunks->count; i++) {

@@ -210,7 +210,8 @@ const sx_cli_verb sx_cli_verbs[] = {
      "input objects with an embedding added to each.",
      "sextant embed 'the boats came in' --json", "3i", sx_cli_embed},
     {"chunk", "show how a file would be cut", "FILE", 1, 1, chunk_options, true,
-     "Reads a file as index would and prints the chunks. Offsets are bytes of the document's text.",
+     "Reads a file as index would and prints the chunks. Offsets are bytes of the document's text, which --json gives as "
+     "`text`: the file itself when it is plain UTF-8, Markdown or reStructuredText, else what was extracted from it.",
      "sextant chunk README.md --chunk-size 128 --json", "", sx_cli_chunk},
     {"tokenize", "show a text's tokens", "[TEXT...]", 0, SIZE_MAX, tokenize_options, true,
      "Prints token ids, pieces and byte offsets. No weights are loaded.", "sextant tokenize 'unbelievable' --json", "3",
