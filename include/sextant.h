@@ -297,7 +297,10 @@ typedef struct sx_database_status {
     size_t collection_count;
     sx_cache_info cache;
 } sx_database_status;
+/* Counts everything, which takes a while in large collections. */
 SX_API sx_status sx_database_describe(sx_database *database, sx_database_status **out, sx_error *error);
+/* Only which collections there are and what they were made with, at once whatever their size; all counts are 0. */
+SX_API sx_status sx_database_list(sx_database *database, sx_database_status **out, sx_error *error);
 SX_API void sx_database_status_free(sx_database_status *status);
 
 SX_API sx_status sx_collection_rename(sx_database *database, const char *name, const char *new_name, sx_error *error);

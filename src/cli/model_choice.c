@@ -18,7 +18,7 @@ static const sx_collection_info *find_collection(const sx_database_status *statu
 sx_status sx_cli_require_collection(sx_database *database, const char *name, sx_error *error)
 {
     sx_database_status *there = NULL;
-    sx_status status = sx_database_describe(database, &there, error);
+    sx_status status = sx_database_list(database, &there, error);
     if (status)
         return status;
     if (!find_collection(there, name)) {
@@ -45,7 +45,7 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
     const char *name = sx_cli_text(cli, "collection");
     sx_database_status *there = NULL;
     char *reference = NULL;
-    sx_status status = sx_database_describe(database, &there, error);
+    sx_status status = sx_database_list(database, &there, error);
     const sx_collection_info *collection = status ? NULL : find_collection(there, name);
     bool own = collection && !asked->given && collection->model && *collection->model;
     if (!status && own) {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Candidates beyond those wanted: room for a few dead ones, so that a second scan is rare. */
-enum { SPARE_CANDIDATES = 32, RETRIES = 3 };
+enum { SPARE_CANDIDATES = 32, COUNTED_FROM = 4096, RETRIES = 3 };
 
 typedef struct nearest {
     sx_database *database;
@@ -180,9 +180,11 @@ static sx_status prepare(nearest *search, const float *query, size_t count, sx_e
             return sx_fail(error, SX_E_INVALID, "the query's component %u is %f, not a number to compare with", i,
                            (double)query[i]);
     size_t capacity = count > SIZE_MAX / 4 ? SIZE_MAX / 4 : count;
-    int64_t chunks; /* more candidates than chunks need no room */
-    sx_status status = sx_sql_number(search->database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL",
-                                     0, &chunks, error, "i", search->collection->id);
+    int64_t chunks = COUNTED_FROM; /* more candidates than chunks need no room; counting them takes longer than a few */
+    sx_status status = SX_OK;
+    if (capacity > COUNTED_FROM)
+        status = sx_sql_number(search->database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL", 0,
+                               &chunks, error, "i", search->collection->id);
     if (!status)
         status = sx_segments_measure(search->database, search->collection->recipe, &search->measure, error);
     if (status)

@@ -375,10 +375,12 @@ void sx_database_status_free(sx_database_status *status)
     free(status);
 }
 
-static sx_status describe_collections(sx_database *database, sx_database_status *out, sx_error *error)
+static sx_status describe_collections(sx_database *database, bool counted, sx_database_status *out, sx_error *error)
 {
     /* documents counts what is or will be searchable: skipped files are remembered, but are none. */
-    static const char query[] =
+    static const char names[] = "SELECT c.name, r.model, r.space, r.hash, r.dimensions, 0, 0, 0, 0, 0, 0"
+                                " FROM collection c JOIN recipe r ON r.id = c.recipe WHERE c.name IS NOT NULL ORDER BY c.name";
+    static const char counts[] =
         "SELECT c.name, r.model, r.space, r.hash, r.dimensions, d.documents, d.chunks, d.pending, d.failed, d.bytes, v.vectors"
         " FROM collection c JOIN recipe r ON r.id = c.recipe"
         " LEFT JOIN (SELECT collection, sum(state <> 3) AS documents, sum(chunk_count) AS chunks, sum(state = 0) AS pending,"
@@ -389,7 +391,7 @@ static sx_status describe_collections(sx_database *database, sx_database_status 
     sqlite3_stmt *statement;
     size_t capacity = 0;
     bool row = true;
-    sx_status status = sx_sql_start(database, query, &statement, error, "");
+    sx_status status = sx_sql_start(database, counted ? counts : names, &statement, error, "");
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row) {
         if (!sx_reserve((void **)&out->collections, &capacity, out->collection_count + 1, sizeof *out->collections)) {
             status = sx_fail_nomem(error, sizeof *out->collections);
@@ -447,20 +449,20 @@ static sx_status describe_cache(sx_database *database, sx_cache_info *cache, sx_
     return SX_OK;
 }
 
-sx_status sx_database_describe(sx_database *database, sx_database_status **out, sx_error *error)
+static sx_status describe(sx_database *database, bool counted, const char *function, sx_database_status **out, sx_error *error)
 {
     if (!out)
-        return sx_fail(error, SX_E_INVALID, "sx_database_describe: out is NULL");
+        return sx_fail(error, SX_E_INVALID, "%s: out is NULL", function);
     *out = NULL;
     if (!database)
-        return sx_fail(error, SX_E_INVALID, "sx_database_describe: the database is NULL");
+        return sx_fail(error, SX_E_INVALID, "%s: the database is NULL", function);
     sx_database_status *made = sx_calloc(1, sizeof *made);
     if (!made)
         return sx_fail_nomem(error, sizeof *made);
     sx_status status = sx_snapshot_begin(database, error);
     if (!status)
-        status = describe_collections(database, made, error);
-    if (!status)
+        status = describe_collections(database, counted, made, error);
+    if (!status && counted)
         status = describe_cache(database, &made->cache, error);
     sx_snapshot_end(database);
     if (status)
@@ -468,4 +470,14 @@ sx_status sx_database_describe(sx_database *database, sx_database_status **out, 
     else
         *out = made;
     return status;
+}
+
+sx_status sx_database_describe(sx_database *database, sx_database_status **out, sx_error *error)
+{
+    return describe(database, true, "sx_database_describe", out, error);
+}
+
+sx_status sx_database_list(sx_database *database, sx_database_status **out, sx_error *error)
+{
+    return describe(database, false, "sx_database_list", out, error);
 }

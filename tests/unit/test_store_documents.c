@@ -259,6 +259,16 @@ static void test_visiting(void **state)
         OK(sx_store_scan_unmet(database, collection.id, places[i][0], places[i][1], visit, seen, &error));
         assert_in_range(steps_of(database), 0, 600);
     }
+    /* A search asks which collections there are; that too costs nothing of the documents. */
+    sx_database_status *status;
+    OK(sx_database_list(database, &status, &error));
+    assert_in_range(steps_of(database), 1, 200);
+    assert_int_equal(status->collection_count, 1);
+    assert_string_equal(status->collections[0].name, "c");
+    assert_string_equal(status->collections[0].model, "m");
+    assert_int_equal(status->collections[0].dimensions, 4);
+    sx_database_status_free(status);
+    assert_int_equal(sx_database_list(NULL, &status, &error), SX_E_INVALID);
     *seen = (visited){.database = database, .remove = true};
     OK(sx_store_documents(database, collection.id, "/r", "many", visit, seen, &error));
     assert_int_equal(seen->count, 1000);
