@@ -108,6 +108,11 @@ static sx_status check_name(const char *name, sx_error *error)
         return sx_fail(error, SX_E_INVALID, "a collection's name is empty");
     if (strlen(name) > 200)
         return sx_fail(error, SX_E_LIMIT, "a collection's name has %zu bytes; the limit is 200", strlen(name));
+    /* A line break in a name would forge a line of every list. */
+    for (const unsigned char *at = (const unsigned char *)name; *at; at++)
+        if (*at < 0x20 || *at == 0x7f)
+            return sx_fail(error, SX_E_INVALID, "a collection's name has a control character (0x%02x) at byte %zu", *at,
+                           (size_t)(at - (const unsigned char *)name));
     return SX_OK;
 }
 

@@ -48,6 +48,7 @@ static void test_collections(void **state)
     assert_int_equal(sx_collection_rename(database, "alpha", "beta", &error), SX_E_EXISTS);
     assert_int_equal(sx_collection_rename(database, "gamma", "delta", &error), SX_E_NOT_FOUND);
     assert_int_equal(sx_collection_rename(database, "alpha", "", &error), SX_E_INVALID);
+    assert_int_equal(sx_collection_rename(database, "alpha", "a\nb", &error), SX_E_INVALID);
     OK(sx_collection_rename(database, "alpha", "alpha", &error));
     OK(sx_collection_rename(database, "alpha", "gamma", &error));
     assert_int_equal(sx_store_collection_open(database, "", recipe, NULL, &row, &error), SX_E_INVALID);
