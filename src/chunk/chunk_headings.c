@@ -2,7 +2,8 @@
  *
  * A document is a row of sections, each a heading and its body; a section's parent is the nearest one before it of an
  * outer level. The headings of a chunk are the path to its section, or, where a chunk holds several small ones, the path
- * they share. The header is title > headings without what the chunk's own text begins with. */
+ * they share. The header is the innermost of title > headings, without what the chunk's own text begins with: a whole
+ * path makes the chunks of a document alike, and the text's own words count for less. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"
@@ -246,7 +247,8 @@ sx_status sx_header_make(sx_chunker *chunker, size_t start, size_t end, const sx
         parts[count++] = chunker->document->title;
     for (size_t i = 0; i < outside; i++)
         parts[count++] = section->path[i];
-    sx_status status = chunker->plan->header ? join_header(chunker, parts, count, cached) : SX_OK;
+    size_t left_out = count > sx_chunk_tuned.header_headings ? count - sx_chunk_tuned.header_headings : 0;
+    sx_status status = chunker->plan->header ? join_header(chunker, parts + left_out, count - left_out, cached) : SX_OK;
     if (status == SX_OK) {
         chunker->cached_section = index;
         chunker->cached_outside = outside;

@@ -21,6 +21,7 @@ typedef struct sx_chunk_tuning {
     unsigned least_fill_percent;     /* of a chunk; a better place to cut is not taken before it */
     unsigned balance_slack_percent;  /* pieces of one section may be this much longer than their even share */
     unsigned balance_pieces;         /* sections of at most so many pieces are cut into even ones; 0: never */
+    unsigned header_headings;        /* the header names at most so many of the innermost headings (the title is the outermost) */
     unsigned header_share;           /* the header takes at most 1/header_share of the budget */
     unsigned bytes_per_token;        /* a chunk measured in tokens spans at most so many bytes a token: see sx_chunk_ceiling */
 } sx_chunk_tuning;
