@@ -367,7 +367,7 @@ typedef struct sx_chunk_options {
     uint32_t chunk_size;   /* in unit; sentences/paragraphs: how many; 0: the strategy's default */
     int32_t overlap;       /* in unit (sentences, paragraphs likewise); 0: default; -1: none */
     const char *unit;      /* "tokens" or "chars" (code points); NULL: the strategy's default */
-    int no_header;         /* do not put title and headings before the embedded text */
+    int no_header;         /* do not put the innermost heading before the embedded text */
 } sx_chunk_options;
 
 typedef struct sx_chunk {

@@ -55,7 +55,7 @@ const sx_cli_option sx_cli_common_options[] = {
     }
 #define OPTION_NO_HEADER                                                                                                         \
     {                                                                                                                            \
-        "no-header", 0, SX_CLI_FLAG, NULL, "do not embed title and headings with the text", NULL, NULL                           \
+        "no-header", 0, SX_CLI_FLAG, NULL, "do not embed the heading with the text", NULL, NULL                           \
     }
 #define OPTION_INPUT                                                                                                             \
     {                                                                                                                            \
