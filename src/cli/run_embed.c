@@ -393,13 +393,26 @@ static sx_status close_outputs(embed_run *run, sx_error *error)
     return status ? status : sx_cli_output_commit(&run->output, error);
 }
 
+/* The cache saves work and nothing else: where nobody named a database and the usual place cannot be had, embedding goes on
+ * without it. A database that is damaged or of another version is an error all the same. */
+static sx_status open_cache(embed_run *run, sx_error *error)
+{
+    sx_cli *cli = run->cli;
+    sx_status status = sx_cli_open_database(cli, cli->cache_path, true, &run->database, error);
+    bool no_place = status == SX_E_READ_ONLY || status == SX_E_NOT_FOUND || status == SX_E_IO;
+    if (!no_place || sx_cli_text(cli, "db"))
+        return status;
+    sx_cli_warn(cli, "embedding without a cache: %s", error->message);
+    return SX_OK;
+}
+
 static sx_status open_embedder(embed_run *run, sx_error *error)
 {
     sx_cli *cli = run->cli;
     char *reference = NULL;
     sx_status status = sx_cli_model_reference(cli, &reference, error);
     if (!status && !sx_cli_flag(cli, "no-cache"))
-        status = sx_cli_open_database(cli, cli->cache_path, true, &run->database, error);
+        status = open_cache(run, error);
     if (!status) {
         sx_embedder_options options = {
             .size = sizeof options,
