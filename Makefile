@@ -40,8 +40,8 @@ fuzz:
 # The long suite: kills, concurrent processes and big inputs, for many rounds.
 soak: all
 	scripts/install-model
-	python3 tests/crash/kill_loop.py --rounds 200
-	python3 tests/crash/many_processes.py --seconds 300
+	python3 tests/crash/kill_loop.py --sextant $(SEXTANT) --rounds 200
+	python3 tests/crash/many_processes.py --sextant $(SEXTANT) --seconds 300
 
 install: all
 	meson install -C $(BUILD)
