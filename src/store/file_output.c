@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 1 << 20 };
@@ -22,6 +23,23 @@ sx_status sx_output_open(sx_output *output, const char *path, sx_error *error)
         return SX_OK;
     uint32_t random = 0;
     (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+    struct stat there;
+    /* A device or a pipe cannot be replaced, only written to: renaming over /dev/null would put a file in its place. */
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        if (S_ISDIR(there.st_mode)) {
+            *output = (sx_output){.descriptor = -1};
+            return sx_fail(error, SX_E_IO, "%s: is a folder, not a file", path);
+        }
+        output->descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (output->descriptor < 0)
+            return sx_fail_errno(error, errno, "%s: cannot be opened for writing", path);
+        output->open = true;
+        output->path = sx_strdup(path);
+        if (output->path)
+            return SX_OK;
+        sx_output_close(output);
+        return sx_fail_nomem(error, strlen(path));
+    }
     output->path = sx_strdup(path);
     if (!output->path || asprintf(&output->temporary, "%s.tmp-%ld-%x", path, (long)getpid(), random) < 0) {
         free(output->path);
@@ -58,11 +76,13 @@ sx_status sx_output_finish(sx_output *output, sx_error *error)
     sx_status status = write_out(output, error);
     if (status || !output->open)
         return status;
-    if (fsync(output->descriptor) != 0)
+    if (output->temporary && fsync(output->descriptor) != 0)
         status = sx_fail_errno(error, errno, "%s: cannot be flushed to disk", output->temporary);
     if (close(output->descriptor) != 0 && !status)
-        status = sx_fail_errno(error, errno, "%s: cannot be closed", output->temporary);
+        status = sx_fail_errno(error, errno, "%s: cannot be closed", output->path);
     output->open = false;
+    if (!output->temporary)
+        return status;
     if (!status && rename(output->temporary, output->path) != 0)
         status = sx_fail_errno(error, errno, "%s: cannot be put in place", output->path);
     if (status)
@@ -74,7 +94,8 @@ void sx_output_close(sx_output *output)
 {
     if (output->open) {
         close(output->descriptor);
-        (void)unlink(output->temporary);
+        if (output->temporary)
+            (void)unlink(output->temporary);
     }
     free(output->path);
     free(output->temporary);

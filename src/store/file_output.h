@@ -11,11 +11,12 @@
 typedef struct sx_output {
     sx_buffer buffer;
     int descriptor;
-    char *path, *temporary; /* NULL for standard output */
+    char *path, *temporary; /* both NULL for standard output; no temporary for a device or a pipe */
     bool open;
 } sx_output;
 
-/* "-": standard output. Else PATH is replaced when _finish is called and not before. */
+/* "-": standard output. A device or a pipe is written to as it stands. Else PATH is replaced when _finish is called and not
+ * before. */
 sx_status sx_output_open(sx_output *output, const char *path, sx_error *error);
 /* Writes what has gathered when it is much. Also says that the buffer has failed. */
 sx_status sx_output_flow(sx_output *output, sx_error *error);
