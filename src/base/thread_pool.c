@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "memory.h"
+#include "process_limits.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
@@ -78,15 +79,6 @@ static void *thread_main(void *argument)
         pool->work(pool->user, self->index);
         move(&pool->finished);
     }
-}
-
-unsigned sx_core_count(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (unsigned)CPU_COUNT(&set);
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (unsigned)count : 1;
 }
 
 sx_status sx_thread_pool_open(unsigned threads, sx_thread_pool **out, sx_error *error)

@@ -10,10 +10,7 @@
 
 typedef struct sx_thread_pool sx_thread_pool;
 
-/* Cores this process may use (its affinity mask), at least 1. */
-unsigned sx_core_count(void);
-
-/* `threads` counts the caller, so 1 starts none; 0: sx_core_count(). Signals are blocked in the threads started. */
+/* `threads` counts the caller, so 1 starts none; 0: sx_core_count() (process_limits.h). Signals are blocked in the threads started. */
 sx_status sx_thread_pool_open(unsigned threads, sx_thread_pool **out, sx_error *error);
 void sx_thread_pool_close(sx_thread_pool *pool);
 unsigned sx_thread_pool_size(const sx_thread_pool *pool);

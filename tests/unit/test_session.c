@@ -1,6 +1,7 @@
 /* test_session.c - sessions: the same bits however texts are batched, receipts, failures, no allocation; and thread pools, plans
  * and recipes, which serve them. Uses the tiny models among the fixtures.
  */
+#include "base/process_limits.h"
 #include "model/model.h"
 #include "model/recipe.h"
 #include "model/session_plan.h"
