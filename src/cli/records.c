@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_COLUMNS = 4096 };
 static const size_t longest_text = (size_t)1 << 30;
@@ -407,6 +408,27 @@ static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more
 }
 
 /* ---- The reader ---- */
+
+int sx_cli_input_choose(sx_cli *cli, const char *fallback, sx_cli_input *input)
+{
+    const char *path = sx_cli_text(cli, "input");
+    if (cli->argument_count && path)
+        return sx_cli_usage(cli, NULL, "%s: both texts and --input are given", cli->verb->name);
+    if (!cli->argument_count && !path && isatty(STDIN_FILENO))
+        return sx_cli_usage(cli, "give TEXT, or -i FILE (- is standard input)", "%s: no text is given", cli->verb->name);
+    *input = (sx_cli_input){
+        .texts = cli->arguments,
+        .text_count = cli->argument_count,
+        .path = path                  ? path
+                : cli->argument_count ? NULL
+                                      : "-",
+        .format = sx_cli_text(cli, "input-format"),
+        .fallback = fallback,
+        .text_column = sx_cli_text(cli, "text-column"),
+        .id_column = sx_cli_text(cli, "id-column"),
+    };
+    return 0;
+}
 
 sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_error *error)
 {

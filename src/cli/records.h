@@ -2,6 +2,7 @@
 #ifndef SX_CLI_RECORDS_H
 #define SX_CLI_RECORDS_H
 
+#include "cli.h"
 #include "sextant.h"
 
 #include <stdbool.h>
@@ -28,6 +29,9 @@ typedef struct sx_cli_input {
     const char *text_column, *id_column;
 } sx_cli_input;
 
+/* What a verb's texts, --input, --input-format, --text-column and --id-column say; `fallback` is the format where nothing does.
+ * Returns 0, or the exit code of wrong usage after saying what is wrong. */
+int sx_cli_input_choose(sx_cli *cli, const char *fallback, sx_cli_input *input);
 /* Reads as little ahead as the format allows; a JSON document is read whole and checked before the first item. */
 sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_error *error);
 void sx_cli_reader_close(sx_cli_reader *reader);

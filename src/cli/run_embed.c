@@ -457,31 +457,20 @@ static int summarise(embed_run *run)
 
 int sx_cli_embed(sx_cli *cli)
 {
-    const char *path = sx_cli_text(cli, "input"), *target = sx_cli_text(cli, "output");
+    const char *target = sx_cli_text(cli, "output");
     embed_run run = {.cli = cli,
                      .format = decide_format(cli),
                      .line = {.maximum = (size_t)4 << 30},
                      .started_ns = sx_system_clock.monotonic_ns(NULL)};
     char *side_path = NULL;
-    if (cli->argument_count && path)
-        return sx_cli_usage(cli, NULL, "embed: both texts and --input are given");
-    if (!cli->argument_count && !path && isatty(STDIN_FILENO))
-        return sx_cli_usage(cli, "give TEXT, or -i FILE (- is standard input)", "embed: no text is given");
+    sx_cli_input input;
+    int wrong = sx_cli_input_choose(cli, "lines", &input);
+    if (wrong)
+        return wrong;
     if (sx_cli_text(cli, "prompt") && sx_cli_get(cli, "role")->given)
         return sx_cli_usage(cli, NULL, "embed: --role and --prompt exclude each other");
     sx_error error = {0};
     sx_status status = SX_OK;
-    sx_cli_input input = {
-        .texts = cli->arguments,
-        .text_count = cli->argument_count,
-        .path = path                  ? path
-                : cli->argument_count ? NULL
-                                      : "-",
-        .format = sx_cli_text(cli, "input-format"),
-        .fallback = "lines",
-        .text_column = sx_cli_text(cli, "text-column"),
-        .id_column = sx_cli_text(cli, "id-column"),
-    };
     if (is_rows(&run) && target && strcmp(target, "-") != 0) {
         if (asprintf(&side_path, "%s.json", target) < 0)
             side_path = NULL;

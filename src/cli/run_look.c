@@ -199,23 +199,11 @@ static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_error *error
 
 int sx_cli_tokenize(sx_cli *cli)
 {
-    const char *path = sx_cli_text(cli, "input");
-    if (cli->argument_count && path)
-        return sx_cli_usage(cli, NULL, "tokenize: both texts and --input are given");
-    if (!cli->argument_count && !path && isatty(STDIN_FILENO))
-        return sx_cli_usage(cli, "give TEXT, or -i FILE (- is standard input)", "tokenize: no text is given");
+    sx_cli_input input;
+    int wrong = sx_cli_input_choose(cli, "text", &input);
+    if (wrong)
+        return wrong;
     tokenize_run run = {.cli = cli, .line = {.maximum = (size_t)4 << 30}};
-    sx_cli_input input = {
-        .texts = cli->arguments,
-        .text_count = cli->argument_count,
-        .path = path                  ? path
-                : cli->argument_count ? NULL
-                                      : "-",
-        .format = sx_cli_text(cli, "input-format"),
-        .fallback = "text",
-        .text_column = sx_cli_text(cli, "text-column"),
-        .id_column = sx_cli_text(cli, "id-column"),
-    };
     sx_error error = {0};
     sx_cli_reader *reader = NULL;
     sx_status status = open_tokenizer(cli, &run.tokenizer, &error);

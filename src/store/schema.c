@@ -80,35 +80,44 @@ static const char tables[] =
 const sx_migration sx_schema_migrations[] = {{0, NULL}};
 const size_t sx_schema_migration_count = 0;
 
-static int read_number(sqlite3 *sqlite, const char *text, int64_t *number)
+/* Steps a statement that gives one row, waiting as long as others write. */
+static int read_row(sqlite3_stmt *statement)
 {
     for (unsigned attempt = 0;; attempt++) {
-        sqlite3_stmt *statement = NULL;
-        int code = sqlite3_prepare_v2(sqlite, text, -1, &statement, NULL);
-        if (code == SQLITE_OK)
-            code = sqlite3_step(statement);
-        if (code == SQLITE_ROW)
-            *number = sqlite3_column_int64(statement, 0);
-        sqlite3_finalize(statement);
+        int code = sqlite3_step(statement);
         if (code == SQLITE_ROW)
             return SQLITE_OK;
         int primary = code & 0xff;
         if (primary != SQLITE_BUSY && (primary != SQLITE_PROTOCOL || attempt > 30))
             return code == SQLITE_DONE ? SQLITE_ERROR : code;
+        sqlite3_reset(statement);
         sx_back_off(attempt);
     }
 }
 
 sx_status sx_schema_examine(sqlite3 *sqlite, const char *path, sx_schema_state *state, int *version, sx_error *error)
 {
-    int64_t application = 0, user_version = 0, objects = 0;
-    int code = read_number(sqlite, "PRAGMA application_id", &application);
+    /* One statement, so one snapshot: between two reads another process may finish creating the database, and half of what was
+     * before with half of what is after looks like nobody's. */
+    static const char question[] = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_master) "
+                                   "FROM pragma_application_id a, pragma_user_version v";
+    sqlite3_stmt *statement = NULL;
+    int code;
+    for (unsigned attempt = 0;; attempt++) {
+        code = sqlite3_prepare_v2(sqlite, question, -1, &statement, NULL);
+        if ((code & 0xff) != SQLITE_BUSY)
+            break;
+        sx_back_off(attempt);
+    }
     if (code == SQLITE_OK)
-        code = read_number(sqlite, "PRAGMA user_version", &user_version);
-    if (code == SQLITE_OK)
-        code = read_number(sqlite, "SELECT count(*) FROM sqlite_master", &objects);
-    if (code != SQLITE_OK)
+        code = read_row(statement);
+    if (code != SQLITE_OK) {
+        sqlite3_finalize(statement);
         return sx_sqlite_fail(sqlite, path, code, "the database cannot be read", error);
+    }
+    int64_t application = sqlite3_column_int64(statement, 0), user_version = sqlite3_column_int64(statement, 1);
+    int64_t objects = sqlite3_column_int64(statement, 2);
+    sqlite3_finalize(statement);
     *version = (int)user_version;
     if (application == SX_APPLICATION_ID)
         *state = SX_SCHEMA_OURS;

@@ -260,24 +260,33 @@ static sx_status read_normalizer(reader *r)
     return SX_OK;
 }
 
+/* The "type" of the component that begins here; the rest of it is passed over. */
+static sx_status read_type(reader *r, sx_text *type)
+{
+    sx_text key;
+    sx_json_object(&r->json);
+    while (next_member(r, &key)) {
+        if (sx_text_is(key, "type"))
+            keep_string(r, type);
+        else
+            sx_json_skip(&r->json);
+    }
+    return r->json.problem || !type->data ? fail_format(r, "has no type") : SX_OK;
+}
+
 static sx_status read_pre_tokenizer(reader *r)
 {
-    sx_text key, type = {0};
+    sx_text type = {0};
+    sx_status status;
     r->field = "pre_tokenizer";
     if (r->pre_tokenizer)
         go_to(r, r->pre_tokenizer);
     if (r->pre_tokenizer == 0 || sx_json_null(&r->json))
         return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: there is no pre_tokenizer; BertPreTokenizer is supported",
                        r->tokenizer->path);
-    sx_json_object(&r->json);
-    while (next_member(r, &key)) {
-        if (sx_text_is(key, "type"))
-            keep_string(r, &type);
-        else
-            sx_json_skip(&r->json);
-    }
-    if (r->json.problem || !type.data)
-        return fail_format(r, "has no type");
+    status = read_type(r, &type);
+    if (status)
+        return status;
     if (!sx_text_is(type, "BertPreTokenizer"))
         return unsupported(r, type);
     r->tokenizer->pre_tokenizer_type = SX_PRE_TOKENIZER_BERT;
@@ -431,22 +440,17 @@ static sx_status read_template(reader *r)
 
 static sx_status read_post_processor(reader *r)
 {
-    sx_text key, type = {0};
+    sx_text type = {0};
+    sx_status status;
     r->field = "post_processor";
     if (r->post_processor == 0)
         return SX_OK;
     go_to(r, r->post_processor);
     if (sx_json_null(&r->json))
         return SX_OK;
-    sx_json_object(&r->json);
-    while (next_member(r, &key)) {
-        if (sx_text_is(key, "type"))
-            keep_string(r, &type);
-        else
-            sx_json_skip(&r->json);
-    }
-    if (r->json.problem || !type.data)
-        return fail_format(r, "has no type");
+    status = read_type(r, &type);
+    if (status)
+        return status;
     go_to(r, r->post_processor);
     if (sx_text_is(type, "BertProcessing"))
         return read_bert_processing(r);
