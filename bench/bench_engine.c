@@ -22,7 +22,7 @@ enum { MAX_TEXTS = 512, MAX_THREADS = 2, GROUP_TOKENS = 256 };
 
 typedef struct bench {
     sx_model_folder folder;
-    sx_safetensors *file;
+    sx_tensors *file;
     sx_weights *weights;
     sx_encoder encoder;
     uint32_t *ids;
@@ -199,7 +199,7 @@ int main(int count, char **arguments)
     if (!status)
         status = sx_model_folder_read(arguments[1], &b.folder, &error);
     if (!status)
-        status = sx_safetensors_open(b.folder.weights, &b.file, &error);
+        status = sx_tensors_open(b.folder.weights, &b.file, &error);
     if (!status)
         status = sx_weights_open(&b.folder, b.file, sx_kernels_for(mask), pool, &b.weights, &error);
     if (!status) {
@@ -216,7 +216,7 @@ int main(int count, char **arguments)
     free(b.ids);
     sx_thread_pool_close(pool);
     sx_weights_close(b.weights);
-    sx_safetensors_close(b.file);
+    sx_tensors_close(b.file);
     sx_model_folder_clear(&b.folder);
     return status ? 1 : 0;
 }

@@ -66,7 +66,7 @@ static void *tokenizer_main(void *argument)
 static sx_status open_weights(sx_model *model, uint64_t cpu_mask, sx_error *error)
 {
     sx_thread_pool *pool = NULL;
-    sx_status status = sx_safetensors_open(model->folder.weights, &model->file, error);
+    sx_status status = sx_tensors_open(model->folder.weights, &model->file, error);
     if (!status)
         status = sx_thread_pool_open(0, &pool, error);
     if (!status)
@@ -149,7 +149,7 @@ static void describe(sx_model *model)
         .precision = "f32",
         .storage = sx_dtype_storage(model->weights->storage),
         .kernels = model->weights->kernels->name,
-        .weights_bytes = model->file->map.length,
+        .weights_bytes = model->file->bytes,
         .parameters = model->weights->parameters,
         .dimensions = model->dimensions,
         .max_length = model->max_length,
@@ -208,7 +208,7 @@ void sx_model_close(sx_model *model)
         pthread_join(model->hasher, NULL);
     sx_tokenizer_close(model->tokenizer);
     sx_weights_close(model->weights);
-    sx_safetensors_close(model->file);
+    sx_tensors_close(model->file);
     sx_model_folder_clear(&model->folder);
     free(model->hash_folder);
     pthread_mutex_destroy(&model->lock);

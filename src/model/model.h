@@ -11,7 +11,7 @@
 struct sx_model {
     /* immutable after open */
     sx_model_folder folder;
-    sx_safetensors *file;
+    sx_tensors *file;
     sx_weights *weights;
     sx_encoder encoder;
     sx_tokenizer *tokenizer;

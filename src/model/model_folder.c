@@ -5,6 +5,7 @@
  */
 #include "model_folder.h"
 
+#include "config_file.h"
 #include "family.h"
 #include "pooling.h"
 
@@ -13,102 +14,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MAX = 16 * 1024 * 1024, SIZE_FIELD_MAX = 1 << 24 };
-
-/* ---- One JSON file ---- */
-
-typedef struct config_file {
-    char *path;
-    json_t *root; /* NULL: the file is not there */
-} config_file;
-
-static void config_close(config_file *file)
-{
-    json_decref(file->root);
-    free(file->path);
-    file->root = NULL;
-    file->path = NULL;
-}
-
-/* A missing file is no error here: root stays NULL. */
-static sx_status config_open(const char *folder, const char *name, json_type type, config_file *file, sx_error *error)
-{
-    char *data = NULL;
-    size_t length;
-    json_error_t problem;
-    file->root = NULL;
-    file->path = sx_path_join(folder, name);
-    if (!file->path)
-        return sx_fail_nomem(error, strlen(folder) + strlen(name));
-    if (!sx_file_exists(file->path))
-        return SX_OK;
-    sx_status status = sx_file_read(file->path, CONFIG_MAX, &data, &length, NULL, error);
-    if (status)
-        return status;
-    /* as reals: transformers writes 10^30 as a whole number where it means "no limit" */
-    file->root = json_loadb(data, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &problem);
-    free(data);
-    if (!file->root)
-        return sx_fail(error, SX_E_FORMAT, "%s: line %d: %s", file->path, problem.line, problem.text);
-    if (json_typeof(file->root) != type)
-        return sx_fail(error, SX_E_FORMAT, "%s: not a JSON %s", file->path, type == JSON_ARRAY ? "array" : "object");
-    return SX_OK;
-}
-
-static sx_status wrong_type(const config_file *file, const char *key, const char *expected, sx_error *error)
-{
-    return sx_fail(error, SX_E_FORMAT, "%s: %s: expected %s", file->path, key, expected);
-}
-
-/* Fields that are absent or null leave *value alone. */
-static sx_status read_size(const config_file *file, const char *key, uint32_t least, uint32_t *value, sx_error *error)
-{
-    json_t *field = json_object_get(file->root, key);
-    if (!field || json_is_null(field))
-        return SX_OK;
-    double number = json_number_value(field);
-    if (!json_is_number(field) || number != floor(number))
-        return wrong_type(file, key, "a whole number", error);
-    if (number < least || number > SIZE_FIELD_MAX)
-        return sx_fail(error, SX_E_FORMAT, "%s: %s: %.0f is not within %u .. %d", file->path, key, number, least, SIZE_FIELD_MAX);
-    *value = (uint32_t)number;
-    return SX_OK;
-}
-
-static sx_status read_flag(const config_file *file, const char *key, bool *value, sx_error *error)
-{
-    json_t *field = json_object_get(file->root, key);
-    if (!field || json_is_null(field))
-        return SX_OK;
-    if (!json_is_boolean(field))
-        return wrong_type(file, key, "true or false", error);
-    *value = json_is_true(field);
-    return SX_OK;
-}
-
-/* A string of the file, copied; *value is left alone when it is absent or null. */
-static sx_status read_string(const config_file *file, const char *key, sx_arena *arena, const char **value, sx_error *error)
-{
-    json_t *field = json_object_get(file->root, key);
-    if (!field || json_is_null(field))
-        return SX_OK;
-    if (!json_is_string(field))
-        return wrong_type(file, key, "a string", error);
-    char *copy = sx_arena_strndup(arena, json_string_value(field), json_string_length(field));
-    if (!copy)
-        return sx_fail_nomem(error, json_string_length(field));
-    *value = copy;
-    return SX_OK;
-}
-
 /* ---- config.json ---- */
 
-static sx_status read_activation(const config_file *file, sx_model_folder *folder, sx_error *error)
+static sx_status read_activation(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
 {
     static const struct {
         const char *name;
@@ -120,7 +32,7 @@ static sx_status read_activation(const config_file *file, sx_model_folder *folde
         {"relu", SX_ACTIVATION_RELU},
     };
     const char *name = "gelu";
-    sx_status status = read_string(file, "hidden_act", &folder->arena, &name, error);
+    sx_status status = sx_config_string(file, "hidden_act", &folder->arena, &name, error);
     if (status)
         return status;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -132,23 +44,16 @@ static sx_status read_activation(const config_file *file, sx_model_folder *folde
     return sx_fail(error, SX_E_UNSUPPORTED, "%s: hidden_act: \"%s\" is not supported", file->path, name);
 }
 
-static sx_status read_epsilon(const config_file *file, sx_model_folder *folder, sx_error *error)
+static sx_status read_epsilon(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
 {
-    folder->layer_norm_epsilon = 1e-12f;
-    json_t *field = json_object_get(file->root, "layer_norm_eps");
-    if (!field || json_is_null(field))
-        return SX_OK;
-    if (!json_is_number(field))
-        return wrong_type(file, "layer_norm_eps", "a number", error);
-    double value = json_number_value(field);
-    if (!(value >= 0.0 && value <= 1.0))
-        return sx_fail(error, SX_E_FORMAT, "%s: layer_norm_eps: %g is not within 0 .. 1", file->path, value);
-    folder->layer_norm_epsilon = (float)value;
-    return SX_OK;
+    double epsilon = 1e-12;
+    sx_status status = sx_config_real(file, "layer_norm_eps", 0.0, 1.0, &epsilon, error);
+    folder->layer_norm_epsilon = (float)epsilon;
+    return status;
 }
 
 /* The fields of a BERT and the defaults transformers' BertConfig has for them. */
-static sx_status read_bert(const config_file *file, sx_model_folder *folder, sx_error *error)
+static sx_status read_bert(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
 {
     const struct {
         const char *key;
@@ -165,7 +70,7 @@ static sx_status read_bert(const config_file *file, sx_model_folder *folder, sx_
     sx_status status = SX_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !status; i++) {
         *sizes[i].value = sizes[i].initial;
-        status = read_size(file, sizes[i].key, 1, sizes[i].value, error);
+        status = sx_config_size(file, sizes[i].key, 1, sizes[i].value, error);
     }
     if (status || (status = read_activation(file, folder, error)) || (status = read_epsilon(file, folder, error)))
         return status;
@@ -174,8 +79,8 @@ static sx_status read_bert(const config_file *file, sx_model_folder *folder, sx_
                        folder->hidden_size, folder->heads);
     const char *positions = "absolute";
     bool decoder = false;
-    if ((status = read_string(file, "position_embedding_type", &folder->arena, &positions, error)) ||
-        (status = read_flag(file, "is_decoder", &decoder, error)))
+    if ((status = sx_config_string(file, "position_embedding_type", &folder->arena, &positions, error)) ||
+        (status = sx_config_flag(file, "is_decoder", &decoder, error)))
         return status;
     if (strcmp(positions, "absolute") != 0)
         return sx_fail(error, SX_E_UNSUPPORTED, "%s: position_embedding_type: \"%s\" is not supported", file->path, positions);
@@ -186,8 +91,8 @@ static sx_status read_bert(const config_file *file, sx_model_folder *folder, sx_
 
 static sx_status read_config(sx_model_folder *folder, sx_error *error)
 {
-    config_file file;
-    sx_status status = config_open(folder->transformer, "config.json", JSON_OBJECT, &file, error);
+    sx_config_file file;
+    sx_status status = sx_config_open(folder->transformer, "config.json", JSON_OBJECT, &file, error);
     if (status)
         goto out;
     if (!file.root) {
@@ -195,7 +100,7 @@ static sx_status read_config(sx_model_folder *folder, sx_error *error)
         sx_hint(error, "a model folder holds config.json, model.safetensors and tokenizer.json");
         goto out;
     }
-    status = read_string(&file, "model_type", &folder->arena, &folder->family, error);
+    status = sx_config_string(&file, "model_type", &folder->arena, &folder->family, error);
     if (status)
         goto out;
     if (!folder->family)
@@ -206,7 +111,7 @@ static sx_status read_config(sx_model_folder *folder, sx_error *error)
     else
         status = read_bert(&file, folder, error);
 out:
-    config_close(&file);
+    sx_config_close(&file);
     return status;
 }
 
@@ -218,8 +123,8 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
         "pooling_mode_cls_token",            "pooling_mode_max_tokens",          "pooling_mode_mean_tokens",
         "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken",
     };
-    config_file file;
-    sx_status status = config_open(path, "config.json", JSON_OBJECT, &file, error);
+    sx_config_file file;
+    sx_status status = sx_config_open(path, "config.json", JSON_OBJECT, &file, error);
     if (status)
         goto out;
     if (!file.root) {
@@ -228,12 +133,12 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
     }
     for (unsigned kind = 0; kind < SX_POOLING_KINDS; kind++) {
         bool on = kind == 2; /* sentence-transformers: mean unless said otherwise */
-        if ((status = read_flag(&file, flags[kind], &on, error)))
+        if ((status = sx_config_flag(&file, flags[kind], &on, error)))
             goto out;
         folder->poolings |= on ? 1u << kind : 0;
     }
     const char *mode = NULL;
-    if ((status = read_string(&file, "pooling_mode", &folder->arena, &mode, error)))
+    if ((status = sx_config_string(&file, "pooling_mode", &folder->arena, &mode, error)))
         goto out;
     if (mode) {
         folder->poolings = sx_pooling_of_name(strcmp(mode, "mean_sqrt_len_tokens") ? mode : "mean_sqrt_len");
@@ -243,8 +148,8 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
         }
     }
     uint32_t width = folder->hidden_size;
-    if ((status = read_size(&file, "word_embedding_dimension", 1, &width, error)) ||
-        (status = read_flag(&file, "include_prompt", &folder->include_prompt, error)))
+    if ((status = sx_config_size(&file, "word_embedding_dimension", 1, &width, error)) ||
+        (status = sx_config_flag(&file, "include_prompt", &folder->include_prompt, error)))
         goto out;
     if (!folder->poolings)
         status = sx_fail(error, SX_E_FORMAT, "%s: no pooling_mode is set", file.path);
@@ -252,7 +157,7 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
         status = sx_fail(error, SX_E_FORMAT, "%s: word_embedding_dimension is %u, but hidden_size of config.json is %u",
                          file.path, width, folder->hidden_size);
 out:
-    config_close(&file);
+    sx_config_close(&file);
     return status;
 }
 
@@ -269,7 +174,7 @@ typedef struct module_entry {
     char *path; /* folder, malloc'ed */
 } module_entry;
 
-static sx_status read_module_entry(const sx_model_folder *folder, const config_file *file, size_t index, module_entry *entry,
+static sx_status read_module_entry(const sx_model_folder *folder, const sx_config_file *file, size_t index, module_entry *entry,
                                    sx_error *error)
 {
     json_t *module = json_array_get(file->root, index);
@@ -283,7 +188,7 @@ static sx_status read_module_entry(const sx_model_folder *folder, const config_f
     return entry->path ? SX_OK : sx_fail_nomem(error, strlen(path));
 }
 
-static sx_status take_module(sx_model_folder *folder, const config_file *file, size_t index, const module_entry *entry,
+static sx_status take_module(sx_model_folder *folder, const sx_config_file *file, size_t index, const module_entry *entry,
                              sx_error *error)
 {
     bool first = index == 0;
@@ -305,8 +210,8 @@ static sx_status take_module(sx_model_folder *folder, const config_file *file, s
 
 static sx_status read_modules(sx_model_folder *folder, sx_error *error)
 {
-    config_file file;
-    sx_status status = config_open(folder->path, "modules.json", JSON_ARRAY, &file, error);
+    sx_config_file file;
+    sx_status status = sx_config_open(folder->path, "modules.json", JSON_ARRAY, &file, error);
     if (status)
         goto out;
     if (!file.root) { /* a plain Hugging Face folder: what sentence-transformers makes of it */
@@ -324,7 +229,7 @@ static sx_status read_modules(sx_model_folder *folder, sx_error *error)
     if (!status && !folder->poolings)
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: no Pooling module", file.path);
 out:
-    config_close(&file);
+    sx_config_close(&file);
     return status;
 }
 
@@ -332,43 +237,43 @@ out:
 
 static sx_status read_lengths(sx_model_folder *folder, sx_error *error)
 {
-    config_file file = {0}, tokenizer = {0};
+    sx_config_file file = {0}, tokenizer = {0};
     uint32_t length = 0;
-    sx_status status = config_open(folder->transformer, "sentence_bert_config.json", JSON_OBJECT, &file, error);
+    sx_status status = sx_config_open(folder->transformer, "sentence_bert_config.json", JSON_OBJECT, &file, error);
     if (status)
         goto out;
-    if ((status = read_size(&file, "max_seq_length", 1, &length, error)) ||
-        (status = read_flag(&file, "do_lower_case", &folder->lower_case, error)))
+    if ((status = sx_config_size(&file, "max_seq_length", 1, &length, error)) ||
+        (status = sx_config_flag(&file, "do_lower_case", &folder->lower_case, error)))
         goto out;
     if (!length) {
-        if ((status = config_open(folder->transformer, "tokenizer_config.json", JSON_OBJECT, &tokenizer, error)))
+        if ((status = sx_config_open(folder->transformer, "tokenizer_config.json", JSON_OBJECT, &tokenizer, error)))
             goto out;
         double number = json_number_value(json_object_get(tokenizer.root, "model_max_length"));
         length = number >= 1.0 && number < folder->positions ? (uint32_t)number : folder->positions;
     }
     folder->max_length = length < folder->positions ? length : folder->positions;
 out:
-    config_close(&file);
-    config_close(&tokenizer);
+    sx_config_close(&file);
+    sx_config_close(&tokenizer);
     return status;
 }
 
 static sx_status read_prompts(sx_model_folder *folder, sx_error *error)
 {
-    config_file file;
+    sx_config_file file;
     const char *key, *chosen = NULL;
     json_t *value;
     folder->similarity = "cosine";
     folder->default_prompt = "";
-    sx_status status = config_open(folder->path, "config_sentence_transformers.json", JSON_OBJECT, &file, error);
+    sx_status status = sx_config_open(folder->path, "config_sentence_transformers.json", JSON_OBJECT, &file, error);
     if (status || !file.root)
         goto out;
-    if ((status = read_string(&file, "similarity_fn_name", &folder->arena, &folder->similarity, error)) ||
-        (status = read_string(&file, "default_prompt_name", &folder->arena, &chosen, error)))
+    if ((status = sx_config_string(&file, "similarity_fn_name", &folder->arena, &folder->similarity, error)) ||
+        (status = sx_config_string(&file, "default_prompt_name", &folder->arena, &chosen, error)))
         goto out;
     json_t *prompts = json_object_get(file.root, "prompts");
     if (prompts && !json_is_object(prompts) && !json_is_null(prompts)) {
-        status = wrong_type(&file, "prompts", "an object", error);
+        status = sx_config_wrong_type(&file, "prompts", "an object", error);
         goto out;
     }
     folder->prompts = sx_arena_alloc(&folder->arena, (json_object_size(prompts) + 1) * sizeof *folder->prompts);
@@ -397,7 +302,7 @@ static sx_status read_prompts(sx_model_folder *folder, sx_error *error)
     if (chosen)
         status = sx_fail(error, SX_E_FORMAT, "%s: default_prompt_name: \"%s\" is not among the prompts", file.path, chosen);
 out:
-    config_close(&file);
+    sx_config_close(&file);
     return status;
 }
 

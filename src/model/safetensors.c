@@ -3,7 +3,7 @@
  * Format: https://github.com/huggingface/safetensors ("Format"): u64 little-endian N, N bytes of JSON {name: {dtype, shape,
  * data_offsets: [begin, end)}}, then the data, which the ranges must cover without overlap and without holes.
  */
-#include "safetensors.h"
+#include "tensors_internal.h"
 
 #include "../base/error.h"
 #include "../base/json_reader.h"
@@ -21,7 +21,7 @@ static const struct dtype_row {
     unsigned bits;
 } dtypes[] = {
     {"F32", SX_DTYPE_F32, 32},       {"F16", SX_DTYPE_F16, 16},     {"BF16", SX_DTYPE_BF16, 16},
-    {"F64", SX_DTYPE_OTHER, 64},     {"I64", SX_DTYPE_OTHER, 64},   {"I32", SX_DTYPE_OTHER, 32},
+    {"F64", SX_DTYPE_F64, 64},       {"I64", SX_DTYPE_I64, 64},     {"I32", SX_DTYPE_OTHER, 32},
     {"I16", SX_DTYPE_OTHER, 16},     {"I8", SX_DTYPE_OTHER, 8},     {"U64", SX_DTYPE_OTHER, 64},
     {"U32", SX_DTYPE_OTHER, 32},     {"U16", SX_DTYPE_OTHER, 16},   {"U8", SX_DTYPE_OTHER, 8},
     {"BOOL", SX_DTYPE_OTHER, 8},     {"C64", SX_DTYPE_OTHER, 64},   {"F8_E4M3", SX_DTYPE_OTHER, 8},
@@ -30,10 +30,11 @@ static const struct dtype_row {
 
 /* What is being read; the ends of the ranges are absolute in the data. */
 typedef struct header_reader {
-    sx_safetensors *file;
+    sx_tensors *file;
     sx_json json;
     sx_buffer key, text;
-    size_t capacity;
+    const char *path;      /* of this file */
+    size_t first;          /* of its tensors among all */
     size_t data_length;
     const unsigned char *data;
 } header_reader;
@@ -47,11 +48,11 @@ static sx_status read_shape(header_reader *reader, sx_tensor *tensor, sx_error *
         if (!sx_json_unsigned(&reader->json, &size))
             break;
         if (tensor->rank == SX_TENSOR_MAX_RANK)
-            return sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s has more than %d dimensions", reader->file->path,
+            return sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s has more than %d dimensions", reader->path,
                            tensor->name, SX_TENSOR_MAX_RANK);
         if (!sx_multiply(tensor->elements, size, &tensor->elements))
             return sx_fail(error, SX_E_FORMAT, "%s: tensor %s: the shape's product with %" PRIu64 " overflows",
-                           reader->file->path, tensor->name, size);
+                           reader->path, tensor->name, size);
         tensor->shape[tensor->rank++] = size;
     }
     return SX_OK;
@@ -60,7 +61,7 @@ static sx_status read_shape(header_reader *reader, sx_tensor *tensor, sx_error *
 static sx_status read_tensor(header_reader *reader, sx_tensor *tensor, sx_error *error)
 {
     sx_json *json = &reader->json;
-    const char *path = reader->file->path;
+    const char *path = reader->path;
     bool has_shape = false, has_offsets = false;
     uint64_t begin = 0, end = 0;
     unsigned bits = 0;
@@ -123,39 +124,29 @@ static int compare_places(const void *a, const void *b)
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const sx_tensor *)a)->name, ((const sx_tensor *)b)->name);
-}
-
 static sx_status check_places(const header_reader *reader, sx_error *error)
 {
-    sx_safetensors *file = reader->file;
-    size_t place = 0;
-    if (file->count)
-        qsort(file->tensors, file->count, sizeof *file->tensors, compare_places);
-    for (size_t i = 0; i < file->count; i++) {
-        size_t begin = (size_t)(file->tensors[i].data - reader->data);
+    sx_tensor *tensors = reader->file->tensors + reader->first;
+    size_t place = 0, count = reader->file->count - reader->first;
+    if (count)
+        qsort(tensors, count, sizeof *tensors, compare_places);
+    for (size_t i = 0; i < count; i++) {
+        size_t begin = (size_t)(tensors[i].data - reader->data);
         if (begin != place)
             return sx_fail(error, SX_E_FORMAT,
-                           "%s: tensor %s begins at byte %zu of the data, but the one before ends at %zu (%s)", file->path,
-                           file->tensors[i].name, begin, place, begin < place ? "overlap" : "hole");
-        place += file->tensors[i].bytes;
+                           "%s: tensor %s begins at byte %zu of the data, but the one before ends at %zu (%s)", reader->path,
+                           tensors[i].name, begin, place, begin < place ? "overlap" : "hole");
+        place += tensors[i].bytes;
     }
     if (place != reader->data_length)
-        return sx_fail(error, SX_E_FORMAT, "%s: the tensors end at byte %zu of the data, but the file has %zu", file->path, place,
-                       reader->data_length);
-    if (file->count)
-        qsort(file->tensors, file->count, sizeof *file->tensors, compare_names);
-    for (size_t i = 1; i < file->count; i++)
-        if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
-            return sx_fail(error, SX_E_FORMAT, "%s: tensor %s is there twice", file->path, file->tensors[i].name);
+        return sx_fail(error, SX_E_FORMAT, "%s: the tensors end at byte %zu of the data, but the file has %zu", reader->path,
+                       place, reader->data_length);
     return SX_OK;
 }
 
 static sx_status read_header(header_reader *reader, sx_error *error)
 {
-    sx_safetensors *file = reader->file;
+    sx_tensors *file = reader->file;
     sx_json *json = &reader->json;
     sx_text key;
     sx_json_object(json);
@@ -168,10 +159,9 @@ static sx_status read_header(header_reader *reader, sx_error *error)
             sx_json_reject(json, "a tensor's name contains NUL");
             break;
         }
-        if (!sx_reserve((void **)&file->tensors, &reader->capacity, file->count + 1, sizeof *file->tensors))
+        sx_tensor *tensor = sx_tensors_append(file);
+        if (!tensor)
             return sx_fail_nomem(error, (file->count + 1) * sizeof *file->tensors);
-        sx_tensor *tensor = &file->tensors[file->count++];
-        memset(tensor, 0, sizeof *tensor);
         tensor->name = sx_arena_strndup(&file->arena, key.data, key.length);
         if (!tensor->name)
             return sx_fail_nomem(error, key.length);
@@ -185,11 +175,9 @@ static sx_status read_header(header_reader *reader, sx_error *error)
     return check_places(reader, error);
 }
 
-static sx_status parse_into(sx_safetensors *file, const unsigned char *data, size_t length, const char *name, sx_error *error)
+sx_status sx_safetensors_add(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)
 {
-    file->path = sx_arena_strndup(&file->arena, name, strlen(name));
-    if (!file->path)
-        return sx_fail_nomem(error, strlen(name));
+    const char *name = tensors->paths[tensors->file_count - 1];
     if (length < LENGTH_BYTES)
         return sx_fail(error, SX_E_FORMAT, "%s: %zu bytes are no safetensors file: its header's length alone takes %d", name,
                        length, LENGTH_BYTES);
@@ -201,83 +189,12 @@ static sx_status parse_into(sx_safetensors *file, const unsigned char *data, siz
                        header, length - LENGTH_BYTES);
     if (header > HEADER_MAX)
         return sx_fail(error, SX_E_FORMAT, "%s: a header of %" PRIu64 " bytes; at most %d are allowed", name, header, HEADER_MAX);
-    header_reader reader = {.file = file};
+    header_reader reader = {.file = tensors, .path = name, .first = tensors->count};
     reader.data = data + LENGTH_BYTES + header;
     reader.data_length = length - LENGTH_BYTES - header;
-    sx_json_begin(&reader.json, data + LENGTH_BYTES, header, file->path);
+    sx_json_begin(&reader.json, data + LENGTH_BYTES, header, name);
     sx_status status = read_header(&reader, error);
     sx_buffer_clear(&reader.key);
     sx_buffer_clear(&reader.text);
     return status;
-}
-
-sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_safetensors **out, sx_error *error)
-{
-    *out = NULL;
-    sx_safetensors *file = sx_calloc(1, sizeof *file);
-    if (!file)
-        return sx_fail_nomem(error, sizeof *file);
-    sx_status status = parse_into(file, data, length, name, error);
-    if (status)
-        sx_safetensors_close(file);
-    else
-        *out = file;
-    return status;
-}
-
-sx_status sx_safetensors_open(const char *path, sx_safetensors **out, sx_error *error)
-{
-    *out = NULL;
-    sx_safetensors *file = sx_calloc(1, sizeof *file);
-    if (!file)
-        return sx_fail_nomem(error, sizeof *file);
-    sx_status status = sx_file_map_open(path, &file->map, error);
-    if (!status)
-        status = parse_into(file, file->map.data, file->map.length, path, error);
-    if (status)
-        sx_safetensors_close(file);
-    else
-        *out = file;
-    return status;
-}
-
-void sx_safetensors_close(sx_safetensors *file)
-{
-    if (!file)
-        return;
-    sx_file_map_close(&file->map);
-    free(file->tensors);
-    sx_arena_clear(&file->arena);
-    free(file);
-}
-
-const sx_tensor *sx_safetensors_find(const sx_safetensors *file, const char *name)
-{
-    sx_tensor wanted = {.name = name};
-    if (file->count == 0)
-        return NULL;
-    return bsearch(&wanted, file->tensors, file->count, sizeof *file->tensors, compare_names);
-}
-
-void sx_tensor_read(const sx_tensor *tensor, const sx_kernels *kernels, size_t first, size_t count, float *out)
-{
-    switch (tensor->dtype) {
-    case SX_DTYPE_F32:
-        memcpy(out, tensor->data + first * sizeof(float), count * sizeof(float));
-        break;
-    case SX_DTYPE_F16:
-        kernels->from_f16(tensor->data + first * 2, out, count);
-        break;
-    case SX_DTYPE_BF16:
-        kernels->from_bf16(tensor->data + first * 2, out, count);
-        break;
-    case SX_DTYPE_OTHER:
-        break;
-    }
-}
-
-const char *sx_dtype_storage(sx_dtype dtype)
-{
-    static const char *const names[] = {"f32", "f16", "bf16", "other"};
-    return names[dtype];
 }

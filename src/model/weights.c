@@ -32,7 +32,7 @@ typedef struct fill_job {
 
 typedef struct loader {
     const sx_model_folder *folder;
-    const sx_safetensors *file;
+    const sx_tensors *file;
     const sx_family *family;
     const char *prefix;
     sx_weights *weights;
@@ -52,7 +52,7 @@ static sx_status find(loader *load, const char *layer, const char *name, const c
     char full[NAME_MAX_BYTES], expected[64], found[64];
     const char *path = load->file->path;
     snprintf(full, sizeof full, "%s%s%s%s", load->prefix, layer, name, ending);
-    *tensor = sx_safetensors_find(load->file, full);
+    *tensor = sx_tensors_find(load->file, full);
     if (!*tensor)
         return sx_fail(error, SX_E_FORMAT, "%s: tensor %s is missing", path, full);
     const sx_tensor *t = *tensor;
@@ -159,7 +159,7 @@ static sx_status add_embeddings(loader *load, const sx_tensor **positions, const
     load->prefix = family->prefixes[0];
     for (int i = 0; i < SX_FAMILY_PREFIXES; i++) {
         snprintf(name, sizeof name, "%s%s.weight", family->prefixes[i], family->words);
-        if (sx_safetensors_find(load->file, name)) {
+        if (sx_tensors_find(load->file, name)) {
             load->prefix = family->prefixes[i];
             break;
         }
@@ -243,7 +243,7 @@ static void release_pages(const loader *load, const sx_tensor *tensor)
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
-    if (load->file->map.length && begin < end)
+    if (load->file->maps[tensor->file].length && begin < end)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
@@ -285,7 +285,7 @@ static sx_status add_token_type(const loader *load, const sx_tensor *types, sx_e
     return SX_OK;
 }
 
-sx_status sx_weights_open(const sx_model_folder *folder, const sx_safetensors *file, const sx_kernels *kernels,
+sx_status sx_weights_open(const sx_model_folder *folder, const sx_tensors *file, const sx_kernels *kernels,
                           sx_thread_pool *pool, sx_weights **out, sx_error *error)
 {
     *out = NULL;

@@ -4,7 +4,7 @@
 
 #include "family.h"
 #include "model_folder.h"
-#include "safetensors.h"
+#include "tensors.h"
 
 #include "../base/thread_pool.h"
 
@@ -43,7 +43,7 @@ typedef struct sx_weights {
 
 /* Looks every tensor up, compares its shape with the config, packs the matrices on the pool's threads, then lets the pages of
  * the map go that were only needed for it. Errors name file, tensor and both shapes. */
-sx_status sx_weights_open(const sx_model_folder *folder, const sx_safetensors *file, const sx_kernels *kernels,
+sx_status sx_weights_open(const sx_model_folder *folder, const sx_tensors *file, const sx_kernels *kernels,
                           sx_thread_pool *pool, sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);
 

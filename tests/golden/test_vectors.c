@@ -104,7 +104,7 @@ static void check_close(const char *what, size_t row, const float *expected, con
 
 typedef struct bare_encoder {
     sx_model_folder folder;
-    sx_safetensors *file;
+    sx_tensors *file;
     sx_thread_pool *pool;
     sx_weights *weights;
     sx_encoder encoder;
@@ -116,7 +116,7 @@ static void bare_open(bare_encoder *bare, const char *folder, uint64_t level, un
 {
     sx_error error = {0};
     memset(bare, 0, sizeof *bare);
-    if (sx_model_folder_read(folder, &bare->folder, &error) || sx_safetensors_open(bare->folder.weights, &bare->file, &error) ||
+    if (sx_model_folder_read(folder, &bare->folder, &error) || sx_tensors_open(bare->folder.weights, &bare->file, &error) ||
         sx_thread_pool_open(threads, &bare->pool, &error) ||
         sx_weights_open(&bare->folder, bare->file, sx_kernels_for(level), bare->pool, &bare->weights, &error))
         fail_msg("%s", error.message);
@@ -133,7 +133,7 @@ static void bare_close(bare_encoder *bare)
     sx_workspace_close(&bare->space);
     sx_weights_close(bare->weights);
     sx_thread_pool_close(bare->pool);
-    sx_safetensors_close(bare->file);
+    sx_tensors_close(bare->file);
     sx_model_folder_clear(&bare->folder);
 }
 

@@ -1,5 +1,5 @@
 /* test_safetensors.c - what is read from a .safetensors file, and what is refused, byte by byte. */
-#include "model/safetensors.h"
+#include "model/tensors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static size_t build(unsigned char file[FILE_MAX], const char *header, size_t dat
 }
 
 /* Parses from memory that ends exactly at the file's end, so that sanitizers see every byte too many. */
-static sx_status parse(const unsigned char *file, size_t length, sx_safetensors **out, sx_error *error)
+static sx_status parse(const unsigned char *file, size_t length, sx_tensors **out, sx_error *error)
 {
     unsigned char *exact = malloc(length ? length : 1);
     assert_non_null(exact);
@@ -36,7 +36,7 @@ static sx_status parse(const unsigned char *file, size_t length, sx_safetensors 
         assert_null(*out);
         assert_true(strstr(error->message, "x.safetensors") != NULL);
     } else {
-        sx_safetensors_close(*out);
+        sx_tensors_close(*out);
         *out = NULL;
     }
     free(exact);
@@ -52,18 +52,18 @@ static void test_reads(void **state)
                          "\"c\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[20,28]},"
                          "\"e\":{\"dtype\":\"BF16\",\"shape\":[0,7],\"data_offsets\":[28,28]}}  ";
     size_t length = build(file, header, 28);
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     sx_error error = {0};
     assert_int_equal(sx_safetensors_parse(file, length, "x", &tensors, &error), SX_OK);
     assert_int_equal(tensors->count, 4);
-    const sx_tensor *a = sx_safetensors_find(tensors, "a"), *b = sx_safetensors_find(tensors, "b");
-    const sx_tensor *c = sx_safetensors_find(tensors, "c"), *e = sx_safetensors_find(tensors, "e");
+    const sx_tensor *a = sx_tensors_find(tensors, "a"), *b = sx_tensors_find(tensors, "b");
+    const sx_tensor *c = sx_tensors_find(tensors, "c"), *e = sx_tensors_find(tensors, "e");
     assert_non_null(a);
     assert_non_null(b);
     assert_non_null(c);
     assert_non_null(e);
-    assert_null(sx_safetensors_find(tensors, "d"));
-    assert_null(sx_safetensors_find(tensors, "__metadata__"));
+    assert_null(sx_tensors_find(tensors, "d"));
+    assert_null(sx_tensors_find(tensors, "__metadata__"));
     assert_int_equal(a->dtype, SX_DTYPE_F32);
     assert_int_equal(a->bytes, 8);
     assert_int_equal(b->dtype, SX_DTYPE_F16);
@@ -80,13 +80,13 @@ static void test_reads(void **state)
     const unsigned char last[2] = {18, 19};
     sx_kernels_for(SX_CPU_C)->from_f16(last, &half, 1);
     assert_true(row[2] == half);
-    sx_safetensors_close(tensors);
+    sx_tensors_close(tensors);
 }
 
 static void test_empty(void **state)
 {
     unsigned char file[FILE_MAX];
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     sx_error error = {0};
     size_t length = build(file, "{}", 0);
     assert_int_equal(parse(file, length, &tensors, &error), SX_OK);
@@ -98,7 +98,7 @@ static void test_empty(void **state)
 static void test_truncated(void **state)
 {
     unsigned char file[FILE_MAX];
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     size_t length = build(file, "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 12);
     for (size_t cut = 0; cut < length; cut++) {
         sx_error error = {0};
@@ -150,7 +150,7 @@ static void test_refusals(void **state)
         {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, SX_E_FORMAT, "NUL"},
     };
     unsigned char file[FILE_MAX];
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sx_error error = {0};
         size_t length = build(file, cases[i].header, cases[i].data);
@@ -163,7 +163,7 @@ static void test_refusals(void **state)
 static void test_header_length(void **state)
 {
     unsigned char file[FILE_MAX];
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     sx_error error = {0};
     size_t length = build(file, "{}", 0);
     memset(file, 0xff, 8);
@@ -174,15 +174,15 @@ static void test_header_length(void **state)
 
 static void test_not_a_file(void **state)
 {
-    sx_safetensors *tensors;
+    sx_tensors *tensors;
     sx_error error = {0};
-    assert_int_equal(sx_safetensors_open(SX_FIXTURES "/none.safetensors", &tensors, &error), SX_E_NOT_FOUND);
+    assert_int_equal(sx_tensors_open(SX_FIXTURES "/none.safetensors", &tensors, &error), SX_E_NOT_FOUND);
     assert_null(tensors);
-    assert_int_equal(sx_safetensors_open(SX_FIXTURES, &tensors, &error), SX_E_FORMAT);
+    assert_int_equal(sx_tensors_open(SX_FIXTURES, &tensors, &error), SX_E_FORMAT);
     assert_null(tensors);
-    assert_int_equal(sx_safetensors_open(SX_FIXTURES "/families/bert/model.safetensors", &tensors, &error), SX_OK);
-    assert_non_null(sx_safetensors_find(tensors, "embeddings.word_embeddings.weight"));
-    sx_safetensors_close(tensors);
+    assert_int_equal(sx_tensors_open(SX_FIXTURES "/families/bert/model.safetensors", &tensors, &error), SX_OK);
+    assert_non_null(sx_tensors_find(tensors, "embeddings.word_embeddings.weight"));
+    sx_tensors_close(tensors);
 }
 
 int main(void)
