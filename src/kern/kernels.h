@@ -8,6 +8,7 @@
 #ifndef SX_KERN_KERNELS_H
 #define SX_KERN_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,10 @@ typedef enum sx_activation {
     SX_ACTIVATION_NONE,
     SX_ACTIVATION_GELU,      /* x * Phi(x), the erf form */
     SX_ACTIVATION_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-    SX_ACTIVATION_RELU
+    SX_ACTIVATION_RELU,
+    SX_ACTIVATION_SILU,      /* x / (1 + e^-x) */
+    SX_ACTIVATION_TANH,
+    SX_ACTIVATION_SIGMOID
 } sx_activation;
 
 /* out[i][j] = activation(sum_k a[i][k] * b[k][j] + bias[j]) + residual[i][j] for i < rows, j < columns, summed over k upwards
@@ -34,15 +38,32 @@ typedef struct sx_gemm {
     sx_activation activation;
 } sx_gemm;
 
-/* One head of one text: out[i] = sum_j softmax_j(q[i] . k[j]) v[j]. The scale is expected in q already. */
+/* One head of one text: out[i] = sum_j softmax_j(q[i] . k[j] + relative_bias[j - i]) v[j] over the keys j that query i sees:
+ * i - before <= j <= i + after. The scale is expected in q already. Every query sees at least one key. */
 typedef struct sx_attention {
     const float *q, *k, *v;  /* queries x head_size, keys x head_size, keys x head_size */
     size_t stride;           /* of the rows of q, k and v */
     size_t queries, keys, head_size;
+    size_t before, after;    /* SIZE_MAX: all; causal: SIZE_MAX, 0 */
+    const float *relative_bias; /* points at the entry of distance 0; -(queries - 1) .. keys - 1 exist; NULL: none */
     float *out;              /* queries x head_size */
     size_t out_stride;
     float *scratch;          /* sx_attention_scratch() floats, aligned to 64 bytes */
 } sx_attention;
+
+/* Layer norm: (x - mean) / sqrt(variance + epsilon) * weight + bias; root mean square norm (Zhang & Sennrich 2019):
+ * x / sqrt(mean of x^2 + epsilon) * weight + bias. */
+typedef struct sx_norm_job {
+    const float *in;
+    size_t in_stride;
+    float *out;
+    size_t out_stride;
+    size_t rows, width;
+    const float *weight;
+    const float *bias;       /* or NULL */
+    float epsilon;
+    bool rms;
+} sx_norm_job;
 
 typedef struct sx_kernels {
     const char *name;        /* "c", "avx2", "avx512" */
@@ -55,9 +76,15 @@ typedef struct sx_kernels {
     void (*pack)(const float *rows, size_t stride, size_t count, size_t depth, float scale, float *panel);
     void (*gemm)(const sx_gemm *job);
     void (*attention)(const sx_attention *job);
-    /* In place: row = (row - mean) / sqrt(variance + epsilon) * weight + bias. bias may be NULL. */
-    void (*layer_norm)(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
-                       float epsilon);
+    /* Rows of `in` to rows of `out`, which may be the same: see sx_norm_job. */
+    void (*norm)(const sx_norm_job *job);
+    /* Rotary positions (Su et al. 2021, the halves rotated against each other): row i of `heads` heads beside each other at
+     * data + i * stride is at position i; x[j], x[j + half] = x[j] cos - x[j + half] sin, x[j + half] cos + x[j] sin with
+     * half = head_size / 2 and the tables' row i (half floats each). */
+    void (*rotate)(float *data, size_t rows, size_t stride, size_t heads, size_t head_size, const float *cosines,
+                   const float *sines);
+    /* out[i] = activation(gate[i]) * up[i]; out may be gate. */
+    void (*gate)(sx_activation activation, const float *gate, const float *up, float *out, size_t count);
     /* out[i] = query . row i: the exact search. Any count and dimensions. */
     void (*dot_rows)(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out);
     void (*exp)(const float *x, float *out, size_t count);

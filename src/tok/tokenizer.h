@@ -13,6 +13,12 @@ uint32_t sx_tokenizer_special_after(const sx_tokenizer *tokenizer);
 /* Both together: the least max_length that sx_tokenizer_encode takes. */
 uint32_t sx_tokenizer_special_count(const sx_tokenizer *tokenizer);
 
+/* Two texts with the special tokens between them, as a cross-encoder is fed. Beyond max_length (0: none) the longer one loses
+ * its last token first (truncation "longest_first"). Tokens from *second on are of token type 1 (*second == count where the
+ * file gives all type 0). scratch holds the second text meanwhile. SX_E_UNSUPPORTED: the tokenizer has no pair template. */
+sx_status sx_tokenizer_encode_pair(const sx_tokenizer *tokenizer, sx_text first, sx_text second_text, uint32_t max_length,
+                                   sx_encoding *encoding, sx_encoding *scratch, size_t *second, sx_error *error);
+
 /* Whether an id is a special token (listed as such in the file), wherever it came from. */
 bool sx_tokenizer_is_special(const sx_tokenizer *tokenizer, uint32_t id);
 /* The id of a piece, added tokens included. False when there is none. */
