@@ -6,6 +6,7 @@
  * tokenizer is not in it. Every figure is the best of the rounds that fit into SECONDS (default 2).
  */
 #include "model/encoder.h"
+#include "model/model_folder.h"
 #include "model/session_plan.h"
 
 #include "base/clock.h"
@@ -120,10 +121,10 @@ static void shared_work(void *user, unsigned worker)
 
 static double operations_of(const bench *b, const uint32_t *lengths, size_t count)
 {
-    double hidden = (double)b->encoder.hidden_size, middle = (double)b->folder.intermediate_size, total = 0.0;
+    double hidden = (double)b->encoder.hidden_size, middle = (double)b->folder.architecture.intermediate_size, total = 0.0;
     for (size_t i = 0; i < count; i++)
         total += 2.0 * lengths[i] * (4.0 * hidden * hidden + 2.0 * hidden * middle + 2.0 * hidden * lengths[i]);
-    return total * (double)b->folder.layers;
+    return total * (double)b->folder.architecture.layers;
 }
 
 static void measure(bench *b, const char *name, const uint32_t *lengths, size_t count)
@@ -150,7 +151,7 @@ static void measure(bench *b, const char *name, const uint32_t *lengths, size_t 
 static sx_status measure_all(bench *b, unsigned threads, sx_error *error)
 {
     uint32_t lengths[MAX_TEXTS];
-    size_t longest = b->folder.positions;
+    size_t longest = b->folder.architecture.longest;
     sx_status status = sx_thread_pool_open(threads, &b->pool, error);
     if (!status)
         status = sx_plan_open(MAX_TEXTS, longest, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, threads,
@@ -201,13 +202,14 @@ int main(int count, char **arguments)
     if (!status)
         status = sx_tensors_open(b.folder.weights, &b.file, &error);
     if (!status)
-        status = sx_weights_open(&b.folder, b.file, sx_kernels_for(mask), pool, &b.weights, &error);
+        status = sx_weights_open(&b.folder.architecture, b.file, sx_kernels_for(mask), b.folder.architecture.longest, pool,
+                                 &b.weights, &error);
     if (!status) {
         printf("weights ready in %.1f ms\n", (now() - start) * 1e3);
-        sx_encoder_init(&b.encoder, &b.folder, b.weights);
-        b.ids = calloc(MAX_TEXTS + b.folder.positions, sizeof *b.ids);
-        for (size_t i = 0; i < MAX_TEXTS + b.folder.positions; i++)
-            b.ids[i] = (uint32_t)(i * 7919 % b.folder.vocabulary_size);
+        sx_encoder_init(&b.encoder, &b.folder.architecture, b.weights);
+        b.ids = calloc(MAX_TEXTS + b.folder.architecture.longest, sizeof *b.ids);
+        for (size_t i = 0; i < MAX_TEXTS + b.folder.architecture.longest; i++)
+            b.ids[i] = (uint32_t)(i * 7919 % b.folder.architecture.vocabulary_size);
     }
     for (unsigned threads = 1; threads <= MAX_THREADS && !status; threads++)
         status = measure_all(&b, threads, &error);

@@ -12,6 +12,9 @@
 
 #include <stdbool.h>
 
+/* The largest size a field may give. */
+enum { SX_ARCHITECTURE_SIZE_MAX = 1 << 24 };
+
 /* Where a layer's norms stand. */
 typedef enum sx_norm_placement {
     SX_NORM_AFTER,    /* x = norm(x + f(x)): BERT */
@@ -47,7 +50,7 @@ typedef struct sx_architecture {
     uint32_t layers, hidden_size, intermediate_size, vocabulary_size;
     uint32_t embedding_size;             /* = hidden_size unless there is a projection */
     uint32_t heads, key_heads, head_size; /* key_heads divides heads; heads * head_size need not be hidden_size */
-    uint32_t tied_layers;                /* ALBERT: so many layers' weights are used for all (num_hidden_groups); 0: each its own */
+    uint32_t tied_layers;                /* ALBERT: so many layers' weights do for all (num_hidden_groups); 0: each its own */
 
     /* positions */
     uint32_t positions;                  /* rows of the position table; 0: no table */

@@ -33,14 +33,14 @@ static size_t row_stride(size_t width)
     return ((width + LINE_FLOATS - 1) / LINE_FLOATS | 1) * LINE_FLOATS;
 }
 
-void sx_encoder_init(sx_encoder *encoder, const sx_model_folder *folder, const sx_weights *weights)
+void sx_encoder_init(sx_encoder *encoder, const sx_architecture *architecture, const sx_weights *weights)
 {
     encoder->weights = weights;
-    encoder->hidden_size = folder->hidden_size;
-    encoder->heads = folder->heads;
-    encoder->head_size = folder->hidden_size / folder->heads;
-    encoder->activation = folder->activation;
-    encoder->epsilon = folder->layer_norm_epsilon;
+    encoder->hidden_size = architecture->hidden_size;
+    encoder->heads = architecture->heads;
+    encoder->head_size = architecture->hidden_size / architecture->heads;
+    encoder->activation = architecture->activation;
+    encoder->epsilon = architecture->norm_epsilon;
 }
 
 static float *take(float *memory, size_t *used, size_t count)
@@ -131,8 +131,11 @@ static void normalise(const pass *p, const sx_norm *norm)
 {
     size_t begin, end, stride = p->space->state_stride;
     sx_share(p->tokens, p->worker, p->workers, &begin, &end);
-    p->kernels->layer_norm(p->space->states + begin * stride, end - begin, p->encoder->hidden_size, stride, norm->weight,
-                           norm->bias, p->encoder->epsilon);
+    float *rows = p->space->states + begin * stride;
+    sx_norm_job job = {.in = rows, .in_stride = stride, .out = rows, .out_stride = stride, .rows = end - begin,
+                       .width = p->encoder->hidden_size, .weight = norm->weight, .bias = norm->bias,
+                       .epsilon = p->encoder->epsilon};
+    p->kernels->norm(&job);
 }
 
 static void embed(const pass *p)
@@ -167,8 +170,8 @@ static void attend(const pass *p)
         const float *mixed = space->mixed + sequence->row * space->mixed_stride + column;
         sx_attention job = {.q = mixed, .k = mixed + encoder->hidden_size, .v = mixed + 2 * encoder->hidden_size,
                             .stride = space->mixed_stride, .queries = sequence->length, .keys = sequence->length,
-                            .head_size = head_size, .out = space->context + sequence->row * space->state_stride + column,
-                            .out_stride = space->state_stride, .scratch = space->scratch + p->worker * space->scratch_stride};
+                            .head_size = head_size, .before = SIZE_MAX, .after = SIZE_MAX,
+                            .out = space->context + sequence->row * space->state_stride + column, .out_stride = space->state_stride, .scratch = space->scratch + p->worker * space->scratch_stride};
         p->kernels->attention(&job);
     }
 }

@@ -15,6 +15,7 @@ typedef struct sx_sequence {
     const uint32_t *ids;   /* each below the vocabulary size */
     uint32_t length;       /* at least 1, at most the positions of the model */
     uint32_t row;          /* of its first token among the group's states */
+    uint32_t second;       /* tokens from it on are of token type 1; 0 or length: none */
 } sx_sequence;
 
 /* Scratch memory for a group of `tokens` tokens whose longest text has `longest`. */
@@ -39,7 +40,7 @@ typedef struct sx_encoder {
     float epsilon;
 } sx_encoder;
 
-void sx_encoder_init(sx_encoder *encoder, const sx_model_folder *folder, const sx_weights *weights);
+void sx_encoder_init(sx_encoder *encoder, const sx_architecture *architecture, const sx_weights *weights);
 
 sx_status sx_workspace_open(const sx_encoder *encoder, size_t tokens, size_t longest, unsigned threads,
                             sx_workspace *workspace, sx_error *error);

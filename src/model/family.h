@@ -1,20 +1,27 @@
-/* family.h - how the architectures of encoders differ, as data: where their tensors are called what. */
+/* family.h - the families of models by the model_type of their config.json: where their tensors are called what, and who reads
+ * their configuration.
+ */
 #ifndef SX_MODEL_FAMILY_H
 #define SX_MODEL_FAMILY_H
 
-enum { SX_FAMILY_PREFIXES = 2 };
+#include "architecture.h"
+#include "config_file.h"
 
-/* Names without ".weight" and ".bias". */
+/* Fills in what the family's config.json says; family and names are set already. */
+typedef sx_status sx_family_reader(const sx_config_file *file, sx_arena *arena, sx_architecture *architecture, sx_error *error);
+
 typedef struct sx_family {
-    const char *model_type;                    /* config.json's */
-    const char *prefixes[SX_FAMILY_PREFIXES];  /* before every name; the first one that fits the file */
-    const char *words, *positions, *token_types, *embedding_norm;
-    const char *layer;                         /* printf format, the layer's number its argument */
-    const char *query, *key, *value, *attention_output, *attention_norm; /* behind the layer's name, as all below */
-    const char *up, *down, *output_norm;
+    const char *model_type;
+    sx_family_reader *read;
+    sx_tensor_names names;
 } sx_family;
 
 /* NULL for a model_type that is not supported. */
 const sx_family *sx_family_find(const char *model_type);
+/* The supported ones, with commas, cut where the space ends. */
+void sx_family_list(char *text, size_t size);
+
+/* family_config.c */
+sx_family_reader sx_read_bert_config;
 
 #endif

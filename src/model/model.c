@@ -70,10 +70,11 @@ static sx_status open_weights(sx_model *model, uint64_t cpu_mask, sx_error *erro
     if (!status)
         status = sx_thread_pool_open(0, &pool, error);
     if (!status)
-        status = sx_weights_open(&model->folder, model->file, sx_kernels_for(cpu_mask), pool, &model->weights, error);
+        status = sx_weights_open(&model->folder.architecture, model->file, sx_kernels_for(cpu_mask), model->max_length, pool,
+                                 &model->weights, error);
     sx_thread_pool_close(pool);
     if (!status)
-        sx_encoder_init(&model->encoder, &model->folder, model->weights);
+        sx_encoder_init(&model->encoder, &model->folder.architecture, model->weights);
     return status;
 }
 
@@ -113,7 +114,7 @@ static sx_status apply_options(sx_model *model, const sx_model_options *options,
     if (model->max_length > folder->max_length)
         return sx_fail(error, SX_E_INVALID, "max_length: %u, but %s takes at most %u tokens", model->max_length, folder->path,
                        folder->max_length);
-    model->pooled_width = folder->hidden_size * sx_pooling_count(model->poolings);
+    model->pooled_width = folder->architecture.hidden_size * sx_pooling_count(model->poolings);
     model->dimensions = options->dimensions ? options->dimensions : model->pooled_width;
     if (model->dimensions > model->pooled_width)
         return sx_fail(error, SX_E_INVALID, "dimensions: %u, but the vectors of %s have %u", model->dimensions, folder->path,
@@ -141,7 +142,7 @@ static void describe(sx_model *model)
     }
     model->info = (sx_model_info){
         .folder = folder->path,
-        .family = folder->family,
+        .family = folder->architecture.family,
         .pooling = model->pooling_name,
         .similarity = folder->similarity,
         .weights_file = folder->weights,
@@ -153,10 +154,10 @@ static void describe(sx_model *model)
         .parameters = model->weights->parameters,
         .dimensions = model->dimensions,
         .max_length = model->max_length,
-        .layers = folder->layers,
-        .hidden_size = folder->hidden_size,
-        .heads = folder->heads,
-        .vocabulary_size = folder->vocabulary_size,
+        .layers = folder->architecture.layers,
+        .hidden_size = folder->architecture.hidden_size,
+        .heads = folder->architecture.heads,
+        .vocabulary_size = folder->architecture.vocabulary_size,
         .normalized = model->normalize,
     };
 }

@@ -3,6 +3,7 @@
 #define SX_MODEL_MODEL_H
 
 #include "encoder.h"
+#include "model_folder.h"
 
 #include "../base/hash.h"
 

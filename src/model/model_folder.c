@@ -6,7 +6,6 @@
 #include "model_folder.h"
 
 #include "config_file.h"
-#include "family.h"
 #include "pooling.h"
 
 #include "../base/error.h"
@@ -17,103 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- config.json ---- */
-
-static sx_status read_activation(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
-{
-    static const struct {
-        const char *name;
-        sx_activation activation;
-    } known[] = {
-        {"gelu", SX_ACTIVATION_GELU},
-        {"gelu_new", SX_ACTIVATION_GELU_TANH},
-        {"gelu_pytorch_tanh", SX_ACTIVATION_GELU_TANH},
-        {"relu", SX_ACTIVATION_RELU},
-    };
-    const char *name = "gelu";
-    sx_status status = sx_config_string(file, "hidden_act", &folder->arena, &name, error);
-    if (status)
-        return status;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(name, known[i].name) == 0) {
-            folder->activation = known[i].activation;
-            return SX_OK;
-        }
-    }
-    return sx_fail(error, SX_E_UNSUPPORTED, "%s: hidden_act: \"%s\" is not supported", file->path, name);
-}
-
-static sx_status read_epsilon(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
-{
-    double epsilon = 1e-12;
-    sx_status status = sx_config_real(file, "layer_norm_eps", 0.0, 1.0, &epsilon, error);
-    folder->layer_norm_epsilon = (float)epsilon;
-    return status;
-}
-
-/* The fields of a BERT and the defaults transformers' BertConfig has for them. */
-static sx_status read_bert(const sx_config_file *file, sx_model_folder *folder, sx_error *error)
-{
-    const struct {
-        const char *key;
-        uint32_t *value, initial;
-    } sizes[] = {
-        {"num_hidden_layers", &folder->layers, 12},
-        {"num_attention_heads", &folder->heads, 12},
-        {"hidden_size", &folder->hidden_size, 768},
-        {"intermediate_size", &folder->intermediate_size, 3072},
-        {"vocab_size", &folder->vocabulary_size, 30522},
-        {"max_position_embeddings", &folder->positions, 512},
-        {"type_vocab_size", &folder->token_types, 2},
-    };
-    sx_status status = SX_OK;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !status; i++) {
-        *sizes[i].value = sizes[i].initial;
-        status = sx_config_size(file, sizes[i].key, 1, sizes[i].value, error);
-    }
-    if (status || (status = read_activation(file, folder, error)) || (status = read_epsilon(file, folder, error)))
-        return status;
-    if (folder->hidden_size % folder->heads)
-        return sx_fail(error, SX_E_FORMAT, "%s: hidden_size %u is no multiple of num_attention_heads %u", file->path,
-                       folder->hidden_size, folder->heads);
-    const char *positions = "absolute";
-    bool decoder = false;
-    if ((status = sx_config_string(file, "position_embedding_type", &folder->arena, &positions, error)) ||
-        (status = sx_config_flag(file, "is_decoder", &decoder, error)))
-        return status;
-    if (strcmp(positions, "absolute") != 0)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: position_embedding_type: \"%s\" is not supported", file->path, positions);
-    if (decoder)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: is_decoder: decoders are not supported", file->path);
-    return SX_OK;
-}
-
-static sx_status read_config(sx_model_folder *folder, sx_error *error)
-{
-    sx_config_file file;
-    sx_status status = sx_config_open(folder->transformer, "config.json", JSON_OBJECT, &file, error);
-    if (status)
-        goto out;
-    if (!file.root) {
-        status = sx_fail(error, SX_E_NOT_FOUND, "%s: no such file", file.path);
-        sx_hint(error, "a model folder holds config.json, model.safetensors and tokenizer.json");
-        goto out;
-    }
-    status = sx_config_string(&file, "model_type", &folder->arena, &folder->family, error);
-    if (status)
-        goto out;
-    if (!folder->family)
-        status = sx_fail(error, SX_E_FORMAT, "%s: model_type: missing", file.path);
-    else if (!sx_family_find(folder->family))
-        status = sx_fail(error, SX_E_UNSUPPORTED, "%s: model_type: \"%s\" is not supported; \"bert\" is", file.path,
-                         folder->family);
-    else
-        status = read_bert(&file, folder, error);
-out:
-    sx_config_close(&file);
-    return status;
-}
 
 /* ---- Modules ---- */
 
@@ -147,15 +49,15 @@ static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_erro
             goto out;
         }
     }
-    uint32_t width = folder->hidden_size;
+    uint32_t width = folder->architecture.hidden_size;
     if ((status = sx_config_size(&file, "word_embedding_dimension", 1, &width, error)) ||
         (status = sx_config_flag(&file, "include_prompt", &folder->include_prompt, error)))
         goto out;
     if (!folder->poolings)
         status = sx_fail(error, SX_E_FORMAT, "%s: no pooling_mode is set", file.path);
-    else if (width != folder->hidden_size)
+    else if (width != folder->architecture.hidden_size)
         status = sx_fail(error, SX_E_FORMAT, "%s: word_embedding_dimension is %u, but hidden_size of config.json is %u",
-                         file.path, width, folder->hidden_size);
+                         file.path, width, folder->architecture.hidden_size);
 out:
     sx_config_close(&file);
     return status;
@@ -197,7 +99,9 @@ static sx_status take_module(sx_model_folder *folder, const sx_config_file *file
                        first ? ", where a Transformer is expected" : ", which is not supported here");
     if (first) {
         folder->transformer = sx_arena_strndup(&folder->arena, entry->path, strlen(entry->path));
-        return folder->transformer ? read_config(folder, error) : sx_fail_nomem(error, strlen(entry->path));
+        if (!folder->transformer)
+            return sx_fail_nomem(error, strlen(entry->path));
+        return sx_architecture_read(folder->transformer, &folder->arena, &folder->architecture, error);
     }
     if (strcmp(entry->kind, "Pooling") == 0 && !folder->poolings)
         return read_pooling(folder, entry->path, error);
@@ -216,7 +120,7 @@ static sx_status read_modules(sx_model_folder *folder, sx_error *error)
         goto out;
     if (!file.root) { /* a plain Hugging Face folder: what sentence-transformers makes of it */
         folder->poolings = SX_POOLING_MEAN;
-        status = read_config(folder, error);
+        status = sx_architecture_read(folder->transformer, &folder->arena, &folder->architecture, error);
         goto out;
     }
     for (size_t i = 0; i < json_array_size(file.root) && !status; i++) {
@@ -238,7 +142,7 @@ out:
 static sx_status read_lengths(sx_model_folder *folder, sx_error *error)
 {
     sx_config_file file = {0}, tokenizer = {0};
-    uint32_t length = 0;
+    uint32_t length = 0, longest = folder->architecture.longest;
     sx_status status = sx_config_open(folder->transformer, "sentence_bert_config.json", JSON_OBJECT, &file, error);
     if (status)
         goto out;
@@ -249,9 +153,9 @@ static sx_status read_lengths(sx_model_folder *folder, sx_error *error)
         if ((status = sx_config_open(folder->transformer, "tokenizer_config.json", JSON_OBJECT, &tokenizer, error)))
             goto out;
         double number = json_number_value(json_object_get(tokenizer.root, "model_max_length"));
-        length = number >= 1.0 && number < folder->positions ? (uint32_t)number : folder->positions;
+        length = number >= 1.0 && number < longest ? (uint32_t)number : longest;
     }
-    folder->max_length = length < folder->positions ? length : folder->positions;
+    folder->max_length = length < longest ? length : longest;
 out:
     sx_config_close(&file);
     sx_config_close(&tokenizer);

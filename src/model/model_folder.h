@@ -2,12 +2,7 @@
 #ifndef SX_MODEL_MODEL_FOLDER_H
 #define SX_MODEL_MODEL_FOLDER_H
 
-#include "sextant.h"
-
-#include "../base/memory.h"
-#include "../kern/kernels.h"
-
-#include <stdbool.h>
+#include "architecture.h"
 
 typedef struct sx_named_prompt {
     const char *name, *text;
@@ -19,12 +14,7 @@ typedef struct sx_model_folder {
     const char *transformer;       /* folder of config.json, weights and tokenizer: path or a folder in it */
     const char *weights;           /* the .safetensors file */
 
-    /* config.json */
-    const char *family;            /* model_type */
-    uint32_t layers, heads, hidden_size, intermediate_size;
-    uint32_t vocabulary_size, positions, token_types;
-    float layer_norm_epsilon;
-    sx_activation activation;
+    sx_architecture architecture;  /* config.json */
 
     /* modules.json and what it names */
     unsigned poolings;             /* SX_POOLING_* */

@@ -106,8 +106,8 @@ sx_status sx_session_open(const sx_model *model, const sx_session_options *optio
         goto out;
     }
     size_t group = model->max_length > GROUP_TOKENS ? model->max_length : GROUP_TOKENS;
-    status = sx_plan_open(WINDOW_TEXTS, model->max_length, group, session->threads, model->folder.hidden_size, &session->plan,
-                          error);
+    status = sx_plan_open(WINDOW_TEXTS, model->max_length, group, session->threads,
+                          model->folder.architecture.hidden_size, &session->plan, error);
     for (unsigned i = 0; i < session->threads && !status; i++)
         status = open_worker(session, i, error);
     if (status)
@@ -188,10 +188,10 @@ static sx_status tokenise(sx_session *session, session_worker *worker, sx_text t
     if (encoding->count <= session->skip)
         return sx_fail(error, SX_E_LIMIT, "the prompt's %u tokens leave nothing of the text to be pooled", session->skip);
     for (size_t i = 0; i < encoding->count; i++)
-        if (encoding->ids[i] >= model->folder.vocabulary_size)
+        if (encoding->ids[i] >= model->folder.architecture.vocabulary_size)
             return sx_fail(error, SX_E_MISMATCH, "%s: token id %u, but %s has embeddings for %u only",
                            sx_tokenizer_path(model->tokenizer), encoding->ids[i], model->folder.weights,
-                           model->folder.vocabulary_size);
+                           model->folder.architecture.vocabulary_size);
     if (!sx_reserve((void **)&worker->ids, &worker->id_capacity, worker->id_count + encoding->count, sizeof *worker->ids))
         return sx_fail_nomem(error, (worker->id_count + encoding->count) * sizeof *worker->ids);
     memcpy(worker->ids + worker->id_count, encoding->ids, encoding->count * sizeof *worker->ids);
@@ -237,7 +237,7 @@ static void finish_text(sx_session *session, session_worker *worker, const sx_wo
     size_t index = session->plan.order[number];
     float *vector = session->vectors + index * model->dimensions;
     sx_pool(model->weights->kernels, model->poolings, space->states + sequence->row * space->state_stride, space->state_stride,
-            sequence->length, session->skip, model->folder.hidden_size, worker->pooled);
+            sequence->length, session->skip, model->folder.architecture.hidden_size, worker->pooled);
     memcpy(vector, worker->pooled, model->dimensions * sizeof *vector);
     if (model->normalize)
         sx_normalize(vector, model->dimensions);

@@ -64,7 +64,7 @@ static void sort_texts(sx_plan *plan, const uint32_t *lengths, const uint32_t *c
             continue;
         size_t place = buckets[lengths[i]]++;
         plan->order[place] = i;
-        plan->sequences[place] = (sx_sequence){.ids = ids[i], .length = lengths[i]};
+        plan->sequences[place] = (sx_sequence){.ids = ids[i], .length = lengths[i], .second = lengths[i]};
     }
     plan->sequence_count = total;
 }

@@ -31,9 +31,9 @@ typedef struct fill_job {
 } fill_job;
 
 typedef struct loader {
-    const sx_model_folder *folder;
+    const sx_architecture *architecture;
     const sx_tensors *file;
-    const sx_family *family;
+    const sx_tensor_names *names;
     const char *prefix;
     sx_weights *weights;
     fill_job *jobs;
@@ -126,18 +126,18 @@ static sx_status add_linear(loader *load, const char *layer, const char *const *
 
 static sx_status add_norm(loader *load, const char *layer, const char *name, sx_norm *norm, sx_error *error)
 {
-    size_t width = load->folder->hidden_size;
+    size_t width = load->architecture->hidden_size;
     sx_status status = add_vector(load, layer, &name, 1, ".weight", width, 1.0f, &norm->weight, error);
     return status ? status : add_vector(load, layer, &name, 1, ".bias", width, 1.0f, &norm->bias, error);
 }
 
 static sx_status add_layer(loader *load, unsigned index, sx_layer *layer, sx_error *error)
 {
-    const sx_family *family = load->family;
-    const sx_model_folder *folder = load->folder;
-    size_t hidden = folder->hidden_size, middle = folder->intermediate_size;
+    const sx_tensor_names *family = load->names;
+    const sx_architecture *architecture = load->architecture;
+    size_t hidden = architecture->hidden_size, middle = architecture->intermediate_size;
     const char *const inputs[MAX_SOURCES] = {family->query, family->key, family->value};
-    float scale = (float)(1.0 / sqrt((double)hidden / folder->heads));
+    float scale = (float)(1.0 / sqrt((double)hidden / architecture->heads));
     char name[NAME_MAX_BYTES];
     snprintf(name, sizeof name, family->layer, index);
     sx_status status;
@@ -147,17 +147,17 @@ static sx_status add_layer(loader *load, unsigned index, sx_layer *layer, sx_err
         (status = add_linear(load, name, &family->up, 1, middle, hidden, 1.0f, &layer->up, error)) ||
         (status = add_linear(load, name, &family->down, 1, hidden, middle, 1.0f, &layer->down, error)))
         return status;
-    return add_norm(load, name, family->output_norm, &layer->output_norm, error);
+    return add_norm(load, name, family->feed_forward_norm, &layer->output_norm, error);
 }
 
 static sx_status add_embeddings(loader *load, const sx_tensor **positions, const sx_tensor **types, sx_error *error)
 {
-    const sx_family *family = load->family;
-    const sx_model_folder *folder = load->folder;
+    const sx_tensor_names *family = load->names;
+    const sx_architecture *architecture = load->architecture;
     sx_weights *weights = load->weights;
     char name[NAME_MAX_BYTES];
     load->prefix = family->prefixes[0];
-    for (int i = 0; i < SX_FAMILY_PREFIXES; i++) {
+    for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "%s%s.weight", family->prefixes[i], family->words);
         if (sx_tensors_find(load->file, name)) {
             load->prefix = family->prefixes[i];
@@ -165,12 +165,12 @@ static sx_status add_embeddings(loader *load, const sx_tensor **positions, const
         }
     }
     sx_status status;
-    if ((status = find(load, "", family->words, ".weight", folder->vocabulary_size, folder->hidden_size, &weights->words,
+    if ((status = find(load, "", family->words, ".weight", architecture->vocabulary_size, architecture->hidden_size, &weights->words,
                        error)) ||
-        (status = find(load, "", family->positions, ".weight", folder->positions, folder->hidden_size, positions, error)) ||
-        (status = find(load, "", family->token_types, ".weight", folder->token_types, folder->hidden_size, types, error)))
+        (status = find(load, "", family->positions, ".weight", architecture->positions, architecture->hidden_size, positions, error)) ||
+        (status = find(load, "", family->token_types, ".weight", architecture->token_types, architecture->hidden_size, types, error)))
         return status;
-    fill_job job = {.source_count = 1, .scale = 1.0f, .rows_each = folder->positions, .columns = folder->hidden_size,
+    fill_job job = {.source_count = 1, .scale = 1.0f, .rows_each = architecture->positions, .columns = architecture->hidden_size,
                     .target = &weights->positions};
     job.sources[0] = *positions;
     weights->parameters += weights->words->elements + (*types)->elements;
@@ -274,43 +274,41 @@ static sx_status fill_all(loader *load, sx_thread_pool *pool, sx_error *error)
 /* Every text is of token type 0, so its embedding belongs to the position's. */
 static sx_status add_token_type(const loader *load, const sx_tensor *types, sx_error *error)
 {
-    size_t hidden = load->folder->hidden_size;
+    size_t hidden = load->architecture->hidden_size;
     float *row = sx_calloc(hidden, sizeof *row);
     if (!row)
         return sx_fail_nomem(error, hidden * sizeof *row);
     sx_tensor_read(types, load->weights->kernels, 0, hidden, row);
-    for (size_t i = 0; i < load->folder->positions; i++)
+    for (size_t i = 0; i < load->architecture->positions; i++)
         load->weights->kernels->add_scaled(row, 1.0f, load->weights->positions + i * hidden, hidden);
     free(row);
     return SX_OK;
 }
 
-sx_status sx_weights_open(const sx_model_folder *folder, const sx_tensors *file, const sx_kernels *kernels,
-                          sx_thread_pool *pool, sx_weights **out, sx_error *error)
+sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
+                          size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error)
 {
     *out = NULL;
     sx_status status;
-    loader load = {.folder = folder, .file = file, .family = sx_family_find(folder->family)};
+    loader load = {.architecture = architecture, .file = file, .names = architecture->names};
     const sx_tensor *positions, *types;
-    if (!load.family)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: model type %s", folder->path, folder->family);
     sx_weights *weights = load.weights = sx_calloc(1, sizeof *weights);
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);
     weights->kernels = kernels;
-    if (folder->layers > file->count) { /* before memory is taken for layers that cannot be there */
-        status = sx_fail(error, SX_E_FORMAT, "%s/config.json: num_hidden_layers is %u, but %s has only %zu tensors",
-                         folder->transformer, folder->layers, file->path, file->count);
+    if (architecture->layers > file->count) { /* before memory is taken for layers that cannot be there */
+        status = sx_fail(error, SX_E_FORMAT, "%s: %zu tensors, but %u layers according to the configuration", file->path,
+                         file->count, architecture->layers);
         goto out;
     }
-    weights->layer_count = folder->layers;
-    weights->layers = sx_calloc(folder->layers, sizeof *weights->layers);
+    weights->layer_count = architecture->layers;
+    weights->layers = sx_calloc(architecture->layers, sizeof *weights->layers);
     if (!weights->layers) {
-        status = sx_fail_nomem(error, folder->layers * sizeof *weights->layers);
+        status = sx_fail_nomem(error, architecture->layers * sizeof *weights->layers);
         goto out;
     }
     status = add_embeddings(&load, &positions, &types, error);
-    for (unsigned i = 0; i < folder->layers && !status; i++)
+    for (unsigned i = 0; i < architecture->layers && !status; i++)
         status = add_layer(&load, i, &weights->layers[i], error);
     if (status)
         goto out;

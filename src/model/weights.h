@@ -2,8 +2,7 @@
 #ifndef SX_MODEL_WEIGHTS_H
 #define SX_MODEL_WEIGHTS_H
 
-#include "family.h"
-#include "model_folder.h"
+#include "architecture.h"
 #include "tensors.h"
 
 #include "../base/thread_pool.h"
@@ -42,9 +41,10 @@ typedef struct sx_weights {
 } sx_weights;
 
 /* Looks every tensor up, compares its shape with the config, packs the matrices on the pool's threads, then lets the pages of
- * the map go that were only needed for it. Errors name file, tensor and both shapes. */
-sx_status sx_weights_open(const sx_model_folder *folder, const sx_tensors *file, const sx_kernels *kernels,
-                          sx_thread_pool *pool, sx_weights **out, sx_error *error);
+ * the map go that were only needed for it. No text will be longer than `longest` tokens. Errors name file, tensor and both
+ * shapes. */
+sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
+                          size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);
 
 #endif

@@ -4,6 +4,7 @@
  * with half-precision weights; `make model` fetches both. The families' tiny models are committed.
  */
 #include "model/encoder.h"
+#include "model/model_folder.h"
 #include "model/pooling.h"
 
 #include <jansson.h>
@@ -118,12 +119,14 @@ static void bare_open(bare_encoder *bare, const char *folder, uint64_t level, un
     memset(bare, 0, sizeof *bare);
     if (sx_model_folder_read(folder, &bare->folder, &error) || sx_tensors_open(bare->folder.weights, &bare->file, &error) ||
         sx_thread_pool_open(threads, &bare->pool, &error) ||
-        sx_weights_open(&bare->folder, bare->file, sx_kernels_for(level), bare->pool, &bare->weights, &error))
+        sx_weights_open(&bare->folder.architecture, bare->file, sx_kernels_for(level), bare->folder.architecture.longest,
+                        bare->pool, &bare->weights, &error))
         fail_msg("%s", error.message);
-    sx_encoder_init(&bare->encoder, &bare->folder, bare->weights);
-    if (sx_workspace_open(&bare->encoder, bare->folder.positions, bare->folder.positions, threads, &bare->space, &error))
+    sx_encoder_init(&bare->encoder, &bare->folder.architecture, bare->weights);
+    size_t longest = bare->folder.architecture.longest;
+    if (sx_workspace_open(&bare->encoder, longest, longest, threads, &bare->space, &error))
         fail_msg("%s", error.message);
-    bare->ids = calloc(bare->folder.positions, sizeof *bare->ids);
+    bare->ids = calloc(longest, sizeof *bare->ids);
     assert_non_null(bare->ids);
 }
 
@@ -153,10 +156,10 @@ static void bare_work(void *user, unsigned worker)
 static size_t bare_encode(bare_encoder *bare, const json_t *ids)
 {
     size_t length = json_array_size(ids);
-    assert_in_range(length, 1, bare->folder.positions);
+    assert_in_range(length, 1, bare->folder.architecture.longest);
     for (size_t i = 0; i < length; i++)
         bare->ids[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
-    bare_run run = {bare, {bare->ids, (uint32_t)length, 0}};
+    bare_run run = {bare, {.ids = bare->ids, .length = (uint32_t)length}};
     sx_thread_pool_run(bare->pool, bare_work, &run);
     return length;
 }
