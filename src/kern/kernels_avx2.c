@@ -107,6 +107,11 @@ VECTOR_INLINE vf v_keep_nan(vf a, vf b)
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
 }
 
+VECTOR_INLINE vf v_by_sign(vf x, vf a, vf b)
+{
+    return _mm256_blendv_ps(b, a, x);
+}
+
 VECTOR_INLINE float v_sum(vf x)
 {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -103,6 +103,11 @@ VECTOR_INLINE vf v_keep_nan(vf a, vf b)
     return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
 }
 
+VECTOR_INLINE vf v_by_sign(vf x, vf a, vf b)
+{
+    return _mm512_mask_mov_ps(b, _mm512_movepi32_mask(_mm512_castps_si512(x)), a);
+}
+
 VECTOR_INLINE float v_sum(vf x)
 {
     __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));

@@ -10,6 +10,13 @@
 
 enum { PANEL = 16, TILE_ROWS = 1 };
 
+/* Either side's power is at most 1, so nothing overflows and the left tail keeps its digits. */
+static float sigmoid(float x)
+{
+    float power = expf(-fabsf(x));
+    return (x < 0.0f ? power : 1.0f) / (1.0f + power);
+}
+
 static float activate_one(sx_activation activation, float x)
 {
     switch (activation) {
@@ -20,6 +27,12 @@ static float activate_one(sx_activation activation, float x)
         return x / (1.0f + expf(-1.59576912f * (x + 0.044715f * x * x * x)));
     case SX_ACTIVATION_RELU:
         return x < 0.0f ? 0.0f : x;
+    case SX_ACTIVATION_SILU: /* -infinity has the limit 0 */
+        return x == -INFINITY ? 0.0f : x * sigmoid(x);
+    case SX_ACTIVATION_TANH:
+        return tanhf(x);
+    case SX_ACTIVATION_SIGMOID:
+        return sigmoid(x);
     case SX_ACTIVATION_NONE:
         break;
     }
@@ -74,26 +87,29 @@ static void gemm(const sx_gemm *job)
 
 static void attention(const sx_attention *job)
 {
-    size_t keys = job->keys, head_size = job->head_size;
+    size_t head_size = job->head_size;
     float *scores = job->scratch;
     for (size_t row = 0; row < job->queries; row++) {
         const float *q = job->q + row * job->stride;
         float *out = job->out + row * job->out_stride;
+        size_t first = first_seen(job, row), end = seen_end(job, row);
         float largest = -INFINITY, total = 0.0f;
-        for (size_t j = 0; j < keys; j++) {
+        for (size_t j = first; j < end; j++) {
             const float *k = job->k + j * job->stride;
             float sum = 0.0f;
             for (size_t i = 0; i < head_size; i++)
                 sum += q[i] * k[i];
+            if (job->relative_bias)
+                sum += job->relative_bias[(ptrdiff_t)j - (ptrdiff_t)row];
             scores[j] = sum;
             largest = sum > largest ? sum : largest;
         }
-        for (size_t j = 0; j < keys; j++) {
+        for (size_t j = first; j < end; j++) {
             scores[j] = expf(scores[j] - largest);
             total += scores[j];
         }
         memset(out, 0, head_size * sizeof *out);
-        for (size_t j = 0; j < keys; j++)
+        for (size_t j = first; j < end; j++)
             for (size_t i = 0; i < head_size; i++)
                 out[i] += scores[j] * job->v[j * job->stride + i];
         for (size_t i = 0; i < head_size; i++)
@@ -101,21 +117,46 @@ static void attention(const sx_attention *job)
     }
 }
 
-static void layer_norm(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
-                       float epsilon)
+static void norm(const sx_norm_job *job)
 {
-    for (size_t i = 0; i < rows; i++) {
-        float *row = data + i * stride;
-        double sum = 0.0, squares = 0.0;
-        for (size_t j = 0; j < width; j++)
-            sum += row[j];
-        double mean = sum / (double)width;
-        for (size_t j = 0; j < width; j++)
-            squares += (row[j] - mean) * (row[j] - mean);
-        double scale = 1.0 / sqrt(squares / (double)width + epsilon);
-        for (size_t j = 0; j < width; j++)
-            row[j] = (float)((row[j] - mean) * scale) * weight[j] + (bias ? bias[j] : 0.0f);
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *in = job->in + i * job->in_stride;
+        float *out = job->out + i * job->out_stride;
+        double mean = 0.0, squares = 0.0;
+        if (!job->rms) {
+            for (size_t j = 0; j < job->width; j++)
+                mean += in[j];
+            mean /= (double)job->width;
+        }
+        for (size_t j = 0; j < job->width; j++)
+            squares += (in[j] - mean) * (in[j] - mean);
+        double scale = 1.0 / sqrt(squares / (double)job->width + job->epsilon);
+        for (size_t j = 0; j < job->width; j++)
+            out[j] = (float)((in[j] - mean) * scale) * job->weight[j] + (job->bias ? job->bias[j] : 0.0f);
     }
+}
+
+static void rotate(float *data, size_t rows, size_t stride, size_t heads, size_t head_size, const float *cosines,
+                   const float *sines)
+{
+    size_t half = head_size / 2;
+    for (size_t i = 0; i < rows; i++) {
+        const float *cosine = cosines + i * half, *sine = sines + i * half;
+        for (size_t head = 0; head < heads; head++) {
+            float *x = data + i * stride + head * head_size, *y = x + half;
+            for (size_t j = 0; j < half; j++) {
+                float turned = x[j] * cosine[j] - y[j] * sine[j];
+                y[j] = y[j] * cosine[j] + x[j] * sine[j];
+                x[j] = turned;
+            }
+        }
+    }
+}
+
+static void gate_array(sx_activation activation, const float *gate, const float *up, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = activate_one(activation, gate[i]) * up[i];
 }
 
 /* Eight chains, so that the sum is not bound by the latency of one. */
@@ -192,7 +233,9 @@ const sx_kernels sx_kernels_c = {
     .pack = pack,
     .gemm = gemm,
     .attention = attention,
-    .layer_norm = layer_norm,
+    .norm = norm,
+    .rotate = rotate,
+    .gate = gate_array,
     .dot_rows = dot_rows,
     .exp = exp_array,
     .activate = activate,

@@ -12,6 +12,19 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* The keys that a query sees are first_seen .. seen_end - 1. */
+static inline size_t first_seen(const sx_attention *job, size_t query)
+{
+    return query > job->before ? query - job->before : 0;
+}
+
+static inline size_t seen_end(const sx_attention *job, size_t query)
+{
+    if (query >= job->keys || job->after >= job->keys - 1 - query)
+        return job->keys;
+    return query + job->after + 1;
+}
+
 extern const sx_kernels sx_kernels_c;
 #if defined(__x86_64__)
 extern const sx_kernels sx_kernels_avx2;

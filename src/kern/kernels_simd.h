@@ -10,6 +10,7 @@
  *   v_set v_add v_sub v_mul v_div v_abs v_round (to even), v_fma(a, b, c) = a * b + c, v_fnma(a, b, c) = c - a * b
  *   v_max(a, b) v_min(a, b)   b when either is NaN
  *   v_keep_nan(a, b)          a where a is NaN, else b
+ *   v_by_sign(x, a, b)        a where x has its sign bit set, else b
  *   v_scale(x, n)             x * 2^n for whole n in -252..254, denormal results rounded once
  *   v_sum v_largest           across lanes, in a fixed order
  *   v_transpose(vf r[WIDTH])  the square in place
@@ -20,7 +21,7 @@
  * depth: depth is at most a few thousand here, so a panel stays in L2 and each output is one unbroken chain of fused
  * multiply-adds. That is what makes a row's bits independent of everything around it.
  */
-#include "kernels.h"
+#include "kernels_internal.h"
 
 #include <float.h>
 #include <math.h>
@@ -34,6 +35,16 @@ enum { PANEL = 2 * WIDTH, BLOCK_ROWS = 112 / TILE_ROWS * TILE_ROWS };
 
 /* ---- Elementary functions ---- */
 
+/* q(r) of e^r = 1 + r + r^2 q(r). */
+ALWAYS_INLINE vf exp_tail(vf r)
+{
+    vf q = v_set(0.00138368313f);
+    q = v_fma(q, r, v_set(0.00837482702f));
+    q = v_fma(q, r, v_set(0.0416682264f));
+    q = v_fma(q, r, v_set(0.1666642f));
+    return v_fma(q, r, v_set(0.499999921f));
+}
+
 /* e^x: x = n ln2 + r, |r| <= ln2 / 2, minimax polynomial of degree 6 (relative error 2e-9 before rounding). */
 ALWAYS_INLINE vf exp_vector(vf x)
 {
@@ -42,12 +53,7 @@ ALWAYS_INLINE vf exp_vector(vf x)
     vf n = v_round(v_mul(x, v_set(1.44269504f)));
     vf r = v_fnma(n, v_set(0.693145752f), x);
     r = v_fnma(n, v_set(1.42860677e-6f), r);
-    vf p = v_set(0.00138368313f);
-    p = v_fma(p, r, v_set(0.00837482702f));
-    p = v_fma(p, r, v_set(0.0416682264f));
-    p = v_fma(p, r, v_set(0.1666642f));
-    p = v_fma(p, r, v_set(0.499999921f));
-    p = v_fma(p, r, v_set(1.0f));
+    vf p = v_fma(exp_tail(r), r, v_set(1.0f));
     p = v_fma(p, r, v_set(1.0f));
     return v_scale(p, n);
 }
@@ -89,6 +95,37 @@ ALWAYS_INLINE vf gelu_tanh_vector(vf x)
     return v_div(y, v_add(v_set(1.0f), exp_vector(v_mul(u, v_set(-1.59576912f)))));
 }
 
+/* 1 / (1 + e^-x), with e^-|x| so that nothing overflows and the left tail keeps its digits. */
+ALWAYS_INLINE vf sigmoid_vector(vf x)
+{
+    vf power = exp_vector(v_sub(v_set(0.0f), v_abs(x)));
+    return v_div(v_by_sign(x, power, v_set(1.0f)), v_add(v_set(1.0f), power));
+}
+
+/* x / (1 + e^-x) likewise; the limit keeps -infinity from meeting 0. */
+ALWAYS_INLINE vf silu_vector(vf x)
+{
+    vf y = v_max(v_set(-128.0f), x);
+    vf power = exp_vector(v_sub(v_set(0.0f), v_abs(y)));
+    return v_div(v_by_sign(y, v_mul(y, power), y), v_add(v_set(1.0f), power));
+}
+
+/* tanh a = m / (m + 2) with m = e^2a - 1 = 2^n (e^r - 1) + (2^n - 1): n = 0 near zero, so that no digit is lost there. Beyond
+ * a = 10 the result is 1. */
+ALWAYS_INLINE vf tanh_vector(vf x)
+{
+    vf a = v_abs(x);
+    vf y = v_min(v_set(20.0f), v_add(a, a));
+    vf n = v_round(v_mul(y, v_set(1.44269504f)));
+    vf r = v_fnma(n, v_set(0.693145752f), y);
+    r = v_fnma(n, v_set(1.42860677e-6f), r);
+    vf power = v_scale(v_set(1.0f), n);
+    vf less_one = v_fma(v_mul(exp_tail(r), r), r, r);
+    vf m = v_fma(power, less_one, v_sub(power, v_set(1.0f)));
+    vf t = v_div(m, v_add(m, v_set(2.0f)));
+    return v_by_sign(x, v_mul(t, v_set(-1.0f)), t);
+}
+
 ALWAYS_INLINE vf activate_vector(sx_activation activation, vf x)
 {
     switch (activation) {
@@ -98,6 +135,12 @@ ALWAYS_INLINE vf activate_vector(sx_activation activation, vf x)
         return gelu_tanh_vector(x);
     case SX_ACTIVATION_RELU:
         return v_max(v_set(0.0f), x);
+    case SX_ACTIVATION_SILU:
+        return silu_vector(x);
+    case SX_ACTIVATION_TANH:
+        return tanh_vector(x);
+    case SX_ACTIVATION_SIGMOID:
+        return sigmoid_vector(x);
     case SX_ACTIVATION_NONE:
         break;
     }
@@ -134,8 +177,54 @@ static void activate_array(sx_activation activation, const float *x, float *out,
     case SX_ACTIVATION_RELU:
         activate_range(SX_ACTIVATION_RELU, x, out, count);
         break;
+    case SX_ACTIVATION_SILU:
+        activate_range(SX_ACTIVATION_SILU, x, out, count);
+        break;
+    case SX_ACTIVATION_TANH:
+        activate_range(SX_ACTIVATION_TANH, x, out, count);
+        break;
+    case SX_ACTIVATION_SIGMOID:
+        activate_range(SX_ACTIVATION_SIGMOID, x, out, count);
+        break;
     case SX_ACTIVATION_NONE:
         activate_range(SX_ACTIVATION_NONE, x, out, count);
+        break;
+    }
+}
+
+ALWAYS_INLINE void gate_range(sx_activation activation, const float *gate, const float *up, float *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, v_mul(activate_vector(activation, v_load(gate + i)), v_load(up + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i,
+                     v_mul(activate_vector(activation, v_load_tail(gate + i, count - i)), v_load_tail(up + i, count - i)));
+}
+
+static void gate_array(sx_activation activation, const float *gate, const float *up, float *out, size_t count)
+{
+    switch (activation) {
+    case SX_ACTIVATION_GELU:
+        gate_range(SX_ACTIVATION_GELU, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_GELU_TANH:
+        gate_range(SX_ACTIVATION_GELU_TANH, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_RELU:
+        gate_range(SX_ACTIVATION_RELU, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_SILU:
+        gate_range(SX_ACTIVATION_SILU, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_TANH:
+        gate_range(SX_ACTIVATION_TANH, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_SIGMOID:
+        gate_range(SX_ACTIVATION_SIGMOID, gate, up, out, count);
+        break;
+    case SX_ACTIVATION_NONE:
+        gate_range(SX_ACTIVATION_NONE, gate, up, out, count);
         break;
     }
 }
@@ -266,6 +355,15 @@ static void gemm(const sx_gemm *job)
     case SX_ACTIVATION_RELU:
         multiply_all(job, SX_ACTIVATION_RELU);
         break;
+    case SX_ACTIVATION_SILU:
+        multiply_all(job, SX_ACTIVATION_SILU);
+        break;
+    case SX_ACTIVATION_TANH:
+        multiply_all(job, SX_ACTIVATION_TANH);
+        break;
+    case SX_ACTIVATION_SIGMOID:
+        multiply_all(job, SX_ACTIVATION_SIGMOID);
+        break;
     case SX_ACTIVATION_NONE:
         multiply_all(job, SX_ACTIVATION_NONE);
         break;
@@ -274,29 +372,38 @@ static void gemm(const sx_gemm *job)
 
 /* ---- Attention ---- */
 
-/* Replaces the first `count` scores by e^(score - largest), the rest up to whole panels by nothing of interest, and returns one
- * over their sum. */
-ALWAYS_INLINE float softmax_row(float *scores, size_t count)
+/* Replaces scores first..end-1 of `count` by e^(score - largest), all others by zeros, and returns one over their sum. Lanes
+ * are those of the position among all keys, so that masked keys add exact zeros only, however many there are. */
+ALWAYS_INLINE float softmax_row(float *scores, size_t first, size_t end, size_t count)
 {
-    size_t whole = count / WIDTH * WIDTH, tail = count - whole;
+    size_t begin = first / WIDTH * WIDTH, limit = (end + WIDTH - 1) / WIDTH * WIDTH;
+    for (size_t j = 0; j < begin; j += WIDTH)
+        v_store(scores + j, v_set(0.0f));
+    if (begin < first)
+        v_store_tail(scores + begin, first - begin, v_set(-INFINITY));
+    if (end < limit)
+        v_store_tail(scores + end, limit - end, v_set(-INFINITY));
     vf largest = v_set(-INFINITY);
-    for (size_t j = 0; j < whole; j += WIDTH)
+    for (size_t j = begin; j < limit; j += WIDTH)
         largest = v_max(largest, v_load(scores + j));
-    float top = v_largest(largest);
-    for (size_t j = whole; j < count; j++)
-        top = scores[j] > top ? scores[j] : top;
-    vf shift = v_set(top), sum = v_set(0.0f);
-    for (size_t j = 0; j < whole; j += WIDTH) {
+    vf shift = v_set(v_largest(largest)), sum = v_set(0.0f);
+    for (size_t j = begin; j < limit; j += WIDTH) {
         vf x = exp_vector(v_sub(v_load(scores + j), shift));
         v_store(scores + j, x);
         sum = v_add(sum, x);
     }
-    if (tail) {
-        vf x = exp_vector(v_sub(v_load_tail(scores + whole, tail), shift));
-        v_store_tail(scores + whole, tail, x);
-        sum = v_add(sum, v_load_tail(scores + whole, tail));
-    }
+    for (size_t j = limit; j < count; j += WIDTH)
+        v_store(scores + j, v_set(0.0f));
     return 1.0f / v_sum(sum);
+}
+
+static void add_array(const float *x, float *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(out + i, v_add(v_load(out + i), v_load(x + i)));
+    if (i < count)
+        v_store_tail(out + i, count - i, v_add(v_load_tail(out + i, count - i), v_load_tail(x + i, count - i)));
 }
 
 /* Rows of `count` values become panels of PANEL columns with the keys as depth. */
@@ -315,71 +422,153 @@ static void pack_values(const float *v, size_t stride, size_t keys, size_t head_
     }
 }
 
-static void attention(const sx_attention *job)
+/* Queries begin..end-1, with just the keys and values packed that one of them sees. */
+static void attend_block(const sx_attention *job, size_t begin, size_t end)
 {
-    size_t keys = job->keys, head_size = job->head_size;
-    size_t score_stride = (keys + PANEL - 1) / PANEL * PANEL;
+    size_t head_size = job->head_size, first = first_seen(job, begin) / PANEL * PANEL;
+    size_t held = seen_end(job, end - 1) - first, score_stride = (held + PANEL - 1) / PANEL * PANEL;
     float *key_panels = job->scratch;
     float *value_panels = key_panels + score_stride * head_size;
-    float *scores = value_panels + (head_size + PANEL - 1) / PANEL * PANEL * keys;
+    float *scores = value_panels + (head_size + PANEL - 1) / PANEL * PANEL * held;
     _Alignas(64) float tile[TILE_ROWS * PANEL];
-    for (size_t j = 0; j < keys; j += PANEL)
-        pack_panel(job->k + j * job->stride, job->stride, keys - j < PANEL ? keys - j : PANEL, head_size, 1.0f,
+    for (size_t j = 0; j < held; j += PANEL)
+        pack_panel(job->k + (first + j) * job->stride, job->stride, held - j < PANEL ? held - j : PANEL, head_size, 1.0f,
                    key_panels + j * head_size);
-    pack_values(job->v, job->stride, keys, head_size, value_panels);
-    for (size_t row = 0, rows; row < job->queries; row += rows) {
-        rows = next_tile(job->queries - row);
-        for (size_t j = 0; j < keys; j += PANEL)
+    pack_values(job->v + first * job->stride, job->stride, held, head_size, value_panels);
+    for (size_t row = begin, rows; row < end; row += rows) {
+        rows = next_tile(end - row);
+        size_t low = first_seen(job, row) / PANEL * PANEL - first, high = seen_end(job, row + rows - 1) - first;
+        for (size_t j = low; j < high; j += PANEL)
             multiply[rows - 1](job->q + row * job->stride, job->stride, head_size, key_panels + j * head_size, scores + j,
                                score_stride);
         float factor[TILE_ROWS];
-        for (size_t i = 0; i < rows; i++)
-            factor[i] = softmax_row(scores + i * score_stride, keys);
+        for (size_t i = 0; i < rows; i++) {
+            size_t seen = first_seen(job, row + i), unseen = seen_end(job, row + i);
+            float *row_scores = scores + i * score_stride + low;
+            if (job->relative_bias)
+                add_array(job->relative_bias + ((ptrdiff_t)seen - (ptrdiff_t)(row + i)), row_scores + (seen - first - low),
+                          unseen - seen);
+            factor[i] = softmax_row(row_scores, seen - first - low, unseen - first - low, high - low);
+        }
         for (size_t column = 0; column < head_size; column += PANEL) {
             size_t columns = head_size - column < PANEL ? head_size - column : PANEL;
-            multiply[rows - 1](scores, score_stride, keys, value_panels + column * keys, tile, PANEL);
+            multiply[rows - 1](scores + low, score_stride, high - low, value_panels + column * held + low * PANEL, tile, PANEL);
             for (size_t i = 0; i < rows; i++) {
                 float *out = job->out + (row + i) * job->out_stride + column;
-                size_t j = 0;
-                for (; j + WIDTH <= columns; j += WIDTH)
-                    v_store(out + j, v_mul(v_load(tile + i * PANEL + j), v_set(factor[i])));
-                if (j < columns)
-                    v_store_tail(out + j, columns - j, v_mul(v_load(tile + i * PANEL + j), v_set(factor[i])));
+                for (size_t j = 0; j < columns; j += WIDTH) {
+                    /* -0, left by underflow, becomes 0 as it would by the zero of a masked key that follows */
+                    vf x = v_mul(v_add(v_load(tile + i * PANEL + j), v_set(0.0f)), v_set(factor[i]));
+                    if (columns - j >= WIDTH)
+                        v_store(out + j, x);
+                    else
+                        v_store_tail(out + j, columns - j, x);
+                }
             }
         }
     }
 }
 
+/* When each query sees a small window, blocks of queries about as long as the window: what is packed for one stays in cache,
+ * and none is packed more than twice or so. */
+static void attention(const sx_attention *job)
+{
+    size_t rows = job->queries;
+    if (job->before < job->keys && job->after < job->keys) {
+        size_t window = job->before + job->after;
+        rows = window > BLOCK_ROWS ? window : BLOCK_ROWS;
+    }
+    for (size_t begin = 0, end; begin < job->queries; begin = end) {
+        end = job->queries - begin > rows ? begin + rows : job->queries;
+        attend_block(job, begin, end);
+    }
+}
+
 /* ---- Rows ---- */
 
-static void layer_norm(float *data, size_t rows, size_t width, size_t stride, const float *weight, const float *bias,
-                       float epsilon)
+static void layer_norm(const sx_norm_job *job)
 {
-    size_t whole = width / WIDTH * WIDTH, tail = width - whole;
-    for (size_t i = 0; i < rows; i++) {
-        float *row = data + i * stride;
+    size_t width = job->width, whole = width / WIDTH * WIDTH, tail = width - whole;
+    const float *weight = job->weight, *bias = job->bias;
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *in = job->in + i * job->in_stride;
+        float *out = job->out + i * job->out_stride;
         vf sum = v_set(0.0f);
         for (size_t j = 0; j < whole; j += WIDTH)
-            sum = v_add(sum, v_load(row + j));
+            sum = v_add(sum, v_load(in + j));
         if (tail)
-            sum = v_add(sum, v_load_tail(row + whole, tail));
+            sum = v_add(sum, v_load_tail(in + whole, tail));
         float mean = v_sum(sum) / (float)width;
         vf middle = v_set(mean), squares = v_set(0.0f);
         for (size_t j = 0; j < whole; j += WIDTH) {
-            vf x = v_sub(v_load(row + j), middle);
+            vf x = v_sub(v_load(in + j), middle);
             squares = v_fma(x, x, squares);
         }
         float total = v_sum(squares);
         for (size_t j = whole; j < width; j++)
-            total += (row[j] - mean) * (row[j] - mean);
-        vf scale = v_set(1.0f / sqrtf(total / (float)width + epsilon));
+            total += (in[j] - mean) * (in[j] - mean);
+        vf scale = v_set(1.0f / sqrtf(total / (float)width + job->epsilon));
         for (size_t j = 0; j < whole; j += WIDTH) {
-            vf x = v_mul(v_mul(v_sub(v_load(row + j), middle), scale), v_load(weight + j));
-            v_store(row + j, bias ? v_add(x, v_load(bias + j)) : x);
+            vf x = v_mul(v_mul(v_sub(v_load(in + j), middle), scale), v_load(weight + j));
+            v_store(out + j, bias ? v_add(x, v_load(bias + j)) : x);
         }
         if (tail) {
-            vf x = v_mul(v_mul(v_sub(v_load_tail(row + whole, tail), middle), scale), v_load_tail(weight + whole, tail));
-            v_store_tail(row + whole, tail, bias ? v_add(x, v_load_tail(bias + whole, tail)) : x);
+            vf x = v_mul(v_mul(v_sub(v_load_tail(in + whole, tail), middle), scale), v_load_tail(weight + whole, tail));
+            v_store_tail(out + whole, tail, bias ? v_add(x, v_load_tail(bias + whole, tail)) : x);
+        }
+    }
+}
+
+static void rms_norm(const sx_norm_job *job)
+{
+    size_t width = job->width, whole = width / WIDTH * WIDTH, tail = width - whole;
+    const float *weight = job->weight, *bias = job->bias;
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *in = job->in + i * job->in_stride;
+        float *out = job->out + i * job->out_stride;
+        vf squares = v_set(0.0f);
+        for (size_t j = 0; j < whole; j += WIDTH)
+            squares = v_fma(v_load(in + j), v_load(in + j), squares);
+        if (tail)
+            squares = v_fma(v_load_tail(in + whole, tail), v_load_tail(in + whole, tail), squares);
+        vf scale = v_set(1.0f / sqrtf(v_sum(squares) / (float)width + job->epsilon));
+        for (size_t j = 0; j < whole; j += WIDTH) {
+            vf x = v_mul(v_mul(v_load(in + j), scale), v_load(weight + j));
+            v_store(out + j, bias ? v_add(x, v_load(bias + j)) : x);
+        }
+        if (tail) {
+            vf x = v_mul(v_mul(v_load_tail(in + whole, tail), scale), v_load_tail(weight + whole, tail));
+            v_store_tail(out + whole, tail, bias ? v_add(x, v_load_tail(bias + whole, tail)) : x);
+        }
+    }
+}
+
+static void norm(const sx_norm_job *job)
+{
+    if (job->rms)
+        rms_norm(job);
+    else
+        layer_norm(job);
+}
+
+static void rotate(float *data, size_t rows, size_t stride, size_t heads, size_t head_size, const float *cosines,
+                   const float *sines)
+{
+    size_t half = head_size / 2, whole = half / WIDTH * WIDTH, tail = half - whole;
+    for (size_t i = 0; i < rows; i++) {
+        const float *cosine = cosines + i * half, *sine = sines + i * half;
+        for (size_t head = 0; head < heads; head++) {
+            float *first = data + i * stride + head * head_size, *second = first + half;
+            for (size_t j = 0; j < whole; j += WIDTH) {
+                vf x = v_load(first + j), y = v_load(second + j), c = v_load(cosine + j), s = v_load(sine + j);
+                v_store(first + j, v_fnma(y, s, v_mul(x, c)));
+                v_store(second + j, v_fma(x, s, v_mul(y, c)));
+            }
+            if (tail) {
+                vf x = v_load_tail(first + whole, tail), y = v_load_tail(second + whole, tail);
+                vf c = v_load_tail(cosine + whole, tail), s = v_load_tail(sine + whole, tail);
+                v_store_tail(first + whole, tail, v_fnma(y, s, v_mul(x, c)));
+                v_store_tail(second + whole, tail, v_fma(x, s, v_mul(y, c)));
+            }
         }
     }
 }
@@ -477,7 +666,7 @@ static void from_bf16(const void *x, float *out, size_t count)
 #define KERNEL_TABLE(NAME, CPU)                                                                                        \
     {                                                                                                                  \
         .name = NAME, .cpu = CPU, .panel_width = PANEL, .tile_rows = TILE_ROWS, .pack = pack_panel, .gemm = gemm,      \
-        .attention = attention, .layer_norm = layer_norm, .dot_rows = dot_rows, .exp = exp_array,                      \
-        .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum, .from_f16 = from_f16,                \
-        .from_bf16 = from_bf16                                                                                         \
+        .attention = attention, .norm = norm, .rotate = rotate, .gate = gate_array, .dot_rows = dot_rows,              \
+        .exp = exp_array, .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum,                    \
+        .from_f16 = from_f16, .from_bf16 = from_bf16                                                                   \
     }

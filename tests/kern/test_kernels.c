@@ -403,7 +403,7 @@ static void check_attention(const sx_kernels *kernels, size_t queries, size_t ke
     fill(&mixed, filling);
     const float *q = mixed.data, *k = q + head_size, *v = k + head_size;
     sx_attention job = {.q = q, .k = k, .v = v, .stride = stride, .queries = queries, .keys = keys, .head_size = head_size,
-                        .out = out.data, .out_stride = head_size, .scratch = scratch.data};
+                        .before = SIZE_MAX, .after = SIZE_MAX, .out = out.data, .out_stride = head_size, .scratch = scratch.data};
     double *scores = calloc(keys, sizeof *scores);
     assert_non_null(scores);
     kernels->attention(&job);
@@ -473,7 +473,7 @@ static void check_far_scores(const sx_kernels *kernels)
     float *scratch = calloc(floats, sizeof *scratch);
     assert_non_null(scratch);
     sx_attention job = {.q = data, .k = data + 1, .v = data + 2, .stride = 3, .queries = 3, .keys = 3, .head_size = 1,
-                        .out = out, .out_stride = 1, .scratch = scratch};
+                        .before = SIZE_MAX, .after = SIZE_MAX, .out = out, .out_stride = 1, .scratch = scratch};
     kernels->attention(&job);
     for (int i = 0; i < 3; i++)
         assert_true(out[i] == 4.0f);
@@ -500,7 +500,9 @@ static void check_rows(const sx_kernels *kernels)
         assert_non_null(before);
         assert_non_null(alone);
         memcpy(before, data.data, data.count * sizeof *before);
-        kernels->layer_norm(data.data, rows, width, stride, weight.data, width % 2 ? bias.data : NULL, 1e-5f);
+        sx_norm_job job = {.in = data.data, .in_stride = stride, .out = data.data, .out_stride = stride, .rows = rows,
+                           .width = width, .weight = weight.data, .bias = width % 2 ? bias.data : NULL, .epsilon = 1e-5f};
+        kernels->norm(&job);
         for (size_t i = 0; i < rows; i++) {
             double mean = 0.0, variance = 0.0, largest = 0.0;
             for (size_t j = 0; j < width; j++) {
@@ -517,7 +519,9 @@ static void check_rows(const sx_kernels *kernels)
                             step * fabs(weight.data[j]) * (1.0 + fabs(scaled)) + 1e-6);
             }
             memcpy(alone, before + i * stride, width * sizeof *alone);
-            kernels->layer_norm(alone, 1, width, width, weight.data, width % 2 ? bias.data : NULL, 1e-5f);
+            job.in = job.out = alone;
+            job.rows = 1;
+            kernels->norm(&job);
             assert_memory_equal(alone, data.data + i * stride, width * sizeof *alone);
         }
         free(before);
