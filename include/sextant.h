@@ -73,7 +73,9 @@ typedef enum sx_status {
     SX_E_READ_ONLY = -12,  /* no permission to write there */
     SX_E_PROVIDER = -13,   /* an embedding provider failed for good */
     SX_E_EXISTS = -14,     /* it is there already */
-    SX_E_INTERNAL = -15    /* a defect of Sextant itself */
+    SX_E_INTERNAL = -15,   /* a defect of Sextant itself */
+    SX_E_NETWORK = -16,    /* no connection, a connection cut off, no answer in time */
+    SX_E_DENIED = -17      /* a service refused: no key, a wrong one, or one without the right */
 } sx_status;
 
 typedef struct sx_error {
@@ -257,6 +259,42 @@ SX_API sx_status sx_models_import(const sx_places *places, const char *folder, c
                                   sx_error *error);
 SX_API sx_status sx_models_remove(const sx_places *places, const char *name, sx_error *error);
 SX_API void sx_free(void *memory);
+
+/* A model known by name: what its authors publish about it. "" where nothing is said. What a model's own files say rules. */
+typedef struct sx_known_model {
+    const char *alias;   /* short name, or NULL */
+    const char *name;    /* last part of the hub's name */
+    const char *hub;     /* org/name */
+    const char *licence; /* SPDX */
+    const char *kind;    /* "embedder", "static", "cross-encoder" */
+    const char *family;  /* model_type */
+    const char *pooling;
+    const char *query_prompt, *passage_prompt; /* as the authors recommend */
+    uint32_t dimensions; /* 0: it gives no vectors */
+    uint32_t max_length; /* tokens */
+    float millions;      /* of parameters */
+} sx_known_model;
+/* The known models in turn, from 0; NULL beyond the last. */
+SX_API const sx_known_model *sx_models_known(size_t index);
+
+typedef struct sx_pull_options {
+    size_t size;
+    const char *endpoint;        /* NULL: "https://huggingface.co" */
+    const char *token;           /* for private and gated models; NULL: none */
+    const char *revision;        /* branch, tag or commit; NULL: "main". A reference may also say org/name@revision */
+    const char *const *patterns; /* shell patterns of the files to fetch ("*.gguf"); NULL: what a model needs */
+    size_t pattern_count;
+    sx_progress_callback progress; /* in megabytes; what was there already counts as done */
+    void *progress_user;
+    const volatile int *stop;    /* non-zero ends the call with SX_E_STOPPED; what came is kept and taken up next time */
+} sx_pull_options;
+
+/* Fetches a model from a hub into the Hugging Face cache (places->hub_cache), where Python's tools find it too. reference: an alias of a
+ * known model or org/name. Files come with resume after a cut connection or an earlier call, are compared with the hub's
+ * size and hash, and appear in a snapshot only when all are there. *folder: the snapshot's, free with sx_free.
+ * Errors: SX_E_NOT_FOUND, SX_E_DENIED (no right), SX_E_NETWORK (after several tries), SX_E_FORMAT (a wrong hash), SX_E_FULL. */
+SX_API sx_status sx_models_pull(const sx_places *places, const char *reference, const sx_pull_options *options, char **folder,
+                                sx_error *error);
 
 /* ---- Database ----------------------------------------------------------------------------------------------------- */
 

@@ -115,6 +115,8 @@ const char *sx_status_name(sx_status status)
     case SX_E_PROVIDER: return "provider";
     case SX_E_EXISTS: return "exists";
     case SX_E_INTERNAL: return "internal";
+    case SX_E_NETWORK: return "network";
+    case SX_E_DENIED: return "denied";
     }
     return "unknown";
 }

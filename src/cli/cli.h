@@ -82,6 +82,9 @@ void sx_cli_human_count(uint64_t count, char text[32]);
 /* Prints a finished JSON buffer and a newline; clears it. Returns the exit code 0, or 1 when memory ran out. */
 int sx_cli_print_json(sx_cli *cli, sx_buffer *buffer);
 
+/* run_pull.c: `models list --known`. */
+int sx_cli_print_known_models(sx_cli *cli);
+
 /* JSON members; commas come by themselves. */
 void sx_cli_key(sx_buffer *buffer, const char *key);
 void sx_cli_member_text(sx_buffer *buffer, const char *key, const char *value);

@@ -91,6 +91,7 @@ int sx_cli_cache_clear(sx_cli *cli);
 int sx_cli_cache_export(sx_cli *cli);
 int sx_cli_cache_import(sx_cli *cli);
 int sx_cli_models_list(sx_cli *cli);
+int sx_cli_models_pull(sx_cli *cli);
 int sx_cli_models_info(sx_cli *cli);
 int sx_cli_models_import(sx_cli *cli);
 int sx_cli_models_verify(sx_cli *cli);

@@ -33,6 +33,8 @@ static void append_entry(sx_buffer *json, const sx_model_entry *entry)
 
 int sx_cli_models_list(sx_cli *cli)
 {
+    if (sx_cli_flag(cli, "known"))
+        return sx_cli_print_known_models(cli);
     sx_error error = {0};
     sx_model_list *list = NULL;
     sx_status status = sx_models_list(&cli->places, &list, &error);
@@ -49,7 +51,7 @@ int sx_cli_models_list(sx_cli *cli)
         sx_buffer_append_string(&json, "]}");
         code = sx_cli_print_json(cli, &json);
     } else if (!list->count) {
-        sx_cli_say("No models yet; `make model` installs minilm, `sextant models import FOLDER` takes a copy you have.\n");
+        sx_cli_say("No models yet; `sextant models pull minilm` fetches one, `sextant models import FOLDER` takes a copy you have.\n");
     } else {
         sx_cli_say("%-40s  %5s  %6s  %10s  %-9s  %s\n", "model", "dims", "tokens", "size", "from", "licence");
         for (size_t i = 0; i < list->count; i++) {

@@ -20,7 +20,7 @@ const sx_cli_option sx_cli_common_options[] = {
     {"quiet", 'q', SX_CLI_FLAG, NULL, "only errors", NULL, NULL},
     {"verbose", 'v', SX_CLI_FLAG, NULL, "say more on standard error", NULL, NULL},
     {"no-progress", 0, SX_CLI_FLAG, NULL, "no progress line", NULL, NULL},
-    {"offline", 0, SX_CLI_FLAG, NULL, "never use the network (this version never does)", NULL, NULL},
+    {"offline", 0, SX_CLI_FLAG, NULL, "never use the network", NULL, NULL},
     {"help", 'h', SX_CLI_FLAG, NULL, "this help", NULL, NULL},
     {NULL},
 };
@@ -173,6 +173,18 @@ static const sx_cli_option cache_export_options[] = {
     {NULL},
 };
 
+static const sx_cli_option model_list_options[] = {
+    {"known", 0, SX_CLI_FLAG, NULL, "the models known by name instead, wherever they are", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option pull_options[] = {
+    {"revision", 0, SX_CLI_TEXT, "REV", "branch, tag or commit", NULL, NULL},
+    {.name = "file", .kind = SX_CLI_TEXT, .value = "PATTERN", .help = "fetch these files instead of what a model needs",
+     .repeatable = true},
+    {NULL},
+};
+
 static const sx_cli_option model_import_options[] = {
     {"name", 0, SX_CLI_TEXT, "NAME", "name to give it (default: the folder's)", NULL, NULL},
     {"sha256", 0, SX_CLI_TEXT, "HEX", "refuse weights with another SHA-256", NULL, NULL},
@@ -252,8 +264,13 @@ const sx_cli_verb sx_cli_verbs[] = {
      sx_cli_cache_export},
     {"cache import", "take cached vectors from a file", "[FILE]", 0, 1, import_options, false, "Takes back what export wrote.",
      "sextant cache import vectors.jsonl", "", sx_cli_cache_import},
-    {"models list", "list the models on this machine", "", 0, 0, no_options, false,
+    {"models list", "list the models on this machine", "", 0, 0, model_list_options, false,
      "Lists imported models and those in the Hugging Face cache.", "sextant models list", "", sx_cli_models_list},
+    {"models pull", "fetch a model from the hub", "MODEL", 1, 1, pull_options, false,
+     "Fetches a known model by alias, or org/name[@revision], from huggingface.co (HF_ENDPOINT) into the cache that Python's tools use too, "
+     "and prints its folder. Goes on where an earlier pull stopped, compares every file with the hub's size and hash, and shows a model "
+     "only when it is whole. HF_TOKEN opens private and gated models.",
+     "sextant models pull bge-small", "i", sx_cli_models_pull},
     {"models info", "show one model", "[MODEL]", 0, 1, no_options, true,
      "Opens the model and shows its folder, family, dimensions, limits, and the SHA-256 of its weights.",
      "sextant models info minilm", "", sx_cli_models_info},
@@ -282,7 +299,7 @@ const char *sx_cli_group_summary(const char *group)
     static const char *const groups[][2] = {
         {"collections", "look at, rename, delete, export and import collections"},
         {"cache", "look at, prune, clear, export and import cached vectors"},
-        {"models", "list, look at, import, verify and remove models"},
+        {"models", "list, fetch, look at, import, verify and remove models"},
     };
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (strcmp(groups[i][0], group) == 0)

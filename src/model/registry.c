@@ -18,35 +18,6 @@
 
 enum { MAX_NAME = 128, MAX_JSON = 16 * 1024 * 1024, MAX_README = 4 * 1024 * 1024, MAX_REVISION = 128 };
 
-static const sx_known_model known_models[] = {
-    {"minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0"},
-    {"minilm-l12", "all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2", "Apache-2.0"},
-    {"bge-small", "bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", "MIT"},
-    {"bge-base", "bge-base-en-v1.5", "BAAI/bge-base-en-v1.5", "MIT"},
-    {"bge-large", "bge-large-en-v1.5", "BAAI/bge-large-en-v1.5", "MIT"},
-    {NULL, "e5-small-v2", "intfloat/e5-small-v2", "MIT"},
-    {NULL, "e5-base-v2", "intfloat/e5-base-v2", "MIT"},
-    {NULL, "e5-large-v2", "intfloat/e5-large-v2", "MIT"},
-    {NULL, "gte-small", "thenlper/gte-small", "MIT"},
-    {NULL, "gte-base", "thenlper/gte-base", "MIT"},
-    {NULL, "gte-large", "thenlper/gte-large", "MIT"},
-};
-
-const sx_known_model *sx_known_model_at(size_t index)
-{
-    return index < sizeof known_models / sizeof *known_models ? &known_models[index] : NULL;
-}
-
-const sx_known_model *sx_known_model_find(const char *reference)
-{
-    const sx_known_model *known;
-    for (size_t i = 0; (known = sx_known_model_at(i)); i++)
-        if ((known->alias && strcmp(known->alias, reference) == 0) || strcmp(known->name, reference) == 0 ||
-            strcmp(known->hub, reference) == 0)
-            return known;
-    return NULL;
-}
-
 static bool name_is_valid(const char *name, size_t length)
 {
     if (length == 0 || length > MAX_NAME || name[0] == '.' || name[0] == '-')
@@ -64,8 +35,7 @@ bool sx_model_name_is_valid(const char *name)
     return name_is_valid(name, strlen(name));
 }
 
-/* org/name */
-static bool hub_name_is_valid(const char *name)
+bool sx_hub_name_is_valid(const char *name)
 {
     const char *slash = strchr(name, '/');
     return slash && name_is_valid(name, (size_t)(slash - name)) && sx_model_name_is_valid(slash + 1);
@@ -172,16 +142,21 @@ char *sx_model_imported_folder(const char *models_folder, const char *name)
     return found;
 }
 
-/* The commit that refs/main names, or the only snapshot there is. Malloc'ed path of the snapshot; NULL when there is none. */
-static char *hub_snapshot(const char *repository)
+/* The snapshot of a branch, tag or commit; without one of what refs/main names, or the only snapshot there is. Malloc'ed path; NULL when
+ * there is none. */
+static char *hub_snapshot(const char *repository, const char *wanted)
 {
-    char *refs = sx_path_join(repository, "refs/main"), *snapshots = sx_path_join(repository, "snapshots");
+    char reference[MAX_REVISION + 8];
+    snprintf(reference, sizeof reference, "refs/%s", wanted ? wanted : "main");
+    char *refs = sx_path_join(repository, reference), *snapshots = sx_path_join(repository, "snapshots");
     char *revision = NULL, *folder = NULL;
     size_t length = 0;
     if (!refs || !snapshots)
         goto out;
     if (sx_file_read(refs, MAX_REVISION, &revision, &length, NULL, NULL) == SX_OK) {
         revision[strcspn(revision, "\r\n ")] = '\0';
+    } else if (wanted) {
+        revision = sx_strdup(wanted); /* a commit */
     } else {
         DIR *directory = opendir(snapshots);
         for (struct dirent *entry; directory && (entry = readdir(directory));) {
@@ -229,8 +204,10 @@ static sx_status resolve_path(const char *path, char **folder, sx_error *error)
     }
     if (!S_ISDIR(status.st_mode)) {
         size_t length = strlen(path);
-        if (length > 5 && strcmp(path + length - 5, ".gguf") == 0)
-            return sx_fail(error, SX_E_UNSUPPORTED, "model %s: GGUF files are not read by this version", path);
+        if (length > 5 && strcmp(path + length - 5, ".gguf") == 0) {
+            *folder = sx_strdup(path);
+            return *folder ? SX_OK : sx_fail_nomem(error, length);
+        }
         sx_status failed = sx_fail(error, SX_E_FORMAT, "model %s: is a file, not a model folder", path);
         sx_hint(error, "give the folder that holds config.json, tokenizer.json and model.safetensors");
         return failed;
@@ -275,13 +252,24 @@ sx_status sx_models_resolve(const sx_places *places, const char *reference, char
 
     sx_buffer tried = {.maximum = 4096};
     const sx_known_model *known = sx_known_model_find(reference);
-    bool plain = sx_model_name_is_valid(reference), hub = hub_name_is_valid(reference);
-    if (!plain && !hub) {
+    char name_alone[2 * MAX_NAME + 2];
+    const char *revision = strchr(reference, '@');
+    size_t name_length = revision ? (size_t)(revision - reference) : strlen(reference);
+    if (revision && name_length < sizeof name_alone) {
+        memcpy(name_alone, reference, name_length);
+        name_alone[name_length] = '\0';
+        known = sx_known_model_find(name_alone);
+        revision++;
+    }
+    const char *hub_name = revision ? name_alone : reference;
+    bool plain = !revision && sx_model_name_is_valid(reference), hub = name_length < sizeof name_alone && sx_hub_name_is_valid(hub_name);
+    bool revision_is_safe = !revision || (strlen(revision) < MAX_REVISION && !strstr(revision, "..") && revision[0] != '/' && *revision);
+    if ((!plain && !hub && !(known && revision)) || !revision_is_safe) {
         status = sx_fail(error, SX_E_INVALID, "model %s: neither a name, nor org/name, nor the path of a folder", reference);
         sx_hint(error, "names hold letters, digits and . _ + - ; a path begins with / or .");
         return status;
     }
-    if (known_places.models_folder && (plain || known)) {
+    if (known_places.models_folder && !revision && (plain || known)) {
         const char *name = plain ? reference : known->name;
         char *found = sx_model_imported_folder(known_places.models_folder, name);
         if (found)
@@ -291,8 +279,8 @@ sx_status sx_models_resolve(const sx_places *places, const char *reference, char
             sx_buffer_printf(&tried, ", %s/%s", known_places.models_folder, known->name);
     }
     if (known_places.hub_cache && (hub || known)) {
-        char *repository = hub_repository(known_places.hub_cache, hub ? reference : known->hub);
-        char *found = repository ? hub_snapshot(repository) : NULL;
+        char *repository = hub_repository(known_places.hub_cache, hub ? hub_name : known->hub);
+        char *found = repository ? hub_snapshot(repository, revision) : NULL;
         if (found) {
             free(repository);
             sx_buffer_clear(&tried);
@@ -304,11 +292,12 @@ sx_status sx_models_resolve(const sx_places *places, const char *reference, char
     }
     status = sx_fail(error, SX_E_NOT_FOUND, "model %s: not found; tried %s", reference,
                      tried.length ? tried.data : "nothing, since no places are set");
-    if (known && known == sx_known_model_at(0))
-        sx_hint(error, "`make model` installs it; `sextant models import FOLDER --name %s` takes a copy you have", known->name);
+    if (known || hub)
+        sx_hint(error, "`sextant models pull %s` fetches it; `sextant models import FOLDER --name %s` takes a copy you have", reference,
+                known ? known->name : sx_path_name(hub_name));
     else
         sx_hint(error, "`sextant models import FOLDER --name %s` takes a copy you have; `sextant models list` says what is there",
-                known ? known->name : sx_path_name(reference));
+                reference);
     sx_buffer_clear(&tried);
     return status;
 }
@@ -448,10 +437,10 @@ static sx_status list_hub(const char *hub_cache, sx_model_list *list, size_t *ca
             continue;
         const char *full = entry->d_name + sizeof prefix - 1, *between = strstr(full, "--");
         char *name = NULL, *repository = sx_path_join(hub_cache, entry->d_name);
-        char *folder = repository ? hub_snapshot(repository) : NULL;
+        char *folder = repository ? hub_snapshot(repository, NULL) : NULL;
         if (between && folder && asprintf(&name, "%.*s/%s", (int)(between - full), full, between + 2) < 0)
             name = NULL;
-        if (name && hub_name_is_valid(name))
+        if (name && sx_hub_name_is_valid(name))
             status = add_entry(list, capacity, name, folder, "hub cache", error);
         else
             free(folder);

@@ -9,20 +9,13 @@
 
 #define SX_MODEL_RECORD "model.json" /* written beside the files of an imported model */
 
-/* A model known by more than one name. The first name is the one shown. */
-typedef struct sx_known_model {
-    const char *alias;   /* short name, or NULL */
-    const char *name;    /* last part of the hub's name */
-    const char *hub;     /* org/name */
-    const char *licence; /* SPDX */
-} sx_known_model;
-
 /* By alias, name or org/name; NULL when it is none of the known ones. */
 const sx_known_model *sx_known_model_find(const char *reference);
-const sx_known_model *sx_known_model_at(size_t index);
 
 /* Letters, digits and . _ + - , not beginning with a dot or a dash, at most 128 bytes. */
 bool sx_model_name_is_valid(const char *name);
+/* org/name */
+bool sx_hub_name_is_valid(const char *name);
 /* Whether the folder holds a configuration; if not, *missing names the file looked for. */
 bool sx_model_folder_has_config(const char *folder, const char **missing);
 /* The imported folder of a name, its aliases or those its record gives, malloc'ed; NULL when there is none. */
