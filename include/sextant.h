@@ -133,6 +133,7 @@ typedef struct sx_encoding {
     size_t count;      /* tokens in the arrays */
     size_t dropped;    /* tokens beyond max_length that were left out */
     size_t capacity;
+    void *scratch;     /* the library's own, kept from call to call */
 } sx_encoding;
 
 typedef struct sx_encode_options {
@@ -165,31 +166,46 @@ typedef struct sx_model_options {
     size_t size;
     const char *pooling;     /* overrides the folder's: cls mean max mean_sqrt_len weightedmean lasttoken */
     uint32_t max_length;     /* at most the folder's; 0: the folder's */
-    uint32_t dimensions;     /* Matryoshka truncation before normalisation; 0: all */
-    int no_normalize;        /* leave out the folder's Normalize module */
+    uint32_t dimensions;     /* Matryoshka truncation: the first so many of the vector, before a last Normalize; 0: all */
+    int no_normalize;        /* leave out the folder's last Normalize module */
     uint64_t cpu_mask;       /* instruction sets to use, SX_CPU_*; 0: all this machine has */
     const char *hash_folder; /* where sha-256 sums of weights are remembered between runs; NULL: nowhere */
 } sx_model_options;
 
 enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4 };
 
+/* What a model can give: sx_model_info.outputs, sx_embed_options.outputs. */
+enum {
+    SX_OUTPUT_DENSE = 1,     /* one vector for a text */
+    SX_OUTPUT_SPARSE = 2,    /* a weight for some of its token ids (bge-m3) */
+    SX_OUTPUT_MULTI = 4,     /* a vector for each of its tokens (bge-m3) */
+    SX_OUTPUT_SCORES = 8     /* labels of a pair of texts: sx_session_score (cross-encoders) */
+};
+
 typedef struct sx_model_info {
     const char *folder;
-    const char *family;      /* "bert" */
-    const char *pooling;     /* "mean" */
+    const char *family;      /* "bert"; "static" */
+    const char *pooling;     /* "mean"; "" when there is none */
     const char *similarity;  /* "cosine" */
-    const char *weights_file;
-    const char *weights_sha256; /* 64 hexadecimal digits */
+    const char *weights_file;   /* the index where there are several */
+    const char *weights_sha256; /* of that file, 64 hexadecimal digits */
     const char *precision;   /* "f32": the arithmetic's precision class, with a revision when not the reference */
     const char *storage;     /* "f32", "f16", "bf16": how the file holds the weights */
     const char *kernels;     /* "avx512": the instruction set in use */
     uint64_t weights_bytes;
     uint64_t parameters;
-    uint32_t dimensions, max_length, layers, hidden_size, heads, vocabulary_size;
+    uint32_t dimensions, max_length, layers, hidden_size, heads, vocabulary_size; /* dimensions 0: gives no vectors */
     int normalized;          /* vectors have length 1 */
+    const char *kind;        /* "embedder", "cross-encoder", "static" */
+    unsigned outputs;        /* SX_OUTPUT_* */
+    uint32_t multi_dimensions; /* of the vectors of SX_OUTPUT_MULTI */
+    uint32_t labels;         /* of SX_OUTPUT_SCORES */
 } sx_model_info;
 
-/* Opens a sentence-transformers or plain Hugging Face folder. Weights are mapped; matrices are packed for the CPU.
+/* Opens a sentence-transformers, model2vec or plain Hugging Face folder, or a .gguf file. A plain folder is a cross-encoder
+ * when its config.json names a ForSequenceClassification architecture, and else an embedder with mean pooling, as
+ * sentence-transformers makes of it. Weights are mapped; matrices are packed for the CPU. max_length of sx_model_info is 0
+ * for static models without a limit.
  * Errors name the file, the field and the numbers that disagree. */
 SX_API sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_model **out, sx_error *error);
 SX_API void sx_model_close(sx_model *model);
@@ -215,12 +231,39 @@ typedef struct sx_embed_options {
     size_t size;
     const char *prompt;  /* put before each text; NULL: the folder's default prompt; "": none */
     int strict;          /* a text that does not fit fails (SX_E_LIMIT in its receipt) instead of being cut */
+    unsigned outputs;    /* SX_OUTPUT_DENSE, _SPARSE, _MULTI, all of one pass; 0: dense */
 } sx_embed_options;
 
-/* Embeds count texts into vectors (count x dimensions floats, caller's). receipts (count, caller's) may be NULL, but then a
- * failed text fails the call. The same text gives the same bits whatever it is batched with and however many threads run. */
+/* Embeds count texts into vectors (count x dimensions floats, caller's; may be NULL when outputs are asked for without
+ * SX_OUTPUT_DENSE). receipts (count, caller's) may be NULL, but then a failed text fails the call. The same text gives the
+ * same bits whatever it is batched with and however many threads run. SX_E_UNSUPPORTED: the model has no such output. */
 SX_API sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count,
                                   const sx_embed_options *options, float *vectors, sx_receipt *receipts,
+                                  sx_error *error);
+
+/* What one text has beside its vector. What was not asked for, and all of a text that failed, is empty. */
+typedef struct sx_text_outputs {
+    const uint32_t *ids;   /* token ids, ascending, without those of cls, eos, pad and unknown */
+    const float *weights;  /* a lexical weight above 0 for each */
+    size_t weight_count;
+    const float *vectors;  /* vector_count x multi_dimensions floats; vectors of length 1, one for each token but the first */
+    size_t vector_count;
+} sx_text_outputs;
+/* For each text of the last sx_session_embed that asked for SX_OUTPUT_SPARSE or SX_OUTPUT_MULTI, in order; *count of them. They
+ * are the session's, until its next call. NULL when nothing was asked for. */
+SX_API const sx_text_outputs *sx_session_outputs(const sx_session *session, size_t *count);
+
+typedef struct sx_score_options {
+    size_t size;
+    int strict;            /* a pair that does not fit fails instead of being cut */
+} sx_score_options;
+
+/* A cross-encoder's opinion of (query, text) for each of count texts. logits and scores are count x labels floats, the caller's,
+ * either may be NULL: the head's output, and the same behind the activation the model is published with (sigmoid for one
+ * label unless said otherwise). A pair that is too long loses tokens from the end of its longer text. receipts as in
+ * sx_session_embed; `empty` is about the text. SX_E_UNSUPPORTED: the model is no cross-encoder. */
+SX_API sx_status sx_session_score(sx_session *session, sx_text query, const sx_text *texts, size_t count,
+                                  const sx_score_options *options, float *logits, float *scores, sx_receipt *receipts,
                                   sx_error *error);
 
 /* ---- Places and model files -------------------------------------------------------------------------------------- */

@@ -5,8 +5,10 @@
  */
 #include "model.h"
 
+#include "config_file.h"
 #include "pooling.h"
 
+#include "../base/buffer.h"
 #include "../base/error.h"
 #include "../base/options.h"
 #include "../tok/tokenizer.h"
@@ -14,15 +16,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The weights' hash ---- */
+/* ---- The weights' hashes ---- */
+
+static sx_status hash_file(sx_model *model, const char *path, sx_buffer *sums, char hex[SX_SHA256_HEX])
+{
+    sx_sha256 hash;
+    sx_status status = sx_file_sha256(path, model->hash_folder, &hash, &model->hash_error);
+    if (status)
+        return status;
+    sx_sha256_hex(&hash, hex);
+    sx_buffer_append_string(sums, hex);
+    return SX_OK;
+}
 
 static void *hash_main(void *argument)
 {
     sx_model *model = argument;
+    char hex[SX_SHA256_HEX];
+    sx_buffer sums = {0};
     sx_sha256 hash;
-    model->hash_status = sx_file_sha256(model->folder.weights, model->hash_folder, &hash, &model->hash_error);
-    if (!model->hash_status)
-        sx_sha256_hex(&hash, model->weights_hex);
+    bool single = model->file->file_count == 1 && strcmp(model->file->paths[0], model->folder.weights) == 0;
+    sx_status status = hash_file(model, model->folder.weights, &sums, model->weights_hex);
+    for (unsigned i = 0; i < model->file->file_count && !single && !status; i++)
+        status = hash_file(model, model->file->paths[i], &sums, hex);
+    for (size_t i = 0; i < model->chain.count && !status; i++)
+        if (model->chain.modules[i].file)
+            status = hash_file(model, model->chain.modules[i].file, &sums, hex);
+    if (!status && sums.failed)
+        status = sx_fail_nomem(&model->hash_error, 0);
+    if (!status && sums.length == SX_SHA256_HEX - 1) {
+        memcpy(model->identity_hex, model->weights_hex, sizeof model->identity_hex);
+    } else if (!status) {
+        sx_sha256_of(sums.data, sums.length, &hash);
+        sx_sha256_hex(&hash, model->identity_hex);
+    }
+    sx_buffer_clear(&sums);
+    model->hash_status = status;
     return NULL;
 }
 
@@ -41,7 +70,7 @@ sx_status sx_model_weights_hash(const sx_model *model, const char **hex, sx_erro
         pthread_join(shared->hasher, NULL);
     shared->hashing = false;
     pthread_mutex_unlock(&shared->lock);
-    *hex = model->weights_hex;
+    *hex = model->identity_hex;
     if (model->hash_status && error)
         *error = model->hash_error;
     return model->hash_status;
@@ -63,27 +92,34 @@ static void *tokenizer_main(void *argument)
     return NULL;
 }
 
-static sx_status open_weights(sx_model *model, uint64_t cpu_mask, sx_error *error)
+/* The encoder, packed by all cores, and the head behind it; or the table. */
+static sx_status open_weights(sx_model *model, sx_error *error)
 {
+    const sx_model_folder *folder = &model->folder;
     sx_thread_pool *pool = NULL;
-    sx_status status = sx_tensors_open(model->folder.weights, &model->file, error);
+    if (folder->kind == SX_MODEL_STATIC)
+        return SX_OK;
+    sx_status status = sx_thread_pool_open(0, &pool, error);
     if (!status)
-        status = sx_thread_pool_open(0, &pool, error);
-    if (!status)
-        status = sx_weights_open(&model->folder.architecture, model->file, sx_kernels_for(cpu_mask), model->max_length, pool,
-                                 &model->weights, error);
+        status = sx_weights_open(&folder->architecture, model->file, model->kernels, model->max_length, pool, &model->weights,
+                                 error);
     sx_thread_pool_close(pool);
-    if (!status)
-        sx_encoder_init(&model->encoder, &model->folder.architecture, model->weights);
-    return status;
+    if (status)
+        return status;
+    sx_encoder_init(&model->encoder, &folder->architecture, model->weights);
+    uint32_t width = folder->architecture.hidden_size;
+    if (folder->kind == SX_MODEL_CROSS_ENCODER)
+        return sx_classification_head_open(folder->transformer, folder->architecture.family, width, model->file, model->kernels,
+                                           &model->head, error);
+    return sx_token_outputs_open(folder->transformer, width, model->kernels, &model->tokens, error);
 }
 
-static sx_status open_parts(sx_model *model, uint64_t cpu_mask, sx_error *error)
+static sx_status open_parts(sx_model *model, sx_error *error)
 {
     tokenizer_job job = {.folder = model->folder.transformer};
     pthread_t thread;
     bool beside = pthread_create(&thread, NULL, tokenizer_main, &job) == 0;
-    sx_status status = open_weights(model, cpu_mask, error);
+    sx_status status = open_weights(model, error);
     if (beside)
         pthread_join(thread, NULL);
     else
@@ -97,37 +133,101 @@ static sx_status open_parts(sx_model *model, uint64_t cpu_mask, sx_error *error)
     return status;
 }
 
-/* What the caller's options make of the folder's modules. */
-static sx_status apply_options(sx_model *model, const sx_model_options *options, sx_error *error)
+static sx_status apply_length(sx_model *model, uint32_t asked, sx_error *error)
+{
+    uint32_t most = model->folder.max_length;
+    model->max_length = asked ? asked : most;
+    if (most && model->max_length > most)
+        return sx_fail(error, SX_E_INVALID, "max_length: %u, but %s takes at most %u tokens", model->max_length,
+                       model->folder.path, most);
+    return SX_OK;
+}
+
+static sx_status apply_pooling(sx_model *model, const char *asked, sx_error *error)
 {
     const sx_model_folder *folder = &model->folder;
     model->poolings = folder->poolings;
-    if (options->pooling) {
-        model->poolings = sx_pooling_of_name(options->pooling);
-        if (!model->poolings) {
-            sx_fail(error, SX_E_INVALID, "pooling: \"%s\" is none", options->pooling);
-            sx_hint(error, "one of cls mean max mean_sqrt_len weightedmean lasttoken");
-            return SX_E_INVALID;
-        }
+    if (asked && !folder->poolings)
+        return sx_fail(error, SX_E_INVALID, "pooling: \"%s\", but %s is a %s model without pooling", asked, folder->path,
+                       folder->kind == SX_MODEL_STATIC ? "static" : "cross-encoder");
+    if (asked && !(model->poolings = sx_pooling_of_name(asked))) {
+        sx_fail(error, SX_E_INVALID, "pooling: \"%s\" is none", asked);
+        sx_hint(error, "one of cls mean max mean_sqrt_len weightedmean lasttoken");
+        return SX_E_INVALID;
     }
-    model->max_length = options->max_length ? options->max_length : folder->max_length;
-    if (model->max_length > folder->max_length)
-        return sx_fail(error, SX_E_INVALID, "max_length: %u, but %s takes at most %u tokens", model->max_length, folder->path,
-                       folder->max_length);
-    model->pooled_width = folder->architecture.hidden_size * sx_pooling_count(model->poolings);
-    model->dimensions = options->dimensions ? options->dimensions : model->pooled_width;
-    if (model->dimensions > model->pooled_width)
+    model->pooled_width = folder->kind == SX_MODEL_STATIC
+                              ? (uint32_t)model->table.width
+                              : folder->architecture.hidden_size * sx_pooling_count(model->poolings);
+    return SX_OK;
+}
+
+/* The modules behind the pooling, and what the caller's options make of them. */
+static sx_status apply_modules(sx_model *model, const sx_model_options *options, sx_error *error)
+{
+    const sx_model_folder *folder = &model->folder;
+    size_t count = folder->module_count;
+    bool last = count && folder->modules[count - 1].kind == SX_MODULE_NORMALIZE;
+    sx_status status = sx_module_chain_open(folder->modules, count - last, model->pooled_width, model->kernels, &model->chain,
+                                            error);
+    if (status)
+        return status;
+    uint32_t width = (uint32_t)model->chain.outputs;
+    model->normalize = last && !options->no_normalize;
+    model->dimensions = options->dimensions ? options->dimensions : width;
+    if (model->dimensions > width)
         return sx_fail(error, SX_E_INVALID, "dimensions: %u, but the vectors of %s have %u", model->dimensions, folder->path,
-                       model->pooled_width);
-    model->normalize = folder->normalize && !options->no_normalize;
+                       width);
+    return SX_OK;
+}
+
+static sx_status open_files(sx_model *model, const sx_model_options *options, sx_error *error)
+{
     if (options->hash_folder && !(model->hash_folder = sx_strdup(options->hash_folder)))
         return sx_fail_nomem(error, strlen(options->hash_folder));
-    if (folder->lower_case) {
-        sx_fail(error, SX_E_UNSUPPORTED, "%s: sentence_bert_config.json: do_lower_case is not supported", folder->path);
-        sx_hint(error, "where the tokenizer lowers the text itself, it can be set to false");
-        return SX_E_UNSUPPORTED;
+    model->kernels = sx_kernels_for(options->cpu_mask);
+    sx_status status = sx_tensors_open(model->folder.weights, &model->file, error);
+    if (!status && model->folder.kind == SX_MODEL_STATIC)
+        status = sx_static_model_open(model->file, &model->table, error);
+    if (status || (status = apply_length(model, options->max_length, error)) ||
+        (status = apply_pooling(model, options->pooling, error)))
+        return status;
+    return apply_modules(model, options, error);
+}
+
+/* Whether transformers gives the model token types: the model has them, and tokenizer_config.json does not leave them out. */
+static sx_status read_second_type(sx_model *model, sx_error *error)
+{
+    sx_config_file file;
+    sx_status status = sx_config_open(model->folder.transformer, "tokenizer_config.json", JSON_OBJECT, &file, error);
+    json_t *names = json_object_get(file.root, "model_input_names"), *name;
+    size_t index;
+    model->second_type = model->folder.architecture.token_types > 1;
+    if (json_is_array(names) && model->second_type) {
+        model->second_type = false;
+        json_array_foreach(names, index, name)
+            if (json_is_string(name) && strcmp(json_string_value(name), "token_type_ids") == 0)
+                model->second_type = true;
     }
-    return SX_OK;
+    sx_config_close(&file);
+    return status;
+}
+
+/* What must be looked up in the tokenizer, and agree with it. */
+static sx_status join_tokenizer(sx_model *model, sx_error *error)
+{
+    const sx_model_folder *folder = &model->folder;
+    uint32_t special = sx_tokenizer_special_count(model->tokenizer);
+    if (folder->kind == SX_MODEL_STATIC)
+        return sx_static_model_rules(folder->transformer, folder->model2vec, model->tokenizer, &model->table, error);
+    if (folder->max_length <= special)
+        return sx_fail(error, SX_E_FORMAT, "%s: max_seq_length: %u leaves no room beside %u special tokens", folder->transformer,
+                       folder->max_length, special);
+    if (model->max_length <= special)
+        return sx_fail(error, SX_E_INVALID, "max_length: %u leaves no room beside %u special tokens", model->max_length, special);
+    if (folder->kind == SX_MODEL_CROSS_ENCODER)
+        return read_second_type(model, error);
+    return model->tokens.sparse.outputs ? sx_token_outputs_exclude(folder->transformer, model->tokenizer, &model->tokens, error)
+                                        : SX_OK;
 }
 
 static void describe(sx_model *model)
@@ -140,25 +240,36 @@ static void describe(sx_model *model)
             strcat(model->pooling_name, "+");
         strcat(model->pooling_name, sx_pooling_name(kind));
     }
+    static const char *const kinds[] = {"embedder", "cross-encoder", "static"};
+    bool scores = folder->kind == SX_MODEL_CROSS_ENCODER;
+    const sx_architecture *architecture = &folder->architecture;
+    model->outputs = (scores ? SX_OUTPUT_SCORES : SX_OUTPUT_DENSE) | (model->tokens.sparse.outputs ? SX_OUTPUT_SPARSE : 0) |
+                     (model->tokens.multi.outputs ? SX_OUTPUT_MULTI : 0);
     model->info = (sx_model_info){
         .folder = folder->path,
-        .family = folder->architecture.family,
+        .family = architecture->family,
         .pooling = model->pooling_name,
         .similarity = folder->similarity,
         .weights_file = folder->weights,
         .weights_sha256 = model->weights_hex,
         .precision = "f32",
-        .storage = sx_dtype_storage(model->weights->storage),
-        .kernels = model->weights->kernels->name,
-        .weights_bytes = model->file->bytes,
-        .parameters = model->weights->parameters,
-        .dimensions = model->dimensions,
+        .storage = model->weights ? sx_dtype_storage(model->weights->storage)
+                                  : sx_dtype_storage(model->table.embeddings->dtype),
+        .kernels = model->kernels->name,
+        .weights_bytes = model->file->bytes + model->chain.bytes + model->tokens.bytes,
+        .parameters = (model->weights ? model->weights->parameters : model->table.parameters) + model->chain.parameters +
+                      model->head.parameters + model->tokens.parameters,
+        .dimensions = scores ? 0 : model->dimensions,
         .max_length = model->max_length,
-        .layers = folder->architecture.layers,
-        .hidden_size = folder->architecture.hidden_size,
-        .heads = folder->architecture.heads,
-        .vocabulary_size = folder->architecture.vocabulary_size,
+        .layers = architecture->layers,
+        .hidden_size = model->weights ? architecture->hidden_size : (uint32_t)model->table.width,
+        .heads = architecture->heads,
+        .vocabulary_size = model->weights ? architecture->vocabulary_size : (uint32_t)model->table.tokens,
         .normalized = model->normalize,
+        .kind = kinds[folder->kind],
+        .outputs = model->outputs,
+        .multi_dimensions = (uint32_t)model->tokens.multi.outputs,
+        .labels = (uint32_t)model->head.output.outputs,
     };
 }
 
@@ -177,22 +288,11 @@ sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_
     if (!model)
         return sx_fail_nomem(error, sizeof *model);
     pthread_mutex_init(&model->lock, NULL);
-    if ((status = sx_model_folder_read(folder, &model->folder, error)) || (status = apply_options(model, &given, error)))
+    if ((status = sx_model_folder_read(folder, &model->folder, error)) || (status = open_files(model, &given, error)))
         goto out;
     hash_begin(model);
-    if ((status = open_parts(model, given.cpu_mask, error)))
+    if ((status = open_parts(model, error)) || (status = join_tokenizer(model, error)))
         goto out;
-    uint32_t special = sx_tokenizer_special_count(model->tokenizer);
-    if (model->folder.max_length <= special) {
-        status = sx_fail(error, SX_E_FORMAT, "%s: max_seq_length: %u leaves no room beside %u special tokens",
-                         model->folder.transformer, model->folder.max_length, special);
-        goto out;
-    }
-    if (model->max_length <= special) {
-        status = sx_fail(error, SX_E_INVALID, "max_length: %u leaves no room beside %u special tokens", model->max_length,
-                         special);
-        goto out;
-    }
     describe(model);
     *out = model;
     model = NULL;
@@ -209,6 +309,10 @@ void sx_model_close(sx_model *model)
         pthread_join(model->hasher, NULL);
     sx_tokenizer_close(model->tokenizer);
     sx_weights_close(model->weights);
+    sx_static_model_clear(&model->table);
+    sx_classification_head_clear(&model->head);
+    sx_token_outputs_clear(&model->tokens);
+    sx_module_chain_clear(&model->chain);
     sx_tensors_close(model->file);
     sx_model_folder_clear(&model->folder);
     free(model->hash_folder);

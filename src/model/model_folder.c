@@ -6,144 +6,44 @@
 #include "model_folder.h"
 
 #include "config_file.h"
-#include "pooling.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Modules ---- */
-
-static sx_status read_pooling(sx_model_folder *folder, const char *path, sx_error *error)
-{
-    static const char *const flags[SX_POOLING_KINDS] = {
-        "pooling_mode_cls_token",            "pooling_mode_max_tokens",          "pooling_mode_mean_tokens",
-        "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken",
-    };
-    sx_config_file file;
-    sx_status status = sx_config_open(path, "config.json", JSON_OBJECT, &file, error);
-    if (status)
-        goto out;
-    if (!file.root) {
-        status = sx_fail(error, SX_E_NOT_FOUND, "%s: no such file, but modules.json names it", file.path);
-        goto out;
-    }
-    for (unsigned kind = 0; kind < SX_POOLING_KINDS; kind++) {
-        bool on = kind == 2; /* sentence-transformers: mean unless said otherwise */
-        if ((status = sx_config_flag(&file, flags[kind], &on, error)))
-            goto out;
-        folder->poolings |= on ? 1u << kind : 0;
-    }
-    const char *mode = NULL;
-    if ((status = sx_config_string(&file, "pooling_mode", &folder->arena, &mode, error)))
-        goto out;
-    if (mode) {
-        folder->poolings = sx_pooling_of_name(strcmp(mode, "mean_sqrt_len_tokens") ? mode : "mean_sqrt_len");
-        if (!folder->poolings) {
-            status = sx_fail(error, SX_E_UNSUPPORTED, "%s: pooling_mode: \"%s\" is not supported", file.path, mode);
-            goto out;
-        }
-    }
-    uint32_t width = folder->architecture.hidden_size;
-    if ((status = sx_config_size(&file, "word_embedding_dimension", 1, &width, error)) ||
-        (status = sx_config_flag(&file, "include_prompt", &folder->include_prompt, error)))
-        goto out;
-    if (!folder->poolings)
-        status = sx_fail(error, SX_E_FORMAT, "%s: no pooling_mode is set", file.path);
-    else if (width != folder->architecture.hidden_size)
-        status = sx_fail(error, SX_E_FORMAT, "%s: word_embedding_dimension is %u, but hidden_size of config.json is %u",
-                         file.path, width, folder->architecture.hidden_size);
-out:
-    sx_config_close(&file);
-    return status;
-}
-
-/* "sentence_transformers.models.Pooling" -> "Pooling"; other packages' modules are their own code: whole name. */
-static const char *module_kind(const char *type)
-{
-    const char *package = "sentence_transformers.";
-    const char *dot = strrchr(type, '.');
-    return dot && strncmp(type, package, strlen(package)) == 0 ? dot + 1 : type;
-}
-
-typedef struct module_entry {
-    const char *kind, *type;
-    char *path; /* folder, malloc'ed */
-} module_entry;
-
-static sx_status read_module_entry(const sx_model_folder *folder, const sx_config_file *file, size_t index, module_entry *entry,
-                                   sx_error *error)
-{
-    json_t *module = json_array_get(file->root, index);
-    const char *type = json_string_value(json_object_get(module, "type"));
-    const char *path = json_string_value(json_object_get(module, "path"));
-    if (!type || !path)
-        return sx_fail(error, SX_E_FORMAT, "%s: module %zu: type or path is missing", file->path, index);
-    entry->type = type;
-    entry->kind = module_kind(type);
-    entry->path = *path ? sx_path_join(folder->path, path) : sx_strdup(folder->path);
-    return entry->path ? SX_OK : sx_fail_nomem(error, strlen(path));
-}
-
-static sx_status take_module(sx_model_folder *folder, const sx_config_file *file, size_t index, const module_entry *entry,
-                             sx_error *error)
-{
-    bool first = index == 0;
-    if (first != (strcmp(entry->kind, "Transformer") == 0))
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: module %zu is %s%s", file->path, index, entry->type,
-                       first ? ", where a Transformer is expected" : ", which is not supported here");
-    if (first) {
-        folder->transformer = sx_arena_strndup(&folder->arena, entry->path, strlen(entry->path));
-        if (!folder->transformer)
-            return sx_fail_nomem(error, strlen(entry->path));
-        return sx_architecture_read(folder->transformer, &folder->arena, &folder->architecture, error);
-    }
-    if (strcmp(entry->kind, "Pooling") == 0 && !folder->poolings)
-        return read_pooling(folder, entry->path, error);
-    if (strcmp(entry->kind, "Normalize") == 0 && folder->poolings) {
-        folder->normalize = true;
-        return SX_OK;
-    }
-    return sx_fail(error, SX_E_UNSUPPORTED, "%s: module %zu is %s, which is not supported here", file->path, index, entry->type);
-}
-
-static sx_status read_modules(sx_model_folder *folder, sx_error *error)
-{
-    sx_config_file file;
-    sx_status status = sx_config_open(folder->path, "modules.json", JSON_ARRAY, &file, error);
-    if (status)
-        goto out;
-    if (!file.root) { /* a plain Hugging Face folder: what sentence-transformers makes of it */
-        folder->poolings = SX_POOLING_MEAN;
-        status = sx_architecture_read(folder->transformer, &folder->arena, &folder->architecture, error);
-        goto out;
-    }
-    for (size_t i = 0; i < json_array_size(file.root) && !status; i++) {
-        module_entry entry = {0};
-        status = read_module_entry(folder, &file, i, &entry, error);
-        if (!status)
-            status = take_module(folder, &file, i, &entry, error);
-        free(entry.path);
-    }
-    if (!status && !folder->poolings)
-        status = sx_fail(error, SX_E_UNSUPPORTED, "%s: no Pooling module", file.path);
-out:
-    sx_config_close(&file);
-    return status;
-}
-
 /* ---- Lengths, prompts, weights ---- */
+
+/* The file that limits texts and may ask for lower case, under the first of its names that is there with anything in it. */
+static sx_status open_sentence_config(const sx_model_folder *folder, sx_config_file *file, sx_error *error)
+{
+    static const char *const names[] = {
+        "sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
+        "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
+        "sentence_xlnet_config.json",
+    };
+    sx_status status = SX_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) {
+        status = sx_config_open(folder->transformer, names[i], JSON_OBJECT, file, error);
+        if (status || json_object_size(file->root) || i + 1 == sizeof names / sizeof *names)
+            break;
+        sx_config_close(file);
+    }
+    return status;
+}
 
 static sx_status read_lengths(sx_model_folder *folder, sx_error *error)
 {
     sx_config_file file = {0}, tokenizer = {0};
     uint32_t length = 0, longest = folder->architecture.longest;
-    sx_status status = sx_config_open(folder->transformer, "sentence_bert_config.json", JSON_OBJECT, &file, error);
+    sx_status status = SX_OK;
+    if (folder->kind == SX_MODEL_STATIC)
+        return SX_OK;
+    if (folder->kind == SX_MODEL_EMBEDDER) /* a CrossEncoder has none */
+        status = open_sentence_config(folder, &file, error);
     if (status)
         goto out;
     if ((status = sx_config_size(&file, "max_seq_length", 1, &length, error)) ||
@@ -216,45 +116,79 @@ static bool has_ending(const char *name, const char *ending)
     return length > part && strcmp(name + length - part, ending) == 0;
 }
 
+/* Weights other than the model's own lie beside bge-m3's. */
+static bool is_head(const char *name)
+{
+    return strncmp(name, "sparse_linear.", strlen("sparse_linear.")) == 0 ||
+           strncmp(name, "colbert_linear.", strlen("colbert_linear.")) == 0;
+}
+
+/* What else a folder without weights that can be read may hold. */
+static const char *other_format(const char *name)
+{
+    static const char *const formats[][2] = {
+        {".onnx", "ONNX"}, {"onnx", "ONNX"}, {"openvino", "OpenVINO"}, {"tf_model.h5", "TensorFlow"},
+        {"flax_model.msgpack", "Flax"}, {"rust_model.ot", "rust-bert"}, {".mlmodel", "Core ML"}, {".gguf", "GGUF"},
+    };
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(name, formats[i][0]) == 0 || (formats[i][0][0] == '.' && has_ending(name, formats[i][0])))
+            return formats[i][1];
+    return NULL;
+}
+
+static sx_status no_weights(const sx_model_folder *folder, size_t safetensors, const char *other, sx_error *error)
+{
+    if (safetensors > 1)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: no model.safetensors, and %zu other .safetensors files without an index",
+                       folder->transformer, safetensors);
+    if (other && strcmp(other, "GGUF") == 0) {
+        sx_fail(error, SX_E_NOT_FOUND, "%s: no model.safetensors, but a .gguf file", folder->transformer);
+        sx_hint(error, "give the .gguf file itself as the model");
+        return SX_E_NOT_FOUND;
+    }
+    if (other) {
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: the weights are there as %s only, which is not supported", folder->transformer,
+                other);
+        sx_hint(error, "the model's page mostly has model.safetensors or pytorch_model.bin too; fetch that file into the folder");
+        return SX_E_UNSUPPORTED;
+    }
+    sx_fail(error, SX_E_NOT_FOUND, "%s: no model.safetensors and no pytorch_model.bin", folder->transformer);
+    sx_hint(error, "a model folder holds config.json, model.safetensors and tokenizer.json");
+    return SX_E_NOT_FOUND;
+}
+
+/* transformers' names first, then the one other .safetensors file there is. */
 static sx_status find_weights(sx_model_folder *folder, sx_error *error)
 {
-    sx_status status = SX_OK;
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json"};
+    char *path = NULL;
+    const char *other = NULL;
     size_t found = 0;
-    char *path = sx_path_join(folder->transformer, "model.safetensors");
-    if (!path)
-        return sx_fail_nomem(error, strlen(folder->transformer));
-    if (!sx_file_exists(path)) {
+    sx_status status = sx_weights_file_in(folder->transformer, names, 4, &path, NULL);
+    if (status == SX_E_NOT_FOUND) {
+        status = SX_OK;
         DIR *directory = opendir(folder->transformer);
-        if (!directory) {
-            status = sx_fail_errno(error, errno, "%s", folder->transformer);
-            goto out;
-        }
-        for (struct dirent *entry; (entry = readdir(directory));) {
-            if (!has_ending(entry->d_name, ".safetensors"))
+        if (!directory)
+            return sx_fail_errno(error, errno, "%s", folder->transformer);
+        for (struct dirent *entry; !status && (entry = readdir(directory));) {
+            const char *format = other_format(entry->d_name);
+            other = format ? format : other;
+            if (!has_ending(entry->d_name, ".safetensors") || is_head(entry->d_name))
                 continue;
             found++;
             free(path);
             path = sx_path_join(folder->transformer, entry->d_name);
-            if (!path)
-                break;
+            status = path ? SX_OK : sx_fail_nomem(error, strlen(folder->transformer));
         }
         closedir(directory);
-        if (!path)
-            status = sx_fail_nomem(error, strlen(folder->transformer));
-        else if (found > 1)
-            status = sx_fail(
-                error, SX_E_UNSUPPORTED,
-                "%s: no model.safetensors, and %zu other .safetensors files (weights in several files are not supported)",
-                folder->transformer, found);
-        else if (found == 0)
-            status = sx_fail(error, SX_E_NOT_FOUND, "%s: no model.safetensors", folder->transformer);
-        if (status)
-            goto out;
+        if (!status && found != 1)
+            status = no_weights(folder, found, other, error);
+    } else if (status) {
+        sx_fail_nomem(error, strlen(folder->transformer));
     }
-    folder->weights = sx_arena_strndup(&folder->arena, path, strlen(path));
-    if (!folder->weights)
+    if (!status && !(folder->weights = sx_arena_strndup(&folder->arena, path, strlen(path))))
         status = sx_fail_nomem(error, strlen(path));
-out:
     free(path);
     return status;
 }
@@ -270,7 +204,7 @@ static sx_status read_all(const char *path, sx_model_folder *folder, sx_error *e
         return sx_fail_errno(error, errno, "%s", path);
     if (!S_ISDIR(status_of.st_mode))
         return sx_fail(error, SX_E_FORMAT, "%s: not a folder", path);
-    sx_status status = read_modules(folder, error);
+    sx_status status = sx_model_folder_read_modules(folder, error);
     if (!status)
         status = read_lengths(folder, error);
     if (!status)

@@ -28,6 +28,14 @@ static char *space_of(const sx_model *model, const char *weights)
     sx_buffer_printf(&buffer, "{\"dimensions\":%u,", model->dimensions);
     write_text(&buffer, "model", weights);
     sx_buffer_append_byte(&buffer, ',');
+    if (model->chain.count) { /* what was there before modules were has no such member, and keeps its name */
+        sx_buffer chain = {0};
+        sx_module_chain_describe(&model->chain, &chain);
+        write_text(&buffer, "modules", chain.data ? chain.data : "");
+        buffer.failed |= chain.failed;
+        sx_buffer_clear(&chain);
+        sx_buffer_append_byte(&buffer, ',');
+    }
     write_flag(&buffer, "normalized", model->normalize);
     sx_buffer_append_byte(&buffer, ',');
     write_text(&buffer, "pooling", model->pooling_name);
@@ -42,12 +50,15 @@ static char *recipe_of(const sx_model *model, const char *prompt, const char *sp
     sx_buffer buffer = {0};
     sx_buffer_append_byte(&buffer, '{');
     write_flag(&buffer, "include_prompt", model->folder.include_prompt);
+    sx_buffer_append_string(&buffer, model->folder.lower_case ? ",\"lower_case\":true" : "");
     sx_buffer_printf(&buffer, ",\"max_length\":%u,", model->max_length);
     write_text(&buffer, "precision", model->info.precision);
     sx_buffer_append_byte(&buffer, ',');
     write_text(&buffer, "prompt", prompt);
     sx_buffer_append_byte(&buffer, ',');
     write_text(&buffer, "space", space);
+    if (model->folder.kind == SX_MODEL_STATIC)
+        sx_buffer_printf(&buffer, ",\"static\":\"%s\"", model->folder.model2vec ? "model2vec" : "sentence-transformers");
     sx_buffer_append_byte(&buffer, ',');
     write_text(&buffer, "tokenizer", tokenizer);
     sx_buffer_append_byte(&buffer, ',');

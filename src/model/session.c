@@ -1,21 +1,16 @@
-/* session.c - texts to vectors: tokenise, plan, run, pool, and a receipt for each text.
+/* session.c - texts to vectors and scores: windows, plans, and a receipt for each text.
  *
  * Texts are taken in windows, so that memory does not grow with their number. All scratch memory is sized when the session is
- * opened or grown by the first calls and kept; a call like one before allocates nothing. Errors of single texts are
- * the exception: their messages are kept until the next call.
+ * opened or grown by the first calls and kept; a call like one before allocates nothing. Errors of single texts, and outputs
+ * beside the vector, are the exception: they are kept until the next call.
  */
-#include "model.h"
-#include "pooling.h"
-#include "session_plan.h"
+#include "session_internal.h"
 
-#include "../base/buffer.h"
+#include "pooling.h"
+
 #include "../base/error.h"
 #include "../base/options.h"
-#include "../text/utf8.h"
-#include "../tok/tokenizer.h"
 
-#include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,58 +20,39 @@ enum {
     GROUP_TOKENS = 256              /* their states and products fit into a core's L2 */
 };
 
-/* What one thread needs for itself. */
-typedef struct session_worker {
-    sx_encoding encoding;
-    uint32_t *ids;          /* of the texts it tokenised in this window, end to end */
-    size_t id_count, id_capacity;
-    sx_buffer text;         /* prompt and text */
-    sx_workspace space;
-    float *pooled;
-    sx_arena messages;
-} session_worker;
-
-/* A text of the window. */
-typedef struct session_text {
-    sx_receipt receipt;
-    unsigned worker;        /* who tokenised it */
-    size_t place;           /* in that worker's ids */
-} session_text;
-
-struct sx_session {
-    const sx_model *model;
-    sx_thread_pool *pool;
-    unsigned threads;
-    session_worker *workers;
-    session_text *texts;    /* WINDOW_TEXTS, as the two below */
-    uint32_t *lengths;
-    const uint32_t **ids;
-    sx_plan plan;
-
-    /* the present call */
-    const char *prompt;
-    size_t prompt_length;
-    uint32_t skip;          /* tokens at the start that poolings leave out */
-    bool strict;
-    const sx_text *window;
-    size_t window_count;
-    float *vectors;         /* of the window */
-    _Atomic size_t next;    /* text or group to be taken */
-};
-
 /* ---- Opening ---- */
+
+static size_t group_tokens(const sx_model *model)
+{
+    return model->max_length > GROUP_TOKENS ? model->max_length : GROUP_TOKENS;
+}
+
+/* The widest of what passes through a worker's buffers. */
+static size_t buffer_width(const sx_model *model)
+{
+    size_t widest = model->chain.widest, hidden = model->folder.architecture.hidden_size;
+    widest = widest > model->pooled_width ? widest : model->pooled_width;
+    if (model->outputs & SX_OUTPUT_SCORES)
+        widest = 2 * hidden > model->head.output.outputs ? 2 * hidden : model->head.output.outputs;
+    return widest;
+}
 
 static sx_status open_worker(sx_session *session, unsigned index, sx_error *error)
 {
     session_worker *worker = &session->workers[index];
     const sx_model *model = session->model;
-    size_t tokens = model->max_length > GROUP_TOKENS ? model->max_length : GROUP_TOKENS;
-    worker->pooled = sx_calloc(model->pooled_width, sizeof *worker->pooled);
-    if (!worker->pooled)
-        return sx_fail_nomem(error, model->pooled_width * sizeof *worker->pooled);
-    worker->text.maximum = SIZE_MAX;
+    size_t width = buffer_width(model);
+    for (int i = 0; i < 2; i++)
+        if (!(worker->buffers[i] = sx_aligned_calloc(64, width, sizeof(float))))
+            return sx_fail_nomem(error, width * sizeof(float));
+    worker->text.maximum = worker->lower.maximum = SIZE_MAX;
+    if (model->folder.kind == SX_MODEL_STATIC) {
+        worker->sums = sx_calloc(width, sizeof *worker->sums);
+        return worker->sums ? SX_OK : sx_fail_nomem(error, width * sizeof *worker->sums);
+    }
     /* the first worker's is the one that all share */
-    return sx_workspace_open(&model->encoder, tokens, model->max_length, index ? 1 : session->threads, &worker->space, error);
+    return sx_workspace_open(&model->encoder, group_tokens(model), model->max_length, index ? 1 : session->threads,
+                             &worker->space, error);
 }
 
 sx_status sx_session_open(const sx_model *model, const sx_session_options *options, sx_session **out, sx_error *error)
@@ -105,9 +81,9 @@ sx_status sx_session_open(const sx_model *model, const sx_session_options *optio
         status = sx_fail_nomem(error, WINDOW_TEXTS * sizeof *session->texts);
         goto out;
     }
-    size_t group = model->max_length > GROUP_TOKENS ? model->max_length : GROUP_TOKENS;
-    status = sx_plan_open(WINDOW_TEXTS, model->max_length, group, session->threads,
-                          model->folder.architecture.hidden_size, &session->plan, error);
+    if (model->folder.kind != SX_MODEL_STATIC)
+        status = sx_plan_open(WINDOW_TEXTS, model->max_length, group_tokens(model), session->threads,
+                              model->folder.architecture.hidden_size, &session->plan, error);
     for (unsigned i = 0; i < session->threads && !status; i++)
         status = open_worker(session, i, error);
     if (status)
@@ -127,89 +103,27 @@ void sx_session_close(sx_session *session)
     for (unsigned i = 0; session->workers && i < session->threads; i++) {
         session_worker *worker = &session->workers[i];
         sx_encoding_clear(&worker->encoding);
+        sx_encoding_clear(&worker->second);
         free(worker->ids);
         sx_buffer_clear(&worker->text);
+        sx_buffer_clear(&worker->lower);
         sx_workspace_close(&worker->space);
-        free(worker->pooled);
+        free(worker->buffers[0]);
+        free(worker->buffers[1]);
+        free(worker->sums);
         sx_arena_clear(&worker->messages);
+        sx_arena_clear(&worker->outputs);
     }
     free(session->workers);
     free(session->texts);
     free(session->lengths);
     free(session->ids);
+    free(session->outputs);
     sx_plan_close(&session->plan);
     free(session);
 }
 
-/* ---- Tokenising ---- */
-
-/* sentence-transformers puts the prompt before the text and then strips the whole. */
-static sx_status prepare(sx_session *session, session_worker *worker, sx_text text, sx_text *prepared, sx_error *error)
-{
-    size_t start, end;
-    if (session->prompt_length) {
-        sx_buffer_reset(&worker->text);
-        if (!sx_buffer_append(&worker->text, session->prompt, session->prompt_length) ||
-            !sx_buffer_append(&worker->text, text.data, text.length)) {
-            sx_buffer_clear(&worker->text);
-            return sx_fail_nomem(error, session->prompt_length + text.length);
-        }
-        text = (sx_text){worker->text.data, worker->text.length};
-    }
-    sx_text_strip(text.data, text.length, &start, &end);
-    *prepared = (sx_text){text.data ? text.data + start : "", end - start};
-    return SX_OK;
-}
-
-static sx_status tokenise(sx_session *session, session_worker *worker, sx_text text, session_text *slot, sx_error *error)
-{
-    const sx_model *model = session->model;
-    sx_receipt *receipt = &slot->receipt;
-    sx_encode_options options = {.size = sizeof options, .max_length = model->max_length};
-    sx_encoding *encoding = &worker->encoding;
-    sx_text prepared;
-    if (text.length && !text.data)
-        return sx_fail(error, SX_E_INVALID, "a text of %zu bytes at NULL", text.length);
-    receipt->empty = sx_text_is_blank(text.data ? text.data : "", text.length);
-    sx_status status = prepare(session, worker, text, &prepared, error);
-    if (!status)
-        status = sx_tokenizer_encode(model->tokenizer, prepared, &options, encoding, error);
-    if (status)
-        return status;
-    receipt->tokens = (uint32_t)encoding->count;
-    receipt->dropped_tokens = encoding->dropped < UINT32_MAX ? (uint32_t)encoding->dropped : UINT32_MAX;
-    receipt->truncated = encoding->dropped > 0;
-    if (receipt->truncated && session->strict) {
-        sx_fail(error, SX_E_LIMIT, "the text has %zu tokens, but the model takes at most %u", encoding->count + encoding->dropped,
-                model->max_length);
-        sx_hint(error, "cut it into chunks, or do without strict");
-        return SX_E_LIMIT;
-    }
-    if (encoding->count <= session->skip)
-        return sx_fail(error, SX_E_LIMIT, "the prompt's %u tokens leave nothing of the text to be pooled", session->skip);
-    for (size_t i = 0; i < encoding->count; i++)
-        if (encoding->ids[i] >= model->folder.architecture.vocabulary_size)
-            return sx_fail(error, SX_E_MISMATCH, "%s: token id %u, but %s has embeddings for %u only",
-                           sx_tokenizer_path(model->tokenizer), encoding->ids[i], model->folder.weights,
-                           model->folder.architecture.vocabulary_size);
-    if (!sx_reserve((void **)&worker->ids, &worker->id_capacity, worker->id_count + encoding->count, sizeof *worker->ids))
-        return sx_fail_nomem(error, (worker->id_count + encoding->count) * sizeof *worker->ids);
-    memcpy(worker->ids + worker->id_count, encoding->ids, encoding->count * sizeof *worker->ids);
-    slot->place = worker->id_count;
-    worker->id_count += encoding->count;
-    return SX_OK;
-}
-
-static void fail_text(sx_session *session, session_worker *worker, size_t index, sx_status status, const char *message)
-{
-    sx_receipt *receipt = &session->texts[index].receipt;
-    float *vector = session->vectors + index * session->model->dimensions;
-    const char *copy = sx_arena_strndup(&worker->messages, message, strlen(message));
-    receipt->status = status;
-    receipt->message = copy ? copy : "no memory for the message";
-    for (uint32_t i = 0; i < session->model->dimensions; i++)
-        vector[i] = NAN;
-}
+/* ---- Running ---- */
 
 static void tokenise_work(void *user, unsigned index)
 {
@@ -221,31 +135,12 @@ static void tokenise_work(void *user, unsigned index)
         sx_error error = {0};
         memset(slot, 0, sizeof *slot);
         slot->worker = index;
-        sx_status status = tokenise(session, worker, session->window[i], slot, &error);
+        sx_status status = sx_session_tokenise(session, worker, i, &error);
         session->lengths[i] = status ? 0 : slot->receipt.tokens;
         if (status)
-            fail_text(session, worker, i, status, error.message);
-    }
-}
-
-/* ---- Running ---- */
-
-static void finish_text(sx_session *session, session_worker *worker, const sx_workspace *space, size_t number)
-{
-    const sx_model *model = session->model;
-    const sx_sequence *sequence = &session->plan.sequences[number];
-    size_t index = session->plan.order[number];
-    float *vector = session->vectors + index * model->dimensions;
-    sx_pool(model->weights->kernels, model->poolings, space->states + sequence->row * space->state_stride, space->state_stride,
-            sequence->length, session->skip, model->folder.architecture.hidden_size, worker->pooled);
-    memcpy(vector, worker->pooled, model->dimensions * sizeof *vector);
-    if (model->normalize)
-        sx_normalize(vector, model->dimensions);
-    for (uint32_t i = 0; i < model->dimensions; i++) {
-        if (isfinite(vector[i]))
-            continue;
-        fail_text(session, worker, index, SX_E_FORMAT, "the vector is not finite: the weights are damaged or overflow");
-        break;
+            sx_session_fail_text(session, worker, i, status, error.message);
+        else if (session->model->folder.kind == SX_MODEL_STATIC)
+            sx_session_finish_static(session, worker, i);
     }
 }
 
@@ -259,7 +154,7 @@ static void separate_work(void *user, unsigned index)
         sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, &worker->space, NULL,
                        0, 1);
         for (size_t i = 0; i < group->count; i++)
-            finish_text(session, worker, &worker->space, group->first + i);
+            sx_session_finish_sequence(session, worker, &worker->space, group->first + i);
     }
 }
 
@@ -275,7 +170,7 @@ static void shared_work(void *user, unsigned index)
                        index, session->threads);
         sx_share(group->count, index, session->threads, &begin, &end);
         for (size_t i = begin; i < end; i++)
-            finish_text(session, &session->workers[index], space, group->first + i);
+            sx_session_finish_sequence(session, &session->workers[index], space, group->first + i);
         sx_thread_pool_barrier(session->pool);
     }
 }
@@ -287,9 +182,13 @@ static void run_window(sx_session *session)
         tokenise_work(session, 0);
     else
         sx_thread_pool_run(session->pool, tokenise_work, session);
+    if (session->model->folder.kind == SX_MODEL_STATIC)
+        return;
     for (size_t i = 0; i < session->window_count; i++)
         session->ids[i] = session->lengths[i] ? session->workers[session->texts[i].worker].ids + session->texts[i].place : NULL;
     sx_plan_make(&session->plan, session->lengths, session->ids, session->window_count);
+    for (size_t i = 0; i < session->plan.sequence_count; i++)
+        session->plan.sequences[i].second = session->texts[session->plan.order[i]].second;
     atomic_store(&session->next, 0);
     if (session->plan.group_count)
         sx_thread_pool_run(session->pool, session->plan.shared ? shared_work : separate_work, session);
@@ -307,30 +206,9 @@ static size_t window_size(const sx_text *texts, size_t first, size_t count)
     return taken;
 }
 
-/* Tokens at the start that belong to the prompt, where the model does not pool them: as many as the prompt alone has, without
- * a special token at its end. */
-static sx_status count_prompt(sx_session *session, sx_error *error)
+static sx_status hand_out(const sx_session *session, sx_receipt *receipts, sx_error *error)
 {
-    const sx_model *model = session->model;
-    session->skip = 0;
-    if (model->folder.include_prompt || !session->prompt_length)
-        return SX_OK;
-    sx_encode_options options = {.size = sizeof options, .max_length = model->max_length};
-    sx_encoding *encoding = &session->workers[0].encoding;
-    size_t start, end;
-    sx_text_strip(session->prompt, session->prompt_length, &start, &end);
-    sx_status status = sx_tokenizer_encode(model->tokenizer, (sx_text){session->prompt + start, end - start}, &options, encoding,
-                                           error);
-    if (status)
-        return status;
-    session->skip = (uint32_t)encoding->count;
-    if (session->skip && sx_tokenizer_is_special(model->tokenizer, encoding->ids[session->skip - 1]))
-        session->skip--;
-    return SX_OK;
-}
-
-static sx_status hand_out(const sx_session *session, size_t first, sx_receipt *receipts, sx_error *error)
-{
+    size_t first = session->window_first;
     for (size_t i = 0; i < session->window_count; i++) {
         const sx_receipt *receipt = &session->texts[i].receipt;
         if (receipts)
@@ -341,27 +219,115 @@ static sx_status hand_out(const sx_session *session, size_t first, sx_receipt *r
     return SX_OK;
 }
 
+/* Room for what texts have beside their vectors; what the call before had is gone. */
+static sx_status begin_call(sx_session *session, size_t count, sx_error *error)
+{
+    for (unsigned i = 0; i < session->threads; i++) {
+        sx_arena_clear(&session->workers[i].messages);
+        sx_arena_clear(&session->workers[i].outputs);
+    }
+    session->output_count = 0;
+    if (!(session->wanted & (SX_OUTPUT_SPARSE | SX_OUTPUT_MULTI)) || !count)
+        return SX_OK;
+    if (!sx_reserve((void **)&session->outputs, &session->output_capacity, count, sizeof *session->outputs))
+        return sx_fail_nomem(error, count * sizeof *session->outputs);
+    memset(session->outputs, 0, count * sizeof *session->outputs);
+    session->output_count = count;
+    return SX_OK;
+}
+
+static sx_status run_call(sx_session *session, const sx_text *texts, size_t count, sx_receipt *receipts, sx_error *error)
+{
+    sx_status status = begin_call(session, count, error);
+    if (!status)
+        status = sx_session_count_prompt(session, error);
+    for (size_t first = 0; first < count && !status; first += session->window_count) {
+        session->window = texts + first;
+        session->window_first = first;
+        session->window_count = window_size(texts, first, count);
+        run_window(session);
+        status = hand_out(session, receipts, error);
+    }
+    return status;
+}
+
+/* ---- Calls ---- */
+
+static sx_status lacks_output(const sx_model *model, unsigned missing, sx_error *error)
+{
+    const sx_model_info *info = &model->info;
+    if (missing & SX_OUTPUT_SCORES) {
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: the model is of the kind \"%s\" and scores no pairs of texts", info->folder,
+                info->kind);
+        sx_hint(error, "a cross-encoder does, for example cross-encoder/ms-marco-MiniLM-L6-v2");
+    } else if (model->outputs & SX_OUTPUT_SCORES) {
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: the model is a cross-encoder, which scores pairs of texts and gives no vectors",
+                info->folder);
+        sx_hint(error, "use it to rerank, and an embedder for vectors");
+    } else {
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: the model gives no %s output", info->folder,
+                missing & SX_OUTPUT_SPARSE ? "sparse" : "multi-vector");
+        sx_hint(error, "bge-m3 and its kin do, with sparse_linear and colbert_linear beside their weights");
+    }
+    return SX_E_UNSUPPORTED;
+}
+
 sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count, const sx_embed_options *options,
                            float *vectors, sx_receipt *receipts, sx_error *error)
 {
+    const unsigned known = SX_OUTPUT_DENSE | SX_OUTPUT_SPARSE | SX_OUTPUT_MULTI;
     sx_embed_options given;
-    if (!session || (count && (!texts || !vectors)))
-        return sx_fail(error, SX_E_INVALID, "sx_session_embed: %s is NULL", !session ? "session" : !texts ? "texts" : "vectors");
+    if (!session || (count && !texts))
+        return sx_fail(error, SX_E_INVALID, "sx_session_embed: %s is NULL", !session ? "session" : "texts");
     sx_status status = sx_options_read(options, &given, sizeof given, "sx_embed_options", error);
     if (status)
         return status;
+    unsigned wanted = given.outputs ? given.outputs : SX_OUTPUT_DENSE;
+    if (wanted & ~known)
+        return sx_fail(error, SX_E_INVALID, "sx_session_embed: outputs: %#x is none", wanted & ~known);
+    if (count && !vectors && wanted & SX_OUTPUT_DENSE)
+        return sx_fail(error, SX_E_INVALID, "sx_session_embed: vectors is NULL");
+    if (wanted & ~session->model->outputs)
+        return lacks_output(session->model, wanted & ~session->model->outputs, error);
+    session->wanted = wanted;
     session->prompt = given.prompt ? given.prompt : session->model->folder.default_prompt;
     session->prompt_length = strlen(session->prompt);
     session->strict = given.strict;
-    for (unsigned i = 0; i < session->threads; i++)
-        sx_arena_clear(&session->workers[i].messages);
-    status = count_prompt(session, error);
-    for (size_t first = 0; first < count && !status; first += session->window_count) {
-        session->window = texts + first;
-        session->window_count = window_size(texts, first, count);
-        session->vectors = vectors + first * session->model->dimensions;
-        run_window(session);
-        status = hand_out(session, first, receipts, error);
-    }
-    return status;
+    session->vectors = wanted & SX_OUTPUT_DENSE ? vectors : NULL;
+    session->scores = NULL;
+    session->row_width = session->model->dimensions;
+    return run_call(session, texts, count, receipts, error);
+}
+
+const sx_text_outputs *sx_session_outputs(const sx_session *session, size_t *count)
+{
+    if (count)
+        *count = session ? session->output_count : 0;
+    return session && session->output_count ? session->outputs : NULL;
+}
+
+sx_status sx_session_score(sx_session *session, sx_text query, const sx_text *texts, size_t count,
+                           const sx_score_options *options, float *logits, float *scores, sx_receipt *receipts, sx_error *error)
+{
+    sx_score_options given;
+    if (!session || (count && !texts) || (query.length && !query.data) || (count && !logits && !scores))
+        return sx_fail(error, SX_E_INVALID, "sx_session_score: %s is NULL",
+                       !session                        ? "session"
+                       : count && !texts               ? "texts"
+                       : query.length && !query.data   ? "query"
+                                                       : "both logits and scores");
+    sx_status status = sx_options_read(options, &given, sizeof given, "sx_score_options", error);
+    if (status)
+        return status;
+    if (!(session->model->outputs & SX_OUTPUT_SCORES))
+        return lacks_output(session->model, SX_OUTPUT_SCORES, error);
+    session->wanted = SX_OUTPUT_SCORES;
+    session->query = query;
+    session->prompt = "";
+    session->prompt_length = 0;
+    session->strict = given.strict;
+    session->vectors = logits;
+    session->scores = scores;
+    session->row_width = session->model->head.output.outputs;
+    return run_call(session, texts, count, receipts, error);
 }

@@ -39,7 +39,8 @@ static const char small_config[] =
     "{\"model_type\":\"bert\",\"hidden_size\":8,\"num_attention_heads\":2,\"num_hidden_layers\":1,"
     "\"intermediate_size\":16,\"vocab_size\":9,\"max_position_embeddings\":32,\"type_vocab_size\":1}";
 static const char *const files[] = {"config.json", "modules.json", "model.safetensors", "other.safetensors", "third.safetensors",
-                                    "sentence_bert_config.json", "config_sentence_transformers.json", "tokenizer_config.json",
+                                    "sentence_bert_config.json", "sentence_roberta_config.json", "pytorch_model.bin", "model.onnx",
+                                    "model.safetensors.index.json", "sparse_linear.safetensors", "config_sentence_transformers.json", "tokenizer_config.json",
                                     "1_Pooling/config.json"};
 
 /* A plain folder: config.json and weights only. */
@@ -92,7 +93,8 @@ static void test_plain(void **state)
     sx_model_folder folder = read_good();
     assert_string_equal(folder.architecture.family, "bert");
     assert_int_equal(folder.poolings, SX_POOLING_MEAN);
-    assert_false(folder.normalize);
+    assert_int_equal(folder.kind, SX_MODEL_EMBEDDER);
+    assert_int_equal(folder.module_count, 0);
     assert_true(folder.include_prompt);
     assert_int_equal(folder.max_length, 32);
     assert_int_equal(folder.architecture.hidden_size, 8);
@@ -118,7 +120,8 @@ static void test_modules(void **state)
     put("sentence_bert_config.json", "{\"max_seq_length\":16,\"do_lower_case\":false}");
     sx_model_folder folder = read_good();
     assert_int_equal(folder.poolings, SX_POOLING_CLS | SX_POOLING_LAST_TOKEN);
-    assert_true(folder.normalize);
+    assert_int_equal(folder.module_count, 1);
+    assert_int_equal(folder.modules[0].kind, SX_MODULE_NORMALIZE);
     assert_false(folder.include_prompt);
     assert_int_equal(folder.max_length, 16);
     sx_model_folder_clear(&folder);
@@ -137,8 +140,18 @@ static void test_modules(void **state)
 static void test_modules_refused(void **state)
 {
     put("1_Pooling/config.json", "{}");
-    put("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Dense", "2_Dense") "]");
-    refuse(SX_E_UNSUPPORTED, "Dense");
+    static const char *const others[] = {"LSTM", "CNN", "WordWeights", "WeightedLayerPooling", "Pooling", "Transformer"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char modules[512];
+        snprintf(modules, sizeof modules, "[%s,%s,{\"path\":\"x\",\"type\":\"sentence_transformers.models.%s\"}]",
+                 MODULE("Transformer", ""), MODULE("Pooling", "1_Pooling"), others[i]);
+        put("modules.json", modules);
+        refuse(SX_E_UNSUPPORTED, others[i]);
+    }
+    put("modules.json", "[" MODULE("Transformer", "") "," MODULE("Dense", "1_Dense") "," MODULE("Pooling", "1_Pooling") "]");
+    refuse(SX_E_UNSUPPORTED, "module 1 is sentence_transformers.models.Dense");
+    put("modules.json", "[" MODULE("CLIPModel", "") "]");
+    refuse(SX_E_UNSUPPORTED, "CLIPModel");
     put("modules.json", "[" MODULE("Pooling", "1_Pooling") "]");
     refuse(SX_E_UNSUPPORTED, "Pooling");
     put("modules.json", "[" MODULE("Transformer", "") ",{\"path\":\"x\",\"type\":\"their.own.Pooling\"}]");
@@ -162,6 +175,80 @@ static void test_modules_refused(void **state)
     refuse(SX_E_FORMAT, "true or false");
     drop("1_Pooling/config.json");
     refuse(SX_E_NOT_FOUND, "1_Pooling");
+}
+
+/* Dense and what else stands behind the pooling, in order; the class names of newer versions; Dropout does nothing. */
+static void test_chain(void **state)
+{
+    put("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Dropout", "2") ","
+                        "{\"path\":\"3_Dense\",\"type\":\"sentence_transformers.base.modules.dense.Dense\"},"
+                        MODULE("LayerNorm", "4") "," MODULE("Normalize", "5") "]");
+    put("1_Pooling/config.json", "{\"embedding_dimension\":8,\"pooling_mode\":[\"cls\",\"mean\"]}");
+    sx_model_folder folder = read_good();
+    assert_int_equal(folder.poolings, SX_POOLING_CLS | SX_POOLING_MEAN);
+    assert_int_equal(folder.module_count, 3);
+    assert_int_equal(folder.modules[0].kind, SX_MODULE_DENSE);
+    assert_string_equal(sx_path_name(folder.modules[0].path), "3_Dense");
+    assert_int_equal(folder.modules[1].kind, SX_MODULE_LAYER_NORM);
+    assert_int_equal(folder.modules[2].kind, SX_MODULE_NORMALIZE);
+    sx_model_folder_clear(&folder);
+    put("1_Pooling/config.json", "{\"pooling_mode\":[\"mean\",\"cls\"]}");
+    refuse(SX_E_UNSUPPORTED, "cls");
+    put("1_Pooling/config.json", "{\"pooling_mode\":[\"mean\",7]}");
+    refuse(SX_E_FORMAT, "array of strings");
+    put("1_Pooling/config.json", "{\"pooling_mode\":\"median\"}");
+    refuse(SX_E_UNSUPPORTED, "median");
+}
+
+static void test_kinds(void **state)
+{
+    char config[512];
+    snprintf(config, sizeof config, "{\"architectures\":[\"BertForSequenceClassification\"],%s", small_config + 1);
+    put("config.json", config);
+    sx_model_folder folder = read_good();
+    assert_int_equal(folder.kind, SX_MODEL_CROSS_ENCODER);
+    assert_int_equal(folder.poolings, 0);
+    assert_int_equal(folder.max_length, 32);
+    sx_model_folder_clear(&folder);
+    put("modules.json", "[" MODULE("Transformer", "") "]");
+    folder = read_good();
+    assert_int_equal(folder.kind, SX_MODEL_CROSS_ENCODER);
+    sx_model_folder_clear(&folder);
+    put("modules.json", "[" MODULE("StaticEmbedding", ".") "," MODULE("Normalize", "1") "]");
+    put("config.json", "{\"model_type\":\"model2vec\",\"normalize\":true}");
+    folder = read_good();
+    assert_int_equal(folder.kind, SX_MODEL_STATIC);
+    assert_false(folder.model2vec);
+    assert_int_equal(folder.module_count, 1);
+    assert_int_equal(folder.max_length, 0);
+    sx_model_folder_clear(&folder);
+    drop("modules.json");
+    folder = read_good();
+    assert_int_equal(folder.kind, SX_MODEL_STATIC);
+    assert_true(folder.model2vec);
+    assert_int_equal(folder.module_count, 1);
+    sx_model_folder_clear(&folder);
+    put("config.json", "{\"architectures\":[\"StaticModel\"]}");
+    folder = read_good();
+    assert_true(folder.model2vec);
+    assert_int_equal(folder.module_count, 0);
+    sx_model_folder_clear(&folder);
+}
+
+/* The first of sentence-transformers' names that says anything. */
+static void test_sentence_configs(void **state)
+{
+    put("sentence_bert_config.json", "{}");
+    put("sentence_roberta_config.json", "{\"max_seq_length\":20,\"do_lower_case\":true}");
+    sx_model_folder folder = read_good();
+    assert_int_equal(folder.max_length, 20);
+    assert_true(folder.lower_case);
+    sx_model_folder_clear(&folder);
+    put("sentence_bert_config.json", "{\"max_seq_length\":10}");
+    folder = read_good();
+    assert_int_equal(folder.max_length, 10);
+    assert_false(folder.lower_case);
+    sx_model_folder_clear(&folder);
 }
 
 static void test_config_refused(void **state)
@@ -212,11 +299,28 @@ static void test_weights(void **state)
     sx_model_folder folder = read_good();
     assert_string_equal(sx_path_name(folder.weights), "other.safetensors");
     sx_model_folder_clear(&folder);
+    put("sparse_linear.safetensors", "x"); /* a head's, not the model's */
+    folder = read_good();
+    assert_string_equal(sx_path_name(folder.weights), "other.safetensors");
+    sx_model_folder_clear(&folder);
     put("third.safetensors", "x");
     refuse(SX_E_UNSUPPORTED, "2 other");
-    put("model.safetensors", "x");
-    folder = read_good();
-    assert_string_equal(sx_path_name(folder.weights), "model.safetensors");
+    static const char *const names[] = {"pytorch_model.bin", "model.safetensors.index.json", "model.safetensors"};
+    for (size_t i = 0; i < 3; i++) { /* each goes before those before it */
+        put(names[i], "x");
+        folder = read_good();
+        assert_string_equal(sx_path_name(folder.weights), names[i]);
+        sx_model_folder_clear(&folder);
+    }
+}
+
+static void test_weights_of_others(void **state)
+{
+    drop("model.safetensors");
+    put("model.onnx", "x");
+    refuse(SX_E_UNSUPPORTED, "ONNX");
+    put("pytorch_model.bin", "x");
+    sx_model_folder folder = read_good();
     sx_model_folder_clear(&folder);
 }
 
@@ -263,6 +367,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_config_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_prompts, begin, end),
         cmocka_unit_test_setup_teardown(test_weights, begin, end),
+        cmocka_unit_test_setup_teardown(test_weights_of_others, begin, end),
+        cmocka_unit_test_setup_teardown(test_chain, begin, end),
+        cmocka_unit_test_setup_teardown(test_kinds, begin, end),
+        cmocka_unit_test_setup_teardown(test_sentence_configs, begin, end),
         cmocka_unit_test(test_not_a_folder),
         cmocka_unit_test(test_poolings),
     };
