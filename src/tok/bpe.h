@@ -28,7 +28,7 @@ sx_status sx_bpe_merge_by_rank(sx_bpe *bpe, sx_error *error);
 sx_status sx_bpe_finish(sx_bpe *bpe, sx_error *error);
 void sx_bpe_close(sx_bpe *bpe);
 
-/* Words met before and their ids, and scratch; for one thread. Bounded. Zero-initialise. */
+/* Words met before and their ids, and scratch; for one thread and one sx_bpe. Bounded. */
 typedef struct sx_bpe_memory sx_bpe_memory;
 sx_bpe_memory *sx_bpe_memory_open(void);
 void sx_bpe_memory_close(sx_bpe_memory *memory);

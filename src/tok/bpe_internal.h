@@ -50,8 +50,7 @@ typedef struct sx_bpe_word {
 } sx_bpe_word;
 
 struct sx_bpe_memory {
-    const sx_bpe *owner;             /* whose words these are */
-    sx_bpe_word *words;
+    sx_bpe_word *words;              /* made when first needed */
     sx_bpe_symbol *symbols;
     size_t count, capacity;          /* of symbols; one more stands behind them and ends the last */
     sx_bpe_link *links;
@@ -65,8 +64,8 @@ struct sx_bpe_memory {
 const sx_bpe_word *sx_bpe_memory_find(const sx_bpe_memory *memory, const char *piece, size_t length);
 /* Remembers the symbols as those of the word, if they fit. */
 void sx_bpe_memory_put(sx_bpe_memory *memory, const char *piece, size_t length);
-/* Makes the memory `bpe`'s; false: no memory. */
-bool sx_bpe_memory_own(sx_bpe_memory *memory, const sx_bpe *bpe);
+/* Makes the table of words; false: no memory. */
+bool sx_bpe_memory_begin(sx_bpe_memory *memory);
 /* Releases scratch that a very long word has made large. */
 void sx_bpe_memory_trim(sx_bpe_memory *memory);
 

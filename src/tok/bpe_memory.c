@@ -44,13 +44,10 @@ void sx_bpe_memory_trim(sx_bpe_memory *memory)
         free_scratch(memory);
 }
 
-bool sx_bpe_memory_own(sx_bpe_memory *memory, const sx_bpe *bpe)
+bool sx_bpe_memory_begin(sx_bpe_memory *memory)
 {
-    if (memory->owner == bpe)
-        return true;
-    free(memory->words);
-    memory->words = sx_aligned_calloc(sizeof(sx_bpe_word), (size_t)1 << SX_BPE_WORD_BITS, sizeof(sx_bpe_word));
-    memory->owner = memory->words ? bpe : NULL;
+    if (!memory->words)
+        memory->words = sx_aligned_calloc(sizeof(sx_bpe_word), (size_t)1 << SX_BPE_WORD_BITS, sizeof(sx_bpe_word));
     return memory->words != NULL;
 }
 

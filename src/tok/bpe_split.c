@@ -269,7 +269,7 @@ bool sx_bpe_split(const sx_bpe *bpe, sx_bpe_memory *memory, const char *piece, s
 {
     if (length == 0)
         return true;
-    if (!sx_bpe_memory_own(memory, bpe))
+    if (!sx_bpe_memory_begin(memory))
         return false;
     const sx_bpe_word *word = sx_bpe_memory_find(memory, piece, length);
     if (word) {
