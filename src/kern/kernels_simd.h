@@ -468,14 +468,14 @@ static void attend_block(const sx_attention *job, size_t begin, size_t end)
     }
 }
 
-/* When each query sees a small window, blocks of queries about as long as the window: what is packed for one stays in cache,
- * and none is packed more than twice or so. */
+/* When each query sees a small window, blocks of queries some times as long: what is packed for one stays in cache, and little is
+ * packed twice. */
 static void attention(const sx_attention *job)
 {
     size_t rows = job->queries;
     if (job->before < job->keys && job->after < job->keys) {
         size_t window = job->before + job->after;
-        rows = window > BLOCK_ROWS ? window : BLOCK_ROWS;
+        rows = 4 * window > BLOCK_ROWS ? 4 * window : BLOCK_ROWS;
     }
     for (size_t begin = 0, end; begin < job->queries; begin = end) {
         end = job->queries - begin > rows ? begin + rows : job->queries;

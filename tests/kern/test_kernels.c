@@ -26,48 +26,60 @@ static double activation_bound(sx_activation activation, double x, double expect
     return 0.0;
 }
 
-/* Every 499th float of all there are, in vectors of odd size. */
+enum { EXP = -1 }; /* beside the activations */
+
+static void check_values(const sx_kernels *kernels, int function, const uint32_t *words, size_t count)
+{
+    enum { MOST = 4099 };
+    static float x[MOST], out[MOST];
+    assert_true(count <= MOST);
+    memcpy(x, words, count * sizeof *x);
+    if (function == EXP)
+        kernels->exp(x, out, count);
+    else
+        kernels->activate((sx_activation)function, x, out, count);
+    for (size_t i = 0; i < count; i++) {
+        double v = x[i], expected, bound;
+        if (isnan(x[i])) {
+            assert_true(isnan(out[i]));
+            continue;
+        }
+        if (function == EXP) {
+            expected = exp(v);
+            bound = 2.0e-7 * expected + 0x1p-149;
+        } else {
+            expected = exact_activation((sx_activation)function, v);
+            bound = activation_bound((sx_activation)function, v, expected);
+        }
+        bool right = fabs(expected) > FLT_MAX ? fabsf(out[i]) > 3.4e38f && !signbit(out[i]) == !signbit(expected)
+                                              : fabs(expected - out[i]) <= bound;
+        if (!right)
+            fail_msg("%s: function %d of %.9g: %.9g expected, %.9g found", kernels->name, function, v, expected, out[i]);
+    }
+}
+
+/* Every 499th float of all there are, in vectors of odd size; zeros, infinities and what is next to each power of two. */
 static void check_all_floats(const sx_kernels *kernels, int function)
 {
     enum { COUNT = 4099, STEP = 499 };
-    static float x[COUNT], out[COUNT];
-    uint64_t bits = 0;
-    while (bits <= UINT32_MAX) {
-        size_t count = 0;
-        for (; count < COUNT && bits <= UINT32_MAX; count++, bits += STEP) {
-            uint32_t word = (uint32_t)bits;
-            memcpy(&x[count], &word, sizeof word);
-        }
-        if (function < 0)
-            kernels->exp(x, out, count);
-        else
-            kernels->activate((sx_activation)function, x, out, count);
-        for (size_t i = 0; i < count; i++) {
-            double v = x[i], expected, bound;
-            if (isnan(x[i])) {
-                assert_true(isnan(out[i]));
-                continue;
-            }
-            if (function < 0) {
-                expected = exp(v);
-                bound = 2.0e-7 * expected + 0x1p-149;
-            } else {
-                expected = exact_activation((sx_activation)function, v);
-                bound = activation_bound((sx_activation)function, v, expected);
-            }
-            if (fabs(expected) > FLT_MAX) {
-                assert_true(out[i] > 3.4e38f);
-                continue;
-            }
-            if (!(fabs(expected - out[i]) <= bound))
-                fail_msg("%s: function %d of %.9g: %.9g expected, %.9g found", kernels->name, function, v, expected, out[i]);
-        }
+    static uint32_t words[COUNT];
+    size_t count = 0;
+    for (uint32_t sign_and_exponent = 0; sign_and_exponent < 512; sign_and_exponent++) {
+        words[count++] = sign_and_exponent << 23;
+        words[count++] = sign_and_exponent << 23 | 1;
+        words[count++] = sign_and_exponent << 23 | 0x7fffff;
+    }
+    check_values(kernels, function, words, count);
+    for (uint64_t bits = 0; bits <= UINT32_MAX;) {
+        for (count = 0; count < COUNT && bits <= UINT32_MAX; bits += STEP)
+            words[count++] = (uint32_t)bits;
+        check_values(kernels, function, words, count);
     }
 }
 
 static void check_functions(const sx_kernels *kernels)
 {
-    for (int function = -1; function <= SX_ACTIVATION_SIGMOID; function++)
+    for (int function = EXP; function <= SX_ACTIVATION_SIGMOID; function++)
         check_all_floats(kernels, function);
     for (size_t count = 0; count <= 100; count++) {
         guarded x = guarded_open(count), out = guarded_open(count);
