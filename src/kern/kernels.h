@@ -39,7 +39,8 @@ typedef struct sx_gemm {
 } sx_gemm;
 
 /* One head of one text: out[i] = sum_j softmax_j(q[i] . k[j] + relative_bias[j - i]) v[j] over the keys j that query i sees:
- * i - before <= j <= i + after. The scale is expected in q already. Every query sees at least one key. */
+ * i - before <= j <= i + after. The scale is expected in q already. Every query sees at least one key. What other keys hold does
+ * not matter as long as it is finite; where a window is small, most of them are never read. */
 typedef struct sx_attention {
     const float *q, *k, *v;  /* queries x head_size, keys x head_size, keys x head_size */
     size_t stride;           /* of the rows of q, k and v */
