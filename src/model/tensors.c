@@ -49,15 +49,31 @@ static sx_status sort(sx_tensors *tensors, sx_error *error)
     return SX_OK;
 }
 
-static sx_status add_file(sx_tensors *tensors, const char *path, sx_error *error)
+/* The last file of the list, whose bytes are given; its content tells the format. */
+static sx_status add_content(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)
+{
+    tensors->bytes += length;
+    if (sx_is_gguf(data, length))
+        return sx_gguf_add(tensors, data, length, error);
+    if (sx_is_torch(data, length))
+        return sx_torch_add(tensors, data, length, error);
+    return sx_safetensors_add(tensors, data, length, error);
+}
+
+sx_status sx_tensors_add_file(sx_tensors *tensors, const char *path, sx_error *error)
 {
     sx_status status = add_path(tensors, path, error);
     if (status)
         return status;
     sx_file_map *map = &tensors->maps[tensors->file_count - 1];
     status = sx_file_map_open(path, map, error);
-    tensors->bytes += map->length;
-    return status ? status : sx_safetensors_add(tensors, map->data, map->length, error);
+    return status ? status : add_content(tensors, map->data, map->length, error);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
 sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
@@ -66,7 +82,8 @@ sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
     sx_tensors *tensors = sx_calloc(1, sizeof *tensors);
     if (!tensors)
         return sx_fail_nomem(error, sizeof *tensors);
-    sx_status status = add_file(tensors, path, error);
+    bool index = ends_with(path, ".index.json");
+    sx_status status = index ? sx_tensor_index_add(tensors, path, error) : sx_tensors_add_file(tensors, path, error);
     if (!status)
         status = sort(tensors, error);
     if (status)
@@ -76,16 +93,17 @@ sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
     return status;
 }
 
-sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error)
+typedef sx_status add_function(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
+
+static sx_status parse(const void *data, size_t length, const char *name, add_function *add, sx_tensors **out, sx_error *error)
 {
     *out = NULL;
     sx_tensors *tensors = sx_calloc(1, sizeof *tensors);
     if (!tensors)
         return sx_fail_nomem(error, sizeof *tensors);
     sx_status status = add_path(tensors, name, error);
-    tensors->bytes = length;
     if (!status)
-        status = sx_safetensors_add(tensors, data, length, error);
+        status = add(tensors, data, length, error);
     if (!status)
         status = sort(tensors, error);
     if (status)
@@ -93,6 +111,22 @@ sx_status sx_safetensors_parse(const void *data, size_t length, const char *name
     else
         *out = tensors;
     return status;
+}
+
+static sx_status add_safetensors(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)
+{
+    tensors->bytes += length;
+    return sx_safetensors_add(tensors, data, length, error);
+}
+
+sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error)
+{
+    return parse(data, length, name, add_safetensors, out, error);
+}
+
+sx_status sx_tensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error)
+{
+    return parse(data, length, name, add_content, out, error);
 }
 
 void sx_tensors_close(sx_tensors *tensors)
@@ -149,6 +183,14 @@ void sx_tensor_read(const sx_tensor *tensor, const sx_kernels *kernels, size_t f
         break;
     case SX_DTYPE_Q8_0:
     case SX_DTYPE_Q4_0:
+    case SX_DTYPE_Q4_1:
+    case SX_DTYPE_Q5_0:
+    case SX_DTYPE_Q5_1:
+    case SX_DTYPE_Q4_K:
+    case SX_DTYPE_Q5_K:
+    case SX_DTYPE_Q6_K:
+        sx_quantised_read(tensor->dtype, tensor->data, first, count, out);
+        break;
     case SX_DTYPE_OTHER:
         break;
     }
@@ -156,6 +198,7 @@ void sx_tensor_read(const sx_tensor *tensor, const sx_kernels *kernels, size_t f
 
 const char *sx_dtype_storage(sx_dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "f64", "i64", "q8_0", "q4_0", "other"};
+    static const char *const names[] = {"f32", "f16", "bf16", "f64", "i64", "q8_0", "q4_0",
+                                        "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k", "other"};
     return names[dtype];
 }

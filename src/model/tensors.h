@@ -1,7 +1,7 @@
 /* tensors.h - named tensors in mapped weight files, whatever format they are published in.
  *
- * safetensors.c, gguf.c and torch_zip.c each add what one file holds; tensors.c chooses by content and joins sharded files. Nothing is
- * copied: data points into the maps.
+ * safetensors.c, gguf.c and torch_checkpoint.c each add what one file holds; tensors.c chooses by content, tensor_index.c joins
+ * sharded files. Data points into the maps, except for transposed views in PyTorch checkpoints, which are copied.
  */
 #ifndef SX_MODEL_TENSORS_H
 #define SX_MODEL_TENSORS_H
@@ -18,8 +18,14 @@ typedef enum sx_dtype {
     SX_DTYPE_BF16,
     SX_DTYPE_F64,
     SX_DTYPE_I64,
-    SX_DTYPE_Q8_0, /* GGUF: blocks of 32: a half scale and 32 signed bytes */
-    SX_DTYPE_Q4_0, /* GGUF: blocks of 32: a half scale and 32 nibbles minus 8 */
+    SX_DTYPE_Q8_0, /* GGUF's block formats: see quantised.c */
+    SX_DTYPE_Q4_0,
+    SX_DTYPE_Q4_1,
+    SX_DTYPE_Q5_0,
+    SX_DTYPE_Q5_1,
+    SX_DTYPE_Q4_K,
+    SX_DTYPE_Q5_K,
+    SX_DTYPE_Q6_K,
     SX_DTYPE_OTHER /* listed, but sx_tensor_read does not read it */
 } sx_dtype;
 
@@ -50,13 +56,15 @@ typedef struct sx_tensors {
     sx_arena arena;
 } sx_tensors;
 
-/* path: a .safetensors file, a .safetensors.index.json or .bin.index.json naming shards beside it, a PyTorch zip checkpoint
- * (.bin, .pt, .pth) or a .gguf file. Checks everything: lengths against the file's, every range against the data (no
- * overlap, no hole, nothing beyond the end), every size against shape and dtype. SX_E_FORMAT names the tensor and the two
- * numbers. */
+/* path: a .safetensors file, a .safetensors.index.json or .bin.index.json naming shards beside it, a PyTorch checkpoint
+ * (.bin, .pt, .pth; nothing in it is executed) or a .gguf file. Checks everything: lengths against the file's, every range
+ * against the data (no overlap, no hole, nothing beyond the end; tensors of a PyTorch checkpoint may share storage), every size
+ * against shape and dtype. SX_E_FORMAT names the tensor and the two numbers. */
 sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error);
 /* One safetensors file from memory that outlives it. */
 sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error);
+/* One file of any format (no index) from memory that outlives it. */
+sx_status sx_tensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error);
 void sx_tensors_close(sx_tensors *tensors);
 
 /* NULL when there is none. */

@@ -71,11 +71,13 @@ static void test_reads(void **state)
     assert_int_equal(b->shape[1], 3);
     assert_int_equal(b->elements, 6);
     assert_ptr_equal(b->data, file + 8 + strlen(header) + 8);
-    assert_int_equal(c->dtype, SX_DTYPE_OTHER);
+    assert_int_equal(c->dtype, SX_DTYPE_I64);
     assert_string_equal(c->dtype_name, "I64");
     assert_int_equal(c->elements, 1);
     assert_int_equal(e->elements, 0);
-    float row[3], half = 0.0f;
+    float row[3], half = 0.0f, whole;
+    sx_tensor_read(c, sx_kernels_for(0), 0, 1, &whole);
+    assert_true(whole == 0x1b1a191817161514p0f); /* the bytes 20 .. 27 */
     sx_tensor_read(b, sx_kernels_for(0), 3, 3, row);
     const unsigned char last[2] = {18, 19};
     sx_kernels_for(SX_CPU_C)->from_f16(last, &half, 1);
