@@ -74,6 +74,7 @@ int sx_cli_index(sx_cli *cli);
 int sx_cli_remove(sx_cli *cli);
 int sx_cli_search(sx_cli *cli);
 int sx_cli_embed(sx_cli *cli);
+int sx_cli_rerank(sx_cli *cli);
 int sx_cli_chunk(sx_cli *cli);
 int sx_cli_tokenize(sx_cli *cli);
 int sx_cli_status(sx_cli *cli);

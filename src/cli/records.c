@@ -6,6 +6,7 @@
 #include "records.h"
 
 #include "../base/buffer.h"
+#include "../base/code_point.h"
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/json_reader.h"
@@ -480,6 +481,17 @@ void sx_cli_reader_close(sx_cli_reader *reader)
     sx_buffer_clear(&reader->key);
     sx_buffer_clear(&reader->value);
     free(reader);
+}
+
+bool sx_cli_is_utf8(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        sx_code_point point = sx_utf8_decode(text + i, length - i);
+        if (!point.valid)
+            return false;
+        i += point.length;
+    }
+    return true;
 }
 
 const char *sx_cli_reader_format(const sx_cli_reader *reader)

@@ -37,6 +37,8 @@ sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_
 void sx_cli_reader_close(sx_cli_reader *reader);
 /* *more false: there is none left. */
 sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error);
+/* The library reads invalid UTF-8 as U+FFFD; who meant another encoding should hear of it. */
+bool sx_cli_is_utf8(const char *text, size_t length);
 /* "lines", "jsonl" ... as decided. */
 const char *sx_cli_reader_format(const sx_cli_reader *reader);
 

@@ -1,9 +1,9 @@
 /* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
+#include "embed_outputs.h"
 #include "output.h"
 #include "records.h"
 
 #include "../base/clock.h"
-#include "../base/code_point.h"
 #include "../base/error.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH_TEXTS = 1024, BATCH_BYTES = 16 * 1024 * 1024, NPY_HEADER = 128, SHOWN_VALUES = 6 };
+enum { BATCH_TEXTS = 1024, OUTPUTS_TEXTS = 64, BATCH_BYTES = 16 * 1024 * 1024, NPY_HEADER = 128, SHOWN_VALUES = 6 };
 
 typedef enum embed_format { AS_JSON, AS_JSONL, AS_NPY, AS_BIN, AS_BASE64, AS_CHUNKS, AS_TABLE } embed_format;
 static const char *const format_names[] = {"json", "jsonl", "npy", "bin", "base64", "chunks"};
@@ -26,6 +26,9 @@ typedef struct embed_run {
     sx_database *database;
     sx_embedder *embedder;
     const sx_embedder_info *info;
+    unsigned outputs;     /* SX_OUTPUT_* */
+    sx_session *session;  /* where more than vectors are wanted: these pass by the cache */
+    uint32_t multi_width;
     sx_cli_output output, side;
     const char *side_path;
     sx_buffer line;
@@ -160,7 +163,7 @@ static void append_identity(sx_buffer *line, uint64_t index, const sx_cli_item *
 
 /* One item in a textual format. */
 static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt,
-                            const float *vector, sx_error *error)
+                            const float *vector, const sx_text_outputs *outputs, sx_error *error)
 {
     sx_buffer *line = &run->line;
     bool lines = run->format == AS_JSONL || run->one_a_line;
@@ -181,13 +184,15 @@ static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *i
     }
     if (item->status) {
         append_problem(line, item);
-    } else {
+    } else if (run->outputs & SX_OUTPUT_DENSE) {
         sx_cli_key(line, "embedding");
         if (run->format == AS_BASE64)
             append_base64(line, vector, run->info->dimensions);
         else
             sx_json_write_floats(line, vector, run->info->dimensions);
     }
+    if (!item->status && outputs)
+        sx_cli_write_outputs(line, run->outputs, outputs, run->multi_width);
     sx_buffer_append_string(line, lines ? "}\n" : "}");
     return flush_line(run, &run->output, error);
 }
@@ -231,14 +236,17 @@ static void show_item(embed_run *run, uint64_t index, const sx_cli_item *item, c
 static sx_status write_batch(embed_run *run, sx_error *error)
 {
     sx_status status = SX_OK;
-    size_t embedded = 0;
+    size_t embedded = 0, output_count;
+    const sx_text_outputs *outputs = sx_session_outputs(run->session, &output_count);
     for (size_t i = 0; i < run->count && !status; i++, run->index++) {
         sx_cli_item *item = &run->items[i];
         const sx_receipt *receipt = NULL;
         const float *vector = NULL;
+        const sx_text_outputs *beside = NULL;
         if (!item->status) {
             receipt = &run->receipts[embedded];
             vector = run->vectors + embedded * run->info->dimensions;
+            beside = embedded < output_count ? &outputs[embedded] : NULL;
             embedded++;
             if (receipt->status) {
                 item->status = receipt->status;
@@ -259,30 +267,18 @@ static sx_status write_batch(embed_run *run, sx_error *error)
         else if (is_rows(run))
             status = write_row(run, run->index, item, receipt, vector, error);
         else
-            status = write_item(run, run->index, item, receipt, vector, error);
+            status = write_item(run, run->index, item, receipt, vector, beside, error);
         run->rows += !item->status;
     }
     return status;
 }
 
-/* The library reads invalid UTF-8 as U+FFFD; who meant another encoding should hear of it. */
-static bool is_utf8(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length;) {
-        sx_code_point point = sx_utf8_decode(text + i, length - i);
-        if (!point.valid)
-            return false;
-        i += point.length;
-    }
-    return true;
-}
-
 static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
 {
     sx_status status = SX_OK;
-    size_t bytes = 0;
+    size_t bytes = 0, most = run->session ? OUTPUTS_TEXTS : BATCH_TEXTS;
     *more = true;
-    for (run->count = 0; run->count < BATCH_TEXTS && bytes < BATCH_BYTES; run->count++) {
+    for (run->count = 0; run->count < most && bytes < BATCH_BYTES; run->count++) {
         status = sx_cli_reader_next(run->reader, &run->items[run->count], more, error);
         if (status || !*more)
             break;
@@ -311,6 +307,15 @@ static void report(embed_run *run)
     sx_cli_report_progress(&progress, run->cli);
 }
 
+static sx_status embed_texts(embed_run *run, size_t count, sx_error *error)
+{
+    if (!run->session)
+        return sx_embedder_embed(run->embedder, run->texts, count, run->vectors, run->receipts, sx_cli_stop_flag(), error);
+    sx_embed_options options = {.size = sizeof options, .prompt = run->info->prompt, .strict = sx_cli_flag(run->cli, "strict"),
+                                .outputs = run->outputs};
+    return sx_session_embed(run->session, run->texts, count, &options, run->vectors, run->receipts, error);
+}
+
 static sx_status embed_all(embed_run *run, sx_error *error)
 {
     const volatile int *stop = sx_cli_stop_flag();
@@ -321,10 +326,10 @@ static sx_status embed_all(embed_run *run, sx_error *error)
         for (size_t i = 0; i < run->count; i++)
             if (!run->items[i].status) {
                 run->texts[wanted++] = (sx_text){run->items[i].text, run->items[i].length};
-                run->invalid += !is_utf8(run->items[i].text, run->items[i].length);
+                run->invalid += !sx_cli_is_utf8(run->items[i].text, run->items[i].length);
             }
         if (!status && wanted)
-            status = sx_embedder_embed(run->embedder, run->texts, wanted, run->vectors, run->receipts, stop, error);
+            status = embed_texts(run, wanted, error);
         if (!status)
             status = write_batch(run, error);
         clear_batch(run);
@@ -406,12 +411,23 @@ static sx_status open_cache(embed_run *run, sx_error *error)
     return SX_OK;
 }
 
+/* Sparse weights and multi-vectors come from the engine itself: the cache holds vectors only. */
+static sx_status open_session(embed_run *run, const char *reference, sx_error *error)
+{
+    const sx_model *model = sx_embedder_model(run->embedder);
+    if (!model)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: --outputs other than dense needs a local model", reference);
+    sx_session_options options = {.size = sizeof options, .threads = (unsigned)sx_cli_count(run->cli, "threads")};
+    run->multi_width = sx_model_describe(model)->multi_dimensions;
+    return sx_session_open(model, &options, &run->session, error);
+}
+
 static sx_status open_embedder(embed_run *run, sx_error *error)
 {
     sx_cli *cli = run->cli;
     char *reference = NULL;
     sx_status status = sx_cli_model_reference(cli, &reference, error);
-    if (!status && !sx_cli_flag(cli, "no-cache"))
+    if (!status && run->outputs == SX_OUTPUT_DENSE && !sx_cli_flag(cli, "no-cache"))
         status = open_cache(run, error);
     if (!status) {
         sx_embedder_options options = {
@@ -437,6 +453,8 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
         if (!run->vectors)
             status = sx_fail_nomem(error, BATCH_TEXTS * run->info->dimensions * sizeof(float));
     }
+    if (!status && run->outputs != SX_OUTPUT_DENSE)
+        status = open_session(run, reference, error);
     free(reference);
     return status;
 }
@@ -469,6 +487,12 @@ int sx_cli_embed(sx_cli *cli)
         return wrong;
     if (sx_cli_text(cli, "prompt") && sx_cli_get(cli, "role")->given)
         return sx_cli_usage(cli, NULL, "embed: --role and --prompt exclude each other");
+    if ((wrong = sx_cli_read_outputs(cli, &run.outputs)))
+        return wrong;
+    if (run.outputs != SX_OUTPUT_DENSE && run.format == AS_TABLE)
+        run.format = AS_JSON;
+    if (run.outputs != SX_OUTPUT_DENSE && run.format != AS_JSON && run.format != AS_JSONL)
+        return sx_cli_usage(cli, NULL, "embed: --outputs other than dense goes with --format json and jsonl only");
     sx_error error = {0};
     sx_status status = SX_OK;
     if (is_rows(&run) && target && strcmp(target, "-") != 0) {
@@ -500,6 +524,7 @@ int sx_cli_embed(sx_cli *cli)
     int code = status ? sx_cli_fail(cli, &error) : summarise(&run);
     sx_cli_output_abandon(&run.output);
     sx_cli_output_abandon(&run.side);
+    sx_session_close(run.session);
     sx_embedder_close(run.embedder);
     sx_database_close(run.database);
     sx_cli_reader_close(run.reader);

@@ -115,12 +115,16 @@ int sx_cli_models_info(sx_cli *cli)
         sx_buffer_append_byte(&json, '{');
         sx_cli_member_text(&json, "name", model_argument(cli));
         sx_cli_member_text(&json, "folder", info->folder);
+        sx_cli_member_text(&json, "kind", info->kind);
         sx_cli_member_text(&json, "family", info->family);
         sx_cli_member_text(&json, "pooling", info->pooling);
         sx_cli_member_text(&json, "similarity", info->similarity);
         sx_cli_member_boolean(&json, "normalized", info->normalized);
         sx_cli_member_integer(&json, "dimensions", info->dimensions);
         sx_cli_member_integer(&json, "max_length", info->max_length);
+        sx_cli_member_boolean(&json, "sparse", info->outputs & SX_OUTPUT_SPARSE);
+        sx_cli_member_integer(&json, "multi_dimensions", info->multi_dimensions);
+        sx_cli_member_integer(&json, "labels", info->labels);
         sx_cli_member_integer(&json, "layers", info->layers);
         sx_cli_member_integer(&json, "hidden_size", info->hidden_size);
         sx_cli_member_integer(&json, "heads", info->heads);
@@ -141,9 +145,16 @@ int sx_cli_models_info(sx_cli *cli)
         sx_cli_human_count(info->parameters, parameters);
         sx_cli_say("model        %s\nfolder       %s\nfamily       %s, %u layers, %u heads, hidden size %u\n",
                    model_argument(cli), info->folder, info->family, info->layers, info->heads, info->hidden_size);
-        sx_cli_say("vectors      %u dimensions, %s pooling%s, %s similarity\nlongest      %u tokens\nvocabulary   %u\n",
-                   info->dimensions, info->pooling, info->normalized ? ", normalised" : "", info->similarity, info->max_length,
-                   info->vocabulary_size);
+        if (info->outputs & SX_OUTPUT_SCORES)
+            sx_cli_say("scores       %u label%s for a pair of texts\n", info->labels, info->labels == 1 ? "" : "s");
+        else
+            sx_cli_say("vectors      %u dimensions%s%s%s, %s similarity%s%s\n", info->dimensions, *info->pooling ? ", " : "",
+                       info->pooling, info->normalized ? ", normalised" : "", info->similarity,
+                       info->outputs & SX_OUTPUT_SPARSE ? ", sparse weights" : "",
+                       info->outputs & SX_OUTPUT_MULTI ? ", multi-vectors" : "");
+        if (info->max_length)
+            sx_cli_say("longest      %u tokens\n", info->max_length);
+        sx_cli_say("vocabulary   %u\n", info->vocabulary_size);
         sx_cli_say("weights      %s (%s, %s parameters, %s)\nsha-256      %s\nkernels      %s, %s\n", info->weights_file, bytes,
                    parameters, info->storage, info->weights_sha256, info->kernels, info->precision);
         if (licence && *licence)

@@ -114,13 +114,24 @@ static const sx_cli_option embed_options[] = {
     {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
     OPTION_DIMENSIONS,
     {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
-    {"outputs", 0, SX_CLI_CHOICE, "dense", "which vectors", NULL, "dense", 0, 0, false, "dense,sparse,multi|sparse|multi"},
+    {"outputs", 0, SX_CLI_TEXT, "LIST", "dense, sparse and multi, those the model has, separated by commas", NULL, "dense"},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
     {"no-normalize", 0, SX_CLI_FLAG, NULL, "leave vectors their length", NULL, NULL},
     {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database", NULL, NULL},
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option rerank_options[] = {
+    OPTION_INPUT,
+    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
+     NULL},
+    {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
+    {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
+    {"count", 'n', SX_CLI_COUNT, "N", "most results (default: all)", NULL, NULL, 1, 1 << 30},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of query and text together (default: the model's)", NULL, NULL, 1, 1 << 20},
     {NULL},
 };
 
@@ -219,8 +230,15 @@ const sx_cli_verb sx_cli_verbs[] = {
      "much, whether the vector came from the cache. A text that fails is named and does not stop the others.\n\n"
      "Formats: json, one object; jsonl, one object a line; npy, a float32 array with ids and receipts beside it in FILE.json; "
      "bin, the same rows without a header; base64, as json with each vector as base64 of little-endian float32; chunks, the "
-     "input objects with an embedding added to each.",
+     "input objects with an embedding added to each.\n\n"
+     "Models like bge-m3 also give a weight for each token id (sparse) and a vector for each token (multi); --outputs asks for "
+     "them, in json and jsonl.",
      "sextant embed 'the boats came in' --json", "3i", sx_cli_embed},
+    {"rerank", "put texts in order for a query", "QUERY [TEXT...]", 1, SIZE_MAX, rerank_options, true,
+     "Scores each text, given as an argument or read from a file, against the query with a cross-encoder (-m), and prints them "
+     "best first. raw_score is what the model gives, score the same behind the activation it is published with. A text that "
+     "fails is named and does not stop the others.",
+     "sextant rerank 'when do the boats come in' -m cross-encoder/ms-marco-MiniLM-L6-v2 -i texts.txt -n 3", "3i", sx_cli_rerank},
     {"chunk", "show how a file would be cut", "FILE", 1, 1, chunk_options, true,
      "Reads a file as index would and prints the chunks. Offsets are bytes of the document's text, which --json gives as "
      "`text`: the file itself when it is plain UTF-8, Markdown or reStructuredText, else what was extracted from it.",

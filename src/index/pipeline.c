@@ -220,7 +220,8 @@ static sx_status submit_job(pipeline_call *call, pipeline_job *job, sx_error *er
 /* ---- What comes back ---- */
 
 /* NULL when the vector is good. */
-static const char *fault_of(const sx_provider_info *info, const float *vector, char *message, size_t size)
+static const char *fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
+                            size_t size)
 {
     double square = 0;
     for (size_t i = 0; i < info->dimensions; i++) {
@@ -230,6 +231,8 @@ static const char *fault_of(const sx_provider_info *info, const float *vector, c
         }
         square += (double)vector[i] * vector[i];
     }
+    if (square == 0 && info->zero_for_nothing && receipt->tokens == 0)
+        return NULL;
     if (square == 0)
         return "the provider's vector is all zero";
     if (info->normalized && fabs(sqrt(square) - 1) > norm_tolerance) {
@@ -266,7 +269,7 @@ static sx_status take_job(pipeline_call *call, pipeline_job *job, sx_error *erro
         const sx_receipt *receipt = &job->batch.receipts[i];
         const char *message = receipt->message ? receipt->message : "the provider refused this text";
         sx_status fault = receipt->status;
-        if (!fault && (message = fault_of(info, vector, buffer, sizeof buffer)))
+        if (!fault && (message = fault_of(info, receipt, vector, buffer, sizeof buffer)))
             fault = SX_E_PROVIDER;
         call->items[item].receipt = *receipt;
         call->items[item].receipt.retries = call->sent[item] - 1;

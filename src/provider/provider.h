@@ -21,6 +21,7 @@ typedef struct sx_provider_info {
     const char *prompt;       /* what the provider puts before each text, "" when nothing */
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
+    bool zero_for_nothing;    /* a text without any token rightly has the vector 0 (static models) */
     uint32_t max_texts;       /* limits of one batch */
     uint32_t max_tokens;      /* one text may be longer: it then goes alone */
     uint32_t max_in_flight;   /* batches submitted and not finished */

@@ -312,6 +312,12 @@ static sx_status open_model(local_provider *local, const sx_embedder_options *op
     free(folder);
     if (status)
         return status;
+    if (!(sx_model_describe(local->model)->outputs & SX_OUTPUT_DENSE)) {
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: the model is a cross-encoder, which scores pairs of texts and gives no vectors",
+                options->model);
+        sx_hint(error, "use it to rerank, and an embedder for vectors");
+        return SX_E_UNSUPPORTED;
+    }
     const char *prompt = options->prompt;
     if (!prompt)
         status = sx_model_prompt(local->model, options->role ? options->role : "none", &prompt, error);
@@ -345,6 +351,7 @@ static void describe(local_provider *local, const sx_embedder_options *options)
         .dimensions = model->dimensions,
         .max_length = model->max_length,
         .normalized = model->normalized != 0,
+        .zero_for_nothing = strcmp(model->kind, "static") == 0,
         .max_texts = options->batch_size ? options->batch_size : MAX_TEXTS,
         .max_tokens = tokens > MAX_TOKENS ? MAX_TOKENS : (uint32_t)tokens,
         .max_in_flight = IN_FLIGHT,
