@@ -172,7 +172,7 @@ typedef struct sx_model_options {
     const char *hash_folder; /* where sha-256 sums of weights are remembered between runs; NULL: nowhere */
 } sx_model_options;
 
-enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4 };
+enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4, SX_CPU_AVX512_VNNI = 8, SX_CPU_AVX_VNNI = 16 };
 
 /* What a model can give: sx_model_info.outputs, sx_embed_options.outputs. */
 enum {

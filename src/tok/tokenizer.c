@@ -5,6 +5,7 @@
 #include "../base/file.h"
 #include "../text/unicode.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@ static sx_status find_file(const char *path, char **file, sx_error *error)
         *file = sx_strdup(path);
         return *file ? SX_OK : sx_fail_nomem(error, strlen(path) + 1);
     }
-    static const char *const names[] = {"tokenizer.json", "vocab.txt"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json"};
+    for (int i = 0; i < 3; i++) {
         *file = sx_path_join(path, names[i]);
         if (!*file)
             return sx_fail_nomem(error, strlen(path) + 16);
@@ -36,13 +37,30 @@ static sx_status find_file(const char *path, char **file, sx_error *error)
         free(*file);
         *file = NULL;
     }
-    return sx_fail(error, SX_E_NOT_FOUND, "%s: neither tokenizer.json nor vocab.txt is in this folder", path);
+    return sx_fail(error, SX_E_NOT_FOUND, "%s: neither tokenizer.json nor vocab.txt nor vocab.json is in this folder", path);
 }
 
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), end_length = strlen(end);
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* By the file's name. tokenizer_config.json counts beside a tokenizer.json only when the folder was named. */
+static sx_status read_file(sx_tokenizer *tokenizer, const char *data, size_t length, bool in_folder, sx_error *error)
+{
+    if (ends_with(tokenizer->path, ".txt"))
+        return sx_tokenizer_read_vocab_txt(tokenizer, data, length, error);
+    if (ends_with(tokenizer->path, ".tiktoken"))
+        return sx_tokenizer_read_tiktoken(tokenizer, data, length, error);
+    if (ends_with(tokenizer->path, "vocab.json"))
+        return sx_tokenizer_read_vocab_json(tokenizer, data, length, error);
+    sx_tokenizer_overrides overrides = {0};
+    sx_status status = in_folder ? sx_tokenizer_overrides_read(&overrides, tokenizer, error) : SX_OK;
+    if (!status)
+        status = sx_tokenizer_read_json(tokenizer, data, length, &overrides, error);
+    sx_tokenizer_overrides_clear(&overrides);
+    return status;
 }
 
 sx_status sx_tokenizer_open(const char *path, sx_tokenizer **out, sx_error *error)
@@ -62,8 +80,7 @@ sx_status sx_tokenizer_open(const char *path, sx_tokenizer **out, sx_error *erro
     status = sx_file_read(tokenizer->path, largest_file, &data, &length, NULL, error);
     if (status)
         goto out;
-    status = ends_with(tokenizer->path, ".txt") ? sx_tokenizer_read_vocab_txt(tokenizer, data, length, error)
-                                                : sx_tokenizer_read_json(tokenizer, data, length, error);
+    status = read_file(tokenizer, data, length, is_folder(path), error);
     if (!status)
         status = sx_tokenizer_finish(tokenizer, error);
     if (!status) {
@@ -86,9 +103,13 @@ void sx_tokenizer_close(sx_tokenizer *tokenizer)
     sx_vocabulary_clear(&tokenizer->vocabulary);
     sx_vocabulary_clear(&tokenizer->added_names);
     sx_arena_clear(&tokenizer->arena);
+    sx_normalizer_clear(&tokenizer->normalizer);
+    sx_pre_tokenizer_clear(&tokenizer->pre_tokenizer);
+    sx_bpe_close(tokenizer->bpe);
+    sx_unigram_close(tokenizer->unigram);
+    sx_post_processor_clear(&tokenizer->post);
+    free(tokenizer->special_ids);
     free(tokenizer->added);
-    free(tokenizer->before);
-    free(tokenizer->after);
     free(tokenizer->path);
     free(tokenizer);
 }
@@ -132,25 +153,24 @@ sx_status sx_tokenizer_add_token(sx_tokenizer *tokenizer, const sx_added_token *
     return SX_OK;
 }
 
-bool sx_tokenizer_add_special(sx_tokenizer *tokenizer, bool before, uint32_t id)
+sx_status sx_tokenizer_set_bert(sx_tokenizer *tokenizer, const sx_bert_normalizer *bert, sx_error *error)
 {
-    uint32_t **list = before ? &tokenizer->before : &tokenizer->after;
-    size_t *count = before ? &tokenizer->before_count : &tokenizer->after_count;
-    void *grown = *list;
-    bool room = sx_reserve(&grown, before ? &tokenizer->before_capacity : &tokenizer->after_capacity, *count + 1,
-                           sizeof **list);
-    *list = grown;
-    if (room)
-        (*list)[(*count)++] = id;
-    return room;
+    json_t *component = json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text", (int)bert->clean_text,
+                                  "handle_chinese_chars", (int)bert->chinese, "strip_accents", (int)bert->strip_accents, "lowercase",
+                                  (int)bert->lowercase);
+    if (!component)
+        return sx_fail_nomem(error, sizeof *bert);
+    sx_normalizer_clear(&tokenizer->normalizer);
+    sx_status status = sx_normalizer_read(component, tokenizer->path, &tokenizer->arena, &tokenizer->normalizer, error);
+    json_decref(component);
+    return status;
 }
 
 static void fill_ascii_tables(sx_tokenizer *tokenizer)
 {
     for (unsigned byte = 0; byte < 128; byte++) {
-        int code = tokenizer->normalizer_type == SX_NORMALIZER_BERT
-                       ? sx_bert_normalize_ascii(&tokenizer->bert_normalizer, (unsigned char)byte)
-                       : (int)byte;
+        const sx_bert_normalizer *bert = tokenizer->normalizer.only_bert;
+        int code = bert ? sx_bert_normalize_ascii(bert, (unsigned char)byte) : (int)byte;
         tokenizer->ascii_code[byte] = (unsigned char)(code < 0 ? 0 : code);
         sx_ascii_kind kind = code < 0                                        ? SX_ASCII_REMOVED
                              : sx_unicode_is_space((uint32_t)code)           ? SX_ASCII_SPACE
@@ -162,46 +182,66 @@ static void fill_ascii_tables(sx_tokenizer *tokenizer)
 }
 
 /* What a token is looked for as: its content, or that normalised. */
-static sx_status set_pattern(sx_tokenizer *tokenizer, sx_added_token *token, sx_error *error)
+static sx_status set_pattern(sx_tokenizer *tokenizer, sx_added_token *token, sx_working_text *text, sx_working_text *spare,
+                             sx_error *error)
 {
     token->pattern = token->content;
-    if (!token->normalized)
+    if (!token->normalized || tokenizer->normalizer.count == 0)
         return SX_OK;
-    sx_normalized_text normalized = {0};
-    sx_tokenizer_normalize(tokenizer, token->content.data, 0, token->content.length, &normalized);
-    sx_status status = SX_OK;
-    char *pattern = normalized.no_memory ? NULL
-                                         : sx_arena_strndup(&tokenizer->arena, normalized.length ? normalized.bytes : "",
-                                                            normalized.length);
+    bool memory = sx_normalize_part(tokenizer, token->content.data, 0, token->content.length, text, spare);
+    char *pattern = memory ? sx_arena_strndup(&tokenizer->arena, text->length ? text->bytes : "", text->length) : NULL;
     if (!pattern)
-        status = sx_fail_nomem(error, token->content.length);
-    else if (normalized.length == 0)
-        status = sx_fail(error, SX_E_UNSUPPORTED, "%s: added token %u is looked for in normalised text, but normalising leaves "
-                         "nothing of it", tokenizer->path, token->id);
-    token->pattern = (sx_text){pattern, normalized.length};
-    sx_normalized_text_clear(&normalized);
+        return sx_fail_nomem(error, token->content.length);
+    token->pattern = (sx_text){pattern, text->length};
+    if (text->length == 0)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: added token %u is looked for in normalised text, but normalising leaves "
+                       "nothing of it", tokenizer->path, token->id);
+    return SX_OK;
+}
+
+static sx_status set_patterns(sx_tokenizer *tokenizer, sx_error *error)
+{
+    sx_working_text text = {0}, spare = {0};
+    sx_status status = SX_OK;
+    for (size_t i = 0; i < tokenizer->added_count && !status; i++)
+        status = set_pattern(tokenizer, &tokenizer->added[i], &text, &spare, error);
+    sx_working_text_clear(&text);
+    sx_working_text_clear(&spare);
     return status;
+}
+
+static bool mark_special(sx_tokenizer *tokenizer)
+{
+    tokenizer->special_ids = sx_calloc((size_t)tokenizer->vocabulary.count / 8 + 1, 1);
+    for (size_t i = 0; tokenizer->special_ids && i < tokenizer->added_count; i++)
+        if (tokenizer->added[i].special)
+            tokenizer->special_ids[tokenizer->added[i].id / 8] |= (unsigned char)(1u << tokenizer->added[i].id % 8);
+    return tokenizer->special_ids != NULL;
 }
 
 sx_status sx_tokenizer_finish(sx_tokenizer *tokenizer, sx_error *error)
 {
+    static atomic_uint_fast64_t serials;
     sx_wordpiece *model = &tokenizer->wordpiece;
+    sx_token_model_type type = tokenizer->model_type;
+    tokenizer->serial = atomic_fetch_add(&serials, 1) + 1;
     if (tokenizer->vocabulary.entries == 0)
         return sx_fail(error, SX_E_FORMAT, "%s: the vocabulary is empty", tokenizer->path);
-    if (!sx_vocabulary_find(&tokenizer->vocabulary, model->unknown, &model->unknown_id))
+    if ((type == SX_TOKEN_MODEL_WORDPIECE || type == SX_TOKEN_MODEL_WORDLEVEL) &&
+        !sx_vocabulary_find(&tokenizer->vocabulary, model->unknown, &model->unknown_id))
         return sx_fail(error, SX_E_FORMAT, "%s: the unknown token \"%.*s\" is not in the vocabulary of %u pieces",
                        tokenizer->path, model->unknown.length > 80 ? 80 : (int)model->unknown.length, model->unknown.data,
                        tokenizer->vocabulary.entries);
     model->prefix_hash = sx_hash_bytes(sx_hash_start, model->prefix.data, model->prefix.length);
     fill_ascii_tables(tokenizer);
-    for (size_t i = 0; i < tokenizer->added_count; i++) {
-        sx_status status = set_pattern(tokenizer, &tokenizer->added[i], error);
-        if (status)
-            return status;
-    }
+    sx_status status = set_patterns(tokenizer, error);
+    if (status)
+        return status;
     if (!sx_token_matcher_build(&tokenizer->written, tokenizer->added, tokenizer->added_count, false) ||
-        !sx_token_matcher_build(&tokenizer->normalized, tokenizer->added, tokenizer->added_count, true))
+        !sx_token_matcher_build(&tokenizer->normalized, tokenizer->added, tokenizer->added_count, true) || !mark_special(tokenizer))
         return sx_fail_nomem(error, tokenizer->added_count * sizeof(void *));
+    tokenizer->direct = type == SX_TOKEN_MODEL_WORDPIECE && tokenizer->pre_tokenizer.only_bert && tokenizer->normalized.count == 0 &&
+                        (tokenizer->normalizer.count == 0 || tokenizer->normalizer.only_bert);
     return SX_OK;
 }
 
@@ -217,25 +257,22 @@ sx_text sx_tokenizer_piece(const sx_tokenizer *tokenizer, uint32_t id)
 
 uint32_t sx_tokenizer_special_before(const sx_tokenizer *tokenizer)
 {
-    return (uint32_t)tokenizer->before_count;
+    return (uint32_t)tokenizer->post.before;
 }
 
 uint32_t sx_tokenizer_special_after(const sx_tokenizer *tokenizer)
 {
-    return (uint32_t)tokenizer->after_count;
+    return (uint32_t)tokenizer->post.after;
 }
 
 uint32_t sx_tokenizer_special_count(const sx_tokenizer *tokenizer)
 {
-    return (uint32_t)(tokenizer->before_count + tokenizer->after_count);
+    return (uint32_t)(tokenizer->post.before + tokenizer->post.after);
 }
 
 bool sx_tokenizer_is_special(const sx_tokenizer *tokenizer, uint32_t id)
 {
-    for (size_t i = 0; i < tokenizer->added_count; i++)
-        if (tokenizer->added[i].id == id)
-            return tokenizer->added[i].special;
-    return false;
+    return id < tokenizer->vocabulary.count && (tokenizer->special_ids[id / 8] >> id % 8 & 1);
 }
 
 bool sx_tokenizer_find(const sx_tokenizer *tokenizer, sx_text piece, uint32_t *id)

@@ -1,7 +1,7 @@
-/* tokenizer_encode.c - one text through the pipeline.
+/* tokenizer_encode.c - one text or two through the pipeline.
  *
- * The text is never copied: ASCII runs straight from the bytes through a table into the word being collected, everything else
- * through the normaliser character by character. Only tokens that are looked for in normalised text make a copy of it. */
+ * BERT's stages never copy the text: ASCII runs straight from the bytes through a table into the word being collected, everything
+ * else through the normaliser character by character. All other tokenizers go through encode_part.c. */
 #include "tokenizer_internal.h"
 
 #include "../base/error.h"
@@ -10,16 +10,7 @@
 #include "../text/utf8.h"
 
 #include <stdlib.h>
-
-typedef struct encoder {
-    const sx_tokenizer *tokenizer;
-    sx_encoding *encoding;
-    size_t total;     /* tokens of the text so far */
-    size_t limit;     /* of these are kept */
-    size_t base;      /* special tokens before them */
-    bool no_memory;
-    sx_word word;
-} encoder;
+#include <string.h>
 
 static bool grow_encoding(sx_encoding *encoding)
 {
@@ -46,33 +37,37 @@ static bool append(sx_encoding *encoding, uint32_t id, uint32_t start, uint32_t 
     return true;
 }
 
-static void put_piece(void *user, uint32_t id, uint32_t start, uint32_t end)
+void sx_encoder_put(sx_encoder *e, uint32_t id, uint32_t start, uint32_t end)
 {
-    encoder *e = user;
     if (e->total++ < e->limit && !e->no_memory)
         e->no_memory = !append(e->encoding, id, start, end);
 }
 
-static void take_back(void *user, size_t pieces)
+static void put_piece(void *user, uint32_t id, uint32_t start, uint32_t end)
 {
-    encoder *e = user;
+    sx_encoder_put(user, id, start, end);
+}
+
+void sx_encoder_take_back(void *user, size_t pieces)
+{
+    sx_encoder *e = user;
     e->total -= pieces;
     if (!e->no_memory)
         e->encoding->count = e->base + (e->total < e->limit ? e->total : e->limit);
 }
 
-static void end_word(encoder *e)
+static void end_word(sx_encoder *e)
 {
     if (e->word.characters == 0)
         return;
-    sx_wordpiece_split(&e->tokenizer->wordpiece, &e->tokenizer->vocabulary, &e->word, put_piece, take_back, e);
+    sx_wordpiece_split(&e->tokenizer->wordpiece, &e->tokenizer->vocabulary, &e->word, put_piece, sx_encoder_take_back, e);
     sx_word_reset(&e->word);
 }
 
 /* BertPreTokenizer: words end at white space, and punctuation is a word of its own. */
 static void put_character(void *user, uint32_t code, uint32_t start, uint32_t end)
 {
-    encoder *e = user;
+    sx_encoder *e = user;
     if (sx_unicode_is_space(code)) {
         end_word(e);
     } else if (sx_unicode_is_punctuation(code)) {
@@ -84,25 +79,21 @@ static void put_character(void *user, uint32_t code, uint32_t start, uint32_t en
     }
 }
 
-static size_t normalize_run(const sx_tokenizer *tokenizer, const char *text, size_t at, size_t end,
-                            sx_character_sink *sink, void *user, bool *memory)
+static size_t normalize_run(const sx_tokenizer *tokenizer, const char *text, size_t at, size_t end, sx_encoder *e, bool *memory)
 {
-    switch (tokenizer->normalizer_type) {
-    case SX_NORMALIZER_BERT:
-        return sx_bert_normalize_run(&tokenizer->bert_normalizer, text, at, end, sink, user, memory);
-    case SX_NORMALIZER_NONE:
-        break;
-    }
+    const sx_bert_normalizer *bert = tokenizer->normalizer.only_bert;
+    if (bert)
+        return sx_bert_normalize_run(bert, text, at, end, put_character, e, memory);
     while (at < end && (unsigned char)text[at] >= 0x80) {
         sx_code_point point = sx_utf8_decode(text + at, end - at);
-        sink(user, point.code, (uint32_t)at, (uint32_t)(at + point.length));
+        put_character(e, point.code, (uint32_t)at, (uint32_t)(at + point.length));
         at += point.length;
     }
     return at;
 }
 
 /* Word characters from `at` on, at most up to `end`; returns where they stop. */
-static size_t add_ascii_word(encoder *e, const char *text, size_t at, size_t end)
+static size_t add_ascii_word(sx_encoder *e, const char *text, size_t at, size_t end)
 {
     const unsigned char *kinds = e->tokenizer->ascii_kind, *codes = e->tokenizer->ascii_code;
     sx_word *word = &e->word;
@@ -134,14 +125,15 @@ static size_t add_ascii_word(encoder *e, const char *text, size_t at, size_t end
     return at;
 }
 
-static void encode_plain(encoder *e, const char *text, size_t at, size_t end)
+/* BERT's way for text[at, end). */
+static void encode_plain(sx_encoder *e, const char *text, size_t at, size_t end)
 {
     const sx_tokenizer *tokenizer = e->tokenizer;
     bool memory = true;
     while (at < end && !e->no_memory) {
         unsigned char byte = (unsigned char)text[at];
         if (byte >= 0x80) {
-            at = normalize_run(tokenizer, text, at, end, put_character, e, &memory);
+            at = normalize_run(tokenizer, text, at, end, e, &memory);
             continue;
         }
         switch ((sx_ascii_kind)tokenizer->ascii_kind[byte]) {
@@ -166,138 +158,153 @@ static void encode_plain(encoder *e, const char *text, size_t at, size_t end)
         e->no_memory = true;
 }
 
-static void collect_normalized(void *user, uint32_t code, uint32_t start, uint32_t end)
+static void encode_between(sx_encoder *e, size_t from, size_t to)
 {
-    sx_normalized_text *normalized = user;
-    void *bytes = normalized->bytes, *starts = normalized->starts, *ends = normalized->ends;
-    size_t need = normalized->length + 4;
-    bool room = !normalized->no_memory && sx_reserve(&bytes, &normalized->capacity, need, 1);
-    normalized->bytes = bytes;
-    room = room && sx_reserve(&starts, &normalized->starts_capacity, need, sizeof *normalized->starts);
-    normalized->starts = starts;
-    room = room && sx_reserve(&ends, &normalized->ends_capacity, need, sizeof *normalized->ends);
-    normalized->ends = ends;
-    if (!room) {
-        normalized->no_memory = true;
-        return;
-    }
-    unsigned count = sx_utf8_encode(code, normalized->bytes + normalized->length);
-    for (unsigned i = 0; i < count; i++, normalized->length++) {
-        normalized->starts[normalized->length] = start;
-        normalized->ends[normalized->length] = end;
-    }
+    if (e->tokenizer->direct)
+        encode_plain(e, e->text.data, from, to);
+    else if (e->tokenizer->openai)
+        sx_encode_split(e, from, to);
+    else
+        sx_encode_part(e, from, to);
 }
 
-void sx_tokenizer_normalize(const sx_tokenizer *tokenizer, const char *text, size_t from, size_t to,
-                            sx_normalized_text *normalized)
+bool sx_encode_tokens(const sx_tokenizer *tokenizer, sx_text text, size_t base, size_t limit, sx_encoding *encoding)
 {
-    bool memory = true;
-    normalized->length = 0;
-    for (size_t at = from; at < to && !normalized->no_memory;) {
-        unsigned char byte = (unsigned char)text[at];
-        if (byte >= 0x80) {
-            at = normalize_run(tokenizer, text, at, to, collect_normalized, normalized, &memory);
-            continue;
-        }
-        if (tokenizer->ascii_kind[byte] != SX_ASCII_REMOVED)
-            collect_normalized(normalized, tokenizer->ascii_code[byte], (uint32_t)at, (uint32_t)at + 1);
-        at++;
-    }
-    if (!memory)
-        normalized->no_memory = true;
-}
-
-void sx_normalized_text_clear(sx_normalized_text *normalized)
-{
-    free(normalized->bytes);
-    free(normalized->starts);
-    free(normalized->ends);
-    *normalized = (sx_normalized_text){0};
-}
-
-/* Characters of the normalised text between two tokens. */
-static void encode_normalized_part(encoder *e, const sx_normalized_text *normalized, size_t from, size_t to)
-{
-    for (size_t at = from; at < to && !e->no_memory;) {
-        sx_code_point point = sx_utf8_decode(normalized->bytes + at, to - at);
-        put_character(e, point.code, normalized->starts[at], normalized->ends[at + point.length - 1]);
-        at += point.length;
-    }
-    end_word(e);
-    e->no_memory |= e->word.no_memory;
-}
-
-/* Text without tokens as written: look for tokens in its normalised form, where there are such tokens. */
-static void encode_part(encoder *e, const char *text, size_t from, size_t to)
-{
-    const sx_token_matcher *matcher = &e->tokenizer->normalized;
-    if (matcher->count == 0) {
-        encode_plain(e, text, from, to);
-        return;
-    }
-    sx_normalized_text normalized = {0};
-    sx_tokenizer_normalize(e->tokenizer, text, from, to, &normalized);
+    sx_encoder e = {.tokenizer = tokenizer, .encoding = encoding, .text = text, .base = base, .limit = limit};
     sx_token_search search = {0};
     size_t plain, start, end;
     const sx_added_token *token;
-    while (!normalized.no_memory && !e->no_memory &&
-           (token = sx_token_matcher_next(matcher, normalized.bytes, normalized.length, &search, &plain, &start, &end))) {
+    encoding->count = 0;
+    sx_word_begin(&e.word, tokenizer->wordpiece.longest_word);
+    for (size_t i = 0; i < base && !e.no_memory; i++)
+        e.no_memory = !append(encoding, 0, 0, 0);
+    while (!e.no_memory && (token = sx_token_matcher_next(&tokenizer->written, text.data, text.length, &search, &plain, &start,
+                                                          &end))) {
         if (plain < start)
-            encode_normalized_part(e, &normalized, plain, start);
-        put_piece(e, token->id, normalized.starts[start], normalized.ends[end - 1]);
+            encode_between(&e, plain, start);
+        size_t count = encoding->count;
+        sx_encoder_put(&e, token->id, (uint32_t)start, (uint32_t)end);
+        if (tokenizer->post.trims && encoding->count > count)
+            sx_trim_offsets(&e, (sx_text){text.data + start, end - start}, false, count);
     }
-    e->no_memory |= normalized.no_memory;
-    if (!e->no_memory)
-        encode_normalized_part(e, &normalized, search.plain, normalized.length);
-    sx_normalized_text_clear(&normalized);
+    if (search.plain < text.length && !e.no_memory)
+        encode_between(&e, search.plain, text.length);
+    sx_word_end(&e.word);
+    encoding->dropped = e.total > limit ? e.total - limit : 0;
+    return !e.no_memory;
 }
 
-static void encode_text(encoder *e, sx_text text)
+static sx_status check_text(sx_text text, sx_error *error)
 {
-    sx_token_search search = {0};
-    size_t plain, start, end;
-    const sx_added_token *token;
-    while (!e->no_memory && (token = sx_token_matcher_next(&e->tokenizer->written, text.data, text.length, &search, &plain,
-                                                           &start, &end))) {
-        if (plain < start)
-            encode_part(e, text.data, plain, start);
-        put_piece(e, token->id, (uint32_t)start, (uint32_t)end);
-    }
-    if (search.plain < text.length)
-        encode_part(e, text.data, search.plain, text.length);
+    if (!text.data && text.length)
+        return sx_fail(error, SX_E_INVALID, "encode: text is NULL");
+    if (text.length >= UINT32_MAX)
+        return sx_fail(error, SX_E_LIMIT, "encode: a text of %zu bytes; at most %u can be encoded at once", text.length,
+                       UINT32_MAX - 1);
+    return SX_OK;
 }
 
 sx_status sx_tokenizer_encode(const sx_tokenizer *tokenizer, sx_text text, const sx_encode_options *options,
                               sx_encoding *encoding, sx_error *error)
 {
     sx_encode_options set;
-    if (!tokenizer || !encoding || (!text.data && text.length))
-        return sx_fail(error, SX_E_INVALID, "encode: %s is NULL", !tokenizer ? "tokenizer" : !encoding ? "encoding" : "text");
-    sx_status status = sx_options_read(options, &set, sizeof set, "encode options", error);
+    if (!tokenizer || !encoding)
+        return sx_fail(error, SX_E_INVALID, "encode: %s is NULL", tokenizer ? "encoding" : "tokenizer");
+    sx_status status = check_text(text, error);
+    if (!status)
+        status = sx_options_read(options, &set, sizeof set, "encode options", error);
     if (status)
         return status;
-    if (text.length >= UINT32_MAX)
-        return sx_fail(error, SX_E_LIMIT, "encode: a text of %zu bytes; at most %u can be encoded at once", text.length,
-                       UINT32_MAX - 1);
-    size_t before = set.no_special ? 0 : tokenizer->before_count, after = set.no_special ? 0 : tokenizer->after_count;
+    const sx_post_processor *post = &tokenizer->post;
+    size_t before = set.no_special ? 0 : post->before, after = set.no_special ? 0 : post->after;
     if (set.max_length && set.max_length < before + after)
         return sx_fail(error, SX_E_INVALID, "encode: max_length %u leaves no room for %zu special tokens", set.max_length,
                        before + after);
-
-    encoding->count = encoding->dropped = 0;
-    encoder e = {.tokenizer = tokenizer, .encoding = encoding, .base = before};
-    e.limit = set.max_length ? set.max_length - before - after : SIZE_MAX;
-    sx_word_begin(&e.word, tokenizer->wordpiece.longest_word);
-    for (size_t i = 0; i < before && !e.no_memory; i++)
-        e.no_memory = !append(encoding, tokenizer->before[i], 0, 0);
-    encode_text(&e, text);
-    for (size_t i = 0; i < after && !e.no_memory; i++)
-        e.no_memory = !append(encoding, tokenizer->after[i], 0, 0);
-    sx_word_end(&e.word);
-    encoding->dropped = e.total > e.limit ? e.total - e.limit : 0;
-    if (e.no_memory) {
+    bool done = sx_encode_tokens(tokenizer, text, before, set.max_length ? set.max_length - before - after : SIZE_MAX, encoding);
+    for (size_t i = 0; i < before && done; i++)
+        encoding->ids[i] = post->single.items[i].id;
+    for (size_t i = 0; i < after && done; i++)
+        done = append(encoding, post->single.items[before + 1 + i].id, 0, 0);
+    if (!done) {
         encoding->count = encoding->dropped = 0;
         return sx_fail(error, SX_E_NOMEM, "encode: no memory for the tokens of a text of %zu bytes", text.length);
+    }
+    return SX_OK;
+}
+
+/* How many tokens of each text stay, so that both together have at most `most`: the longer one is cut first, and where both must
+ * be, the second keeps the odd one - or, if the first was the longer, that one does. */
+static void cut_longest(size_t *first, size_t *second, size_t most)
+{
+    if (*first + *second <= most)
+        return;
+    bool swap = *first > *second;
+    size_t shorter = swap ? *second : *first, longer = shorter;
+    if (shorter <= most && most - shorter > shorter)
+        longer = most - shorter;
+    if (shorter + longer > most) {
+        shorter = most / 2;
+        longer = shorter + most % 2;
+    }
+    *first = swap ? longer : shorter;
+    *second = swap ? shorter : longer;
+}
+
+static bool append_part(sx_encoding *encoding, const sx_encoding *part, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!append(encoding, part->ids[i], part->starts[i], part->ends[i]))
+            return false;
+    return true;
+}
+
+sx_status sx_tokenizer_encode_pair(const sx_tokenizer *tokenizer, sx_text first, sx_text second_text, uint32_t max_length,
+                                   sx_encoding *encoding, sx_encoding *scratch, size_t *second, sx_error *error)
+{
+    const sx_post_template *pair = &tokenizer->post.pair;
+    if (pair->count == 0)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: post_processor: there is no template for two texts, or it is none that puts one "
+                       "behind the other", tokenizer->path);
+    sx_status status = check_text(first, error);
+    if (!status)
+        status = check_text(second_text, error);
+    if (status)
+        return status;
+    size_t special = pair->count - 2;
+    if (max_length && max_length < special)
+        return sx_fail(error, SX_E_INVALID, "encode: max_length %u leaves no room for %zu special tokens", max_length, special);
+    size_t before = 0;
+    while (pair->items[before].kind == SX_POST_TOKEN)
+        before++;
+    bool done = sx_encode_tokens(tokenizer, first, before, SIZE_MAX, encoding) &&
+                sx_encode_tokens(tokenizer, second_text, 0, SIZE_MAX, scratch);
+    if (done) {
+        size_t first_count = encoding->count - before, second_count = scratch->count, all = first_count + second_count;
+        cut_longest(&first_count, &second_count, max_length ? max_length - special : SIZE_MAX);
+        encoding->count = before + first_count;
+        encoding->dropped = all - first_count - second_count;
+        bool found = false;
+        for (size_t i = 0; i < pair->count && done; i++) {
+            sx_post_item item = pair->items[i];
+            size_t begin = i < before ? i : i == before ? before : encoding->count;
+            if (item.type && !found) {
+                *second = begin;
+                found = true;
+            }
+            if (i < before)
+                encoding->ids[i] = item.id;
+            else if (item.kind == SX_POST_TOKEN)
+                done = append(encoding, item.id, 0, 0);
+            else if (item.kind == SX_POST_SECOND)
+                done = append_part(encoding, scratch, second_count);
+        }
+        if (!found)
+            *second = encoding->count;
+    }
+    if (!done) {
+        encoding->count = encoding->dropped = 0;
+        return sx_fail(error, SX_E_NOMEM, "encode: no memory for the tokens of texts of %zu and %zu bytes", first.length,
+                       second_text.length);
     }
     return SX_OK;
 }
@@ -309,5 +316,6 @@ void sx_encoding_clear(sx_encoding *encoding)
     free(encoding->ids);
     free(encoding->starts);
     free(encoding->ends);
+    sx_encode_scratch_free(encoding->scratch);
     *encoding = (sx_encoding){0};
 }

@@ -2,6 +2,7 @@
  *
  * One line a fact, numbers in decimal, texts with their length before them, so that no two tokenizers describe themselves
  * alike. Whatever does not change ids or offsets (file form, order of members, truncation, padding) is left out. */
+#include "tiktoken.h"
 #include "tokenizer_internal.h"
 
 #include "../base/buffer.h"
@@ -55,28 +56,49 @@ static bool put_added(sx_buffer *buffer, const sx_tokenizer *tokenizer)
     return true;
 }
 
-static void put_ids(sx_buffer *buffer, const char *name, const uint32_t *ids, size_t count)
+static void put_template(sx_buffer *buffer, const char *name, const sx_post_template *template)
 {
-    sx_buffer_printf(buffer, "%s", name);
-    for (size_t i = 0; i < count; i++)
-        sx_buffer_printf(buffer, " %u", ids[i]);
+    sx_buffer_append_string(buffer, name);
+    for (size_t i = 0; i < template->count; i++)
+        sx_buffer_printf(buffer, " %d/%u/%u", template->items[i].kind, template->items[i].id, template->items[i].type);
     sx_buffer_append_byte(buffer, '\n');
 }
 
+static void put_model(sx_buffer *buffer, const sx_tokenizer *tokenizer)
+{
+    switch (tokenizer->model_type) {
+    case SX_TOKEN_MODEL_WORDPIECE:
+        sx_buffer_printf(buffer, "model wordpiece longest_word %u\n", tokenizer->wordpiece.longest_word);
+        put_text(buffer, "unknown", tokenizer->wordpiece.unknown);
+        put_text(buffer, "prefix", tokenizer->wordpiece.prefix);
+        break;
+    case SX_TOKEN_MODEL_WORDLEVEL:
+        sx_buffer_append_string(buffer, "model wordlevel\n");
+        put_text(buffer, "unknown", tokenizer->wordpiece.unknown);
+        break;
+    case SX_TOKEN_MODEL_BPE:
+        if (tokenizer->openai)
+            sx_buffer_printf(buffer, "split %s\n", tokenizer->openai->name);
+        sx_bpe_describe(tokenizer->bpe, buffer);
+        break;
+    case SX_TOKEN_MODEL_UNIGRAM:
+        sx_unigram_describe(tokenizer->unigram, buffer);
+        break;
+    }
+}
+
+/* Trimmed offsets are in it, since chunks are made of them; templates for pairs too, since cross-encoders are. */
 sx_status sx_tokenizer_identity(const sx_tokenizer *tokenizer, sx_sha256 *hash)
 {
     sx_buffer buffer = {0};
-    sx_buffer_append_string(&buffer, "tokenizer 1\n");
-    const sx_bert_normalizer *normalizer = &tokenizer->bert_normalizer;
-    if (tokenizer->normalizer_type == SX_NORMALIZER_BERT)
-        sx_buffer_printf(&buffer, "normalizer bert clean_text %d chinese %d strip_accents %d lowercase %d\n",
-                         normalizer->clean_text, normalizer->chinese, normalizer->strip_accents, normalizer->lowercase);
-    sx_buffer_append_string(&buffer, "pre_tokenizer bert\n");
-    sx_buffer_printf(&buffer, "model wordpiece longest_word %u\n", tokenizer->wordpiece.longest_word);
-    put_text(&buffer, "unknown", tokenizer->wordpiece.unknown);
-    put_text(&buffer, "prefix", tokenizer->wordpiece.prefix);
-    put_ids(&buffer, "before", tokenizer->before, tokenizer->before_count);
-    put_ids(&buffer, "after", tokenizer->after, tokenizer->after_count);
+    sx_buffer_append_string(&buffer, "tokenizer 2\n");
+    sx_normalizer_describe(&tokenizer->normalizer, &buffer);
+    sx_pre_tokenizer_describe(&tokenizer->pre_tokenizer, &buffer);
+    put_model(&buffer, tokenizer);
+    put_template(&buffer, "single", &tokenizer->post.single);
+    put_template(&buffer, "pair", &tokenizer->post.pair);
+    for (unsigned i = 0; i < tokenizer->post.trims; i++)
+        sx_buffer_printf(&buffer, "trim prefix %d\n", tokenizer->post.trim_prefix[i]);
     bool memory = put_added(&buffer, tokenizer);
     for (uint32_t id = 0; id < tokenizer->vocabulary.count; id++) {
         sx_text piece = sx_vocabulary_piece_text(&tokenizer->vocabulary, id);

@@ -5,15 +5,12 @@
 #include "tokenizer_internal.h"
 
 #include "../base/error.h"
-#include "../base/file.h"
 #include "../text/utf8.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const size_t largest_configuration = (size_t)16 << 20;
 
 enum { UNKNOWN, SEPARATOR, PADDING, CLASS, MASK, ROLES };
 /* In the order in which transformers gives ids to those that are not in vocab.txt. */
@@ -22,44 +19,6 @@ static const struct {
 } roles[ROLES] = {
     {"unk_token", "[UNK]"}, {"sep_token", "[SEP]"}, {"pad_token", "[PAD]"}, {"cls_token", "[CLS]"}, {"mask_token", "[MASK]"},
 };
-
-/* The file NAME in the folder of the vocabulary as JSON; NULL with SX_OK when there is none. */
-static sx_status read_beside(const sx_tokenizer *tokenizer, const char *name, char **path, json_t **json, sx_error *error)
-{
-    *json = NULL;
-    size_t folder = (size_t)(sx_path_name(tokenizer->path) - tokenizer->path), length = strlen(name) + 1;
-    *path = malloc(folder + length);
-    if (!*path)
-        return sx_fail_nomem(error, folder + length);
-    memcpy(*path, tokenizer->path, folder);
-    memcpy(*path + folder, name, length);
-    if (!sx_file_exists(*path))
-        return SX_OK;
-    char *data;
-    size_t size;
-    sx_status status = sx_file_read(*path, largest_configuration, &data, &size, NULL, error);
-    if (status)
-        return status;
-    json_error_t problem;
-    *json = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
-    free(data);
-    if (!*json)
-        return sx_fail(error, SX_E_FORMAT, "%s: line %d: %s", *path, problem.line, problem.text);
-    if (!json_is_object(*json))
-        return sx_fail(error, SX_E_FORMAT, "%s: is not a JSON object", *path);
-    return SX_OK;
-}
-
-static sx_status read_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error)
-{
-    const json_t *value = json_object_get(config, field);
-    if (!value || json_is_null(value))
-        return SX_OK;
-    if (!json_is_boolean(value))
-        return sx_fail(error, SX_E_FORMAT, "%s: %s: expected true or false", path, field);
-    *flag = json_is_true(value);
-    return SX_OK;
-}
 
 /* Other classes that read a vocab.txt (MPNet's, say) use other special tokens or rules. */
 static sx_status check_class(const json_t *config, const char *path, sx_error *error)
@@ -102,26 +61,6 @@ static sx_status read_lines(sx_tokenizer *tokenizer, const char *data, size_t le
     return SX_OK;
 }
 
-/* A token as configurations write it: "[CLS]" or {"content": "[CLS]", "lstrip": false ...}. */
-static sx_status read_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error)
-{
-    const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
-    if (!json_is_string(content))
-        return sx_fail(error, SX_E_FORMAT, "%s: %s: expected a token", path, field);
-    token->content = (sx_text){json_string_value(content), json_string_length(content)};
-    if (!json_is_object(value))
-        return SX_OK;
-    const struct {
-        const char *name;
-        bool *flag;
-    } flags[] = {{"special", &token->special}, {"single_word", &token->single_word}, {"lstrip", &token->lstrip},
-                 {"rstrip", &token->rstrip},   {"normalized", &token->normalized}};
-    sx_status status = SX_OK;
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0] && !status; i++)
-        status = read_flag(value, path, flags[i].name, flags[i].flag, error);
-    return status;
-}
-
 static bool is_added(const sx_tokenizer *tokenizer, sx_text content)
 {
     uint32_t index;
@@ -142,7 +81,7 @@ static sx_status read_decoder(sx_tokenizer *tokenizer, json_t *config, const cha
         if (id >= SX_VOCABULARY_LIMIT || *end)
             return sx_fail(error, SX_E_FORMAT, "%s: added_tokens_decoder: \"%s\" is no token id", path, key);
         sx_added_token token = {.id = (uint32_t)id};
-        sx_status status = read_token(value, path, "added_tokens_decoder", &token, error);
+        sx_status status = sx_config_token(value, path, "added_tokens_decoder", &token, error);
         if (!status)
             status = sx_tokenizer_add_token(tokenizer, &token, "added_tokens_decoder of tokenizer_config.json", error);
         if (status)
@@ -172,13 +111,14 @@ static const json_t *look_up(const json_t *config, const json_t *map, const char
 static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, const json_t *map, const char *path,
                               sx_error *error)
 {
+    uint32_t class = 0, separator = 0;
     for (int role = 0; role < ROLES; role++) {
         const json_t *value = look_up(config, map, roles[role].field);
         sx_added_token token = {.content = {roles[role].name, strlen(roles[role].name)}};
         bool required = role == UNKNOWN || role == SEPARATOR || role == CLASS;
         uint32_t id;
         if (value && !json_is_null(value)) {
-            sx_status status = read_token(value, path, roles[role].field, &token, error);
+            sx_status status = sx_config_token(value, path, roles[role].field, &token, error);
             if (status)
                 return status;
         } else if (!required && !sx_vocabulary_find(&tokenizer->vocabulary, token.content, &id)) {
@@ -199,13 +139,17 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
             return sx_fail(error, SX_E_INTERNAL, "%s: %s was not added", path, roles[role].field);
         if (role == UNKNOWN)
             tokenizer->wordpiece.unknown = added->content;
-        if ((role == CLASS || role == SEPARATOR) && !sx_tokenizer_add_special(tokenizer, role == CLASS, added->id))
-            return sx_fail_nomem(error, sizeof(uint32_t));
+        if (role == CLASS)
+            class = added->id;
+        if (role == SEPARATOR)
+            separator = added->id;
     }
+    if (!sx_post_processor_set_bert(&tokenizer->post, class, separator))
+        return sx_fail_nomem(error, sizeof(uint32_t));
     const json_t *more = look_up(config, map, "additional_special_tokens");
     for (size_t i = 0; i < json_array_size(more); i++) {
         sx_added_token token = {0};
-        sx_status status = read_token(json_array_get(more, i), path, "additional_special_tokens", &token, error);
+        sx_status status = sx_config_token(json_array_get(more, i), path, "additional_special_tokens", &token, error);
         if (!status)
             status = add_named(tokenizer, &token, "additional_special_tokens", error);
         if (status)
@@ -214,19 +158,32 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
     return SX_OK;
 }
 
+static sx_status set_pre_tokenizer(sx_tokenizer *tokenizer, sx_error *error)
+{
+    json_t *component = json_pack("{s:s}", "type", "BertPreTokenizer");
+    if (!component)
+        return sx_fail_nomem(error, sizeof component);
+    sx_status status = sx_pre_tokenizer_read(component, tokenizer->path, &tokenizer->arena, &tokenizer->pre_tokenizer, error);
+    json_decref(component);
+    return status;
+}
+
 static sx_status read_configuration(sx_tokenizer *tokenizer, json_t *config, const json_t *map, const char *path,
                                     sx_error *error)
 {
-    sx_bert_normalizer *bert = &tokenizer->bert_normalizer;
-    *bert = (sx_bert_normalizer){.clean_text = true, .chinese = true, .lowercase = true};
+    sx_bert_normalizer bert = {.clean_text = true, .chinese = true, .lowercase = true};
     sx_status status = check_class(config, path, error);
     if (!status)
-        status = read_flag(config, path, "do_lower_case", &bert->lowercase, error);
-    bert->strip_accents = bert->lowercase;
+        status = sx_config_flag(config, path, "do_lower_case", &bert.lowercase, error);
+    bert.strip_accents = bert.lowercase;
     if (!status)
-        status = read_flag(config, path, "tokenize_chinese_chars", &bert->chinese, error);
+        status = sx_config_flag(config, path, "tokenize_chinese_chars", &bert.chinese, error);
     if (!status)
-        status = read_flag(config, path, "strip_accents", &bert->strip_accents, error);
+        status = sx_config_flag(config, path, "strip_accents", &bert.strip_accents, error);
+    if (!status)
+        status = sx_tokenizer_set_bert(tokenizer, &bert, error);
+    if (!status)
+        status = set_pre_tokenizer(tokenizer, error);
     if (!status)
         status = read_decoder(tokenizer, config, path, error);
     return status ? status : read_special(tokenizer, config, map, path, error);
@@ -236,18 +193,16 @@ sx_status sx_tokenizer_read_vocab_txt(sx_tokenizer *tokenizer, const char *data,
 {
     char *config_path = NULL, *map_path = NULL, *added_path = NULL;
     json_t *config = NULL, *map = NULL, *added = NULL;
-    tokenizer->normalizer_type = SX_NORMALIZER_BERT;
-    tokenizer->pre_tokenizer_type = SX_PRE_TOKENIZER_BERT;
     tokenizer->model_type = SX_TOKEN_MODEL_WORDPIECE;
     tokenizer->wordpiece.prefix = (sx_text){"##", 2};
     tokenizer->wordpiece.longest_word = 100;
     sx_status status = read_lines(tokenizer, data, length, error);
     if (!status)
-        status = read_beside(tokenizer, "tokenizer_config.json", &config_path, &config, error);
+        status = sx_tokenizer_read_beside(tokenizer, "tokenizer_config.json", &config_path, &config, error);
     if (!status)
-        status = read_beside(tokenizer, "special_tokens_map.json", &map_path, &map, error);
+        status = sx_tokenizer_read_beside(tokenizer, "special_tokens_map.json", &map_path, &map, error);
     if (!status)
-        status = read_beside(tokenizer, "added_tokens.json", &added_path, &added, error);
+        status = sx_tokenizer_read_beside(tokenizer, "added_tokens.json", &added_path, &added, error);
     if (!status && json_object_size(added) && !json_object_get(config, "added_tokens_decoder"))
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: added tokens beside a vocab.txt are not supported without "
                          "added_tokens_decoder in tokenizer_config.json", added_path);

@@ -120,3 +120,19 @@ sx_vocabulary_result sx_vocabulary_add(sx_vocabulary *vocabulary, sx_text text, 
         vocabulary->longest = (uint32_t)text.length;
     return SX_VOCABULARY_OK;
 }
+
+sx_vocabulary_result sx_vocabulary_replace(sx_vocabulary *vocabulary, sx_text text, uint32_t id)
+{
+    uint64_t hash = sx_hash_bytes(sx_hash_start, text.data, text.length);
+    size_t mask = ((size_t)1 << vocabulary->bits) - 1, at = first_slot(hash, vocabulary->bits);
+    uint32_t other;
+    sx_vocabulary_result result = SX_VOCABULARY_SAME_TEXT;
+    if (sx_vocabulary_find(vocabulary, text, &other))
+        result = sx_vocabulary_name(vocabulary, text, id);
+    if (result != SX_VOCABULARY_OK)
+        return result;
+    while (vocabulary->slots[at].number != other + 1)
+        at = (at + 1) & mask;
+    vocabulary->slots[at].number = id + 1;
+    return SX_VOCABULARY_OK;
+}

@@ -47,6 +47,8 @@ void sx_vocabulary_clear(sx_vocabulary *vocabulary);
 sx_vocabulary_result sx_vocabulary_add(sx_vocabulary *vocabulary, sx_text text, uint32_t id);
 /* Gives a free id a text that is not found by sx_vocabulary_find: a token added behind the model's own. */
 sx_vocabulary_result sx_vocabulary_name(sx_vocabulary *vocabulary, sx_text text, uint32_t id);
+/* Gives a free id a text that is there already, which is then found as this id. */
+sx_vocabulary_result sx_vocabulary_replace(sx_vocabulary *vocabulary, sx_text text, uint32_t id);
 bool sx_vocabulary_find(const sx_vocabulary *vocabulary, sx_text text, uint32_t *id);
 /* {NULL, 0} when there is none. */
 sx_text sx_vocabulary_piece_text(const sx_vocabulary *vocabulary, uint32_t id);

@@ -34,7 +34,7 @@ static sx_tokenizer *make_tokenizer(unsigned form)
     tokenizer->path = sx_strdup("fuzz");
     sx_buffer_append_string(&json, forms[form % (sizeof forms / sizeof forms[0])]);
     sx_buffer_append_string(&json, rest);
-    if (json.failed || sx_tokenizer_read_json(tokenizer, json.data, json.length, &error) ||
+    if (json.failed || sx_tokenizer_read_json(tokenizer, json.data, json.length, NULL, &error) ||
         sx_tokenizer_finish(tokenizer, &error))
         abort();
     sx_buffer_clear(&json);
