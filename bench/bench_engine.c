@@ -121,7 +121,7 @@ static void shared_work(void *user, unsigned worker)
 
 static double operations_of(const bench *b, const uint32_t *lengths, size_t count)
 {
-    double hidden = (double)b->encoder.hidden_size, middle = (double)b->folder.architecture.intermediate_size, total = 0.0;
+    double hidden = (double)b->folder.architecture.hidden_size, middle = (double)b->folder.architecture.intermediate_size, total = 0.0;
     for (size_t i = 0; i < count; i++)
         total += 2.0 * lengths[i] * (4.0 * hidden * hidden + 2.0 * hidden * middle + 2.0 * hidden * lengths[i]);
     return total * (double)b->folder.architecture.layers;
@@ -155,7 +155,7 @@ static sx_status measure_all(bench *b, unsigned threads, sx_error *error)
     sx_status status = sx_thread_pool_open(threads, &b->pool, error);
     if (!status)
         status = sx_plan_open(MAX_TEXTS, longest, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, threads,
-                              b->encoder.hidden_size, &b->plan, error);
+                              b->folder.architecture.hidden_size, &b->plan, error);
     for (unsigned i = 0; i < threads && !status; i++)
         status = sx_workspace_open(&b->encoder, longest > GROUP_TOKENS ? longest : GROUP_TOKENS, longest, threads, &b->spaces[i],
                                    error);

@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-/* The largest size a field may give. */
-enum { SX_ARCHITECTURE_SIZE_MAX = 1 << 24 };
+/* The largest size a field may give, and the most tokens of a text where the model itself sets no lower limit. */
+enum { SX_ARCHITECTURE_SIZE_MAX = 1 << 24, SX_LONGEST_TEXT = 1 << 17 };
 
 /* Where a layer's norms stand. */
 typedef enum sx_norm_placement {
@@ -24,10 +24,11 @@ typedef enum sx_norm_placement {
 
 /* Names without ".weight" and ".bias"; NULL: the family has no such tensor. Layer names stand behind the layer's. */
 typedef struct sx_tensor_names {
+    const struct sx_tensor_names *other; /* the same tensors by other names, where these are not in the file; or NULL */
     const char *prefixes[4];             /* before every name; the first one that fits the file; "" may be among them */
     const char *words, *positions, *token_types;
     const char *embedding_norm;
-    const char *embedding_projection;    /* embedding_size to hidden_size */
+    const char *embedding_projection;    /* embedding_size to hidden_size, with a bias */
     const char *layer;                   /* printf format, the layer's number its argument */
     const char *mixed;                   /* Q, K and V in one tensor, or: */
     const char *query, *key, *value;
@@ -49,6 +50,7 @@ typedef struct sx_architecture {
 
     uint32_t layers, hidden_size, intermediate_size, vocabulary_size;
     uint32_t embedding_size;             /* = hidden_size unless there is a projection */
+    bool embedding_projection;
     uint32_t heads, key_heads, head_size; /* key_heads divides heads; heads * head_size need not be hidden_size */
     uint32_t tied_layers;                /* ALBERT: so many layers' weights do for all (num_hidden_groups); 0: each its own */
 
@@ -59,20 +61,20 @@ typedef struct sx_architecture {
     uint32_t padding_id;
     uint32_t token_types;                /* rows; 0: no table */
     uint32_t longest;                    /* tokens a text may have by config alone */
-    float rope_theta, rope_local_theta;  /* 0: no rotary positions; local: of layers with a window */
-    float rope_scale;                    /* positions are divided by this (linear scaling); 1 */
+    float rope_theta, rope_local_theta;  /* 0: no rotary positions; local: of layers with a window, 0: the same */
+    float rope_scale;                    /* frequencies of rope_theta are divided by this (linear scaling); 1 */
     uint32_t relative_buckets, relative_distance; /* T5 and MPNet: bidirectional buckets; 0: none */
 
     /* attention */
     bool causal;
-    uint32_t window;                     /* layers with a window: query i sees keys |i - j| <= window; 0: no layer has one */
-    const bool *windowed;                /* layers; NULL: none */
+    uint32_t window;                     /* layers with a window: query i sees keys |i - j| <= window */
+    const bool *windowed;                /* which ones they are; NULL: none */
     float attention_scale;               /* of q . k */
     bool head_norms;                     /* RMS norm of each head of Q and K, before the rotation */
 
     /* norms */
     sx_norm_placement placement;
-    bool rms;                            /* no mean, no bias */
+    bool rms;                            /* no mean is taken away */
     float norm_epsilon;
     float norm_weight_offset;            /* Gemma: the weight is this plus the tensor */
     bool embedding_norm, final_norm;

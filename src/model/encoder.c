@@ -1,8 +1,10 @@
-/* encoder.c - the forward pass of a post-norm transformer encoder.
+/* encoder.c - the forward pass of a transformer, of any family.
  *
- * Architecture: Vaswani et al., "Attention Is All You Need" (2017); Devlin et al., "BERT" (2018). Bias, activation and residual
- * are done where the product's tile is still in cache, so a layer is six steps: Q/K/V, attention, its output with residual,
- * norm, feed-forward in blocks of rows, norm. Between steps the threads that share a pass meet at a barrier.
+ * Architecture: Vaswani et al., "Attention Is All You Need" (2017); Devlin et al., "BERT" (2018); what came later is a matter
+ * of switches: norms before or around a block, gated products (Shazeer 2020), rotary positions, heads that share keys (Ainslie
+ * et al. 2023), windows. Bias, activation and residual are done where the product's tile is still in cache, so a layer of BERT
+ * is six steps: Q/K/V, attention, its output with residual, norm, feed-forward in blocks of rows, norm. Between steps the
+ * threads that share a pass meet at a barrier.
  */
 #include "encoder.h"
 
@@ -35,12 +37,13 @@ static size_t row_stride(size_t width)
 
 void sx_encoder_init(sx_encoder *encoder, const sx_architecture *architecture, const sx_weights *weights)
 {
+    encoder->architecture = architecture;
     encoder->weights = weights;
-    encoder->hidden_size = architecture->hidden_size;
-    encoder->heads = architecture->heads;
-    encoder->head_size = architecture->hidden_size / architecture->heads;
-    encoder->activation = architecture->activation;
-    encoder->epsilon = architecture->norm_epsilon;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
 }
 
 static float *take(float *memory, size_t *used, size_t count)
@@ -56,14 +59,17 @@ static size_t lay_out(const sx_encoder *encoder, size_t tokens, size_t longest, 
 {
     size_t used = 0;
     size_t middle_rows = tokens < MIDDLE_ROWS ? tokens : MIDDLE_ROWS;
-    space->state_stride = row_stride(encoder->hidden_size);
-    space->mixed_stride = row_stride(3 * encoder->hidden_size);
-    space->middle_stride = row_stride(encoder->weights->layers[0].up.outputs);
-    space->scratch_stride = sx_attention_scratch(encoder->weights->kernels, longest, encoder->head_size);
+    const sx_architecture *a = encoder->architecture;
+    const sx_layer *layer = &encoder->weights->layers[0];
+    space->state_stride = row_stride(a->hidden_size);
+    space->mixed_stride = row_stride(larger(layer->mixed.outputs, a->hidden_size));
+    space->context_stride = row_stride(larger(larger(layer->attention_output.inputs, a->hidden_size), a->embedding_size));
+    space->middle_stride = row_stride(layer->up.outputs);
+    space->scratch_stride = sx_attention_scratch(encoder->weights->kernels, longest, a->head_size);
     space->scratch_stride = (space->scratch_stride + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     space->states = take(memory, &used, tokens * space->state_stride);
     space->mixed = take(memory, &used, tokens * space->mixed_stride);
-    space->context = take(memory, &used, tokens * space->state_stride);
+    space->context = take(memory, &used, tokens * space->context_stride);
     space->middle = take(memory, &used, middle_rows * space->middle_stride);
     space->scratch = take(memory, &used, threads * space->scratch_stride);
     return used;
@@ -116,7 +122,8 @@ static void multiply(const pass *p, const sx_linear *linear, const float *in, si
     } else if (p->workers > 1) {
         sx_share((linear->outputs + width - 1) / width, p->worker, p->workers, &begin, &end);
         job.panels += begin * width * linear->inputs;
-        job.bias += begin * width;
+        if (linear->bias)
+            job.bias += begin * width;
         job.out += begin * width;
         if (residual)
             job.residual += begin * width;
@@ -127,94 +134,233 @@ static void multiply(const pass *p, const sx_linear *linear, const float *in, si
     p->kernels->gemm(&job);
 }
 
-static void normalise(const pass *p, const sx_norm *norm)
+/* This thread's rows of `in`, normalised, to those of `out`. */
+static void normalise(const pass *p, const sx_norm *norm, size_t width, const float *in, size_t in_stride, float *out,
+                      size_t out_stride)
 {
-    size_t begin, end, stride = p->space->state_stride;
+    const sx_architecture *a = p->encoder->architecture;
+    size_t begin, end;
     sx_share(p->tokens, p->worker, p->workers, &begin, &end);
-    float *rows = p->space->states + begin * stride;
-    sx_norm_job job = {.in = rows, .in_stride = stride, .out = rows, .out_stride = stride, .rows = end - begin,
-                       .width = p->encoder->hidden_size, .weight = norm->weight, .bias = norm->bias,
-                       .epsilon = p->encoder->epsilon};
+    sx_norm_job job = {.in = in + begin * in_stride, .in_stride = in_stride, .out = out + begin * out_stride,
+                       .out_stride = out_stride, .rows = end - begin, .width = width, .weight = norm->weight,
+                       .bias = norm->bias, .epsilon = a->norm_epsilon, .rms = a->rms};
     p->kernels->norm(&job);
+}
+
+/* ---- Embeddings ---- */
+
+/* One sequence's tokens whose rows this thread has, to rows of `out`. */
+static void embed_sequence(const pass *p, const sx_sequence *sequence, size_t begin, size_t end, float *out, size_t stride)
+{
+    const sx_weights *weights = p->encoder->weights;
+    const sx_architecture *a = p->encoder->architecture;
+    size_t width = a->embedding_size, position = a->first_position;
+    for (size_t i = 0; i < sequence->length; i++) {
+        bool padding = a->skip_padding && sequence->ids[i] == a->padding_id;
+        size_t row = sequence->row + i, place = padding ? a->first_position - 1 : position++;
+        if (row < begin || row >= end)
+            continue;
+        float *state = out + row * stride;
+        sx_tensor_read(weights->words, p->kernels, sequence->ids[i] * width, width, state);
+        for (size_t j = 0; a->embedding_scale != 1.0f && j < width; j++)
+            state[j] *= a->embedding_scale;
+        if (weights->positions)
+            p->kernels->add_scaled(weights->positions + place * weights->position_stride, 1.0f, state, width);
+        if (weights->second_type && sequence->second && i >= sequence->second)
+            p->kernels->add_scaled(weights->second_type, 1.0f, state, width);
+    }
 }
 
 static void embed(const pass *p)
 {
     const sx_weights *weights = p->encoder->weights;
-    size_t hidden = p->encoder->hidden_size, begin, end;
+    const sx_architecture *a = p->encoder->architecture;
+    const sx_workspace *space = p->space;
+    float *out = a->embedding_projection ? space->context : space->states;
+    size_t stride = a->embedding_projection ? space->context_stride : space->state_stride, begin, end;
     sx_share(p->tokens, p->worker, p->workers, &begin, &end);
-    for (size_t s = 0; s < p->count; s++) {
-        const sx_sequence *sequence = &p->sequences[s];
-        for (size_t i = 0; i < sequence->length; i++) {
-            size_t row = sequence->row + i;
-            if (row < begin || row >= end)
-                continue;
-            float *state = p->space->states + row * p->space->state_stride;
-            sx_tensor_read(weights->words, p->kernels, sequence->ids[i] * hidden, hidden, state);
-            p->kernels->add_scaled(weights->positions + i * hidden, 1.0f, state, hidden);
-        }
+    for (size_t s = 0; s < p->count; s++)
+        embed_sequence(p, &p->sequences[s], begin, end, out, stride);
+    if (a->embedding_norm)
+        normalise(p, &weights->embedding_norm, a->embedding_size, out, stride, out, stride);
+    if (!a->embedding_projection)
+        return;
+    meet(p);
+    multiply(p, &weights->embedding_projection, out, stride, p->tokens, NULL, space->states, space->state_stride,
+             SX_ACTIVATION_NONE);
+}
+
+/* ---- Attention ---- */
+
+/* Norms of heads and rotary positions, on this thread's rows of Q and K. */
+static void prepare_heads(const pass *p, const sx_layer *layer, const sx_rotation *rotation)
+{
+    const sx_architecture *a = p->encoder->architecture;
+    size_t begin, end, stride = p->space->mixed_stride, half = a->head_size / 2;
+    sx_share(p->tokens, p->worker, p->workers, &begin, &end);
+    for (size_t h = 0; a->head_norms && h < (size_t)a->heads + a->key_heads; h++) {
+        float *head = p->space->mixed + begin * stride + h * a->head_size;
+        sx_norm_job job = {.in = head, .in_stride = stride, .out = head, .out_stride = stride, .rows = end - begin,
+                           .width = a->head_size, .weight = h < a->heads ? layer->query_norm : layer->key_norm,
+                           .epsilon = a->norm_epsilon, .rms = true};
+        p->kernels->norm(&job);
     }
-    normalise(p, &weights->embedding_norm);
+    for (size_t s = 0; rotation->cosines && s < p->count; s++) {
+        size_t first = p->sequences[s].row, last = first + p->sequences[s].length;
+        size_t from = larger(first, begin), to = last < end ? last : end;
+        if (from >= to)
+            continue;
+        p->kernels->rotate(p->space->mixed + from * stride, to - from, stride, (size_t)a->heads + a->key_heads, a->head_size,
+                           rotation->cosines + (from - first) * half, rotation->sines + (from - first) * half);
+    }
 }
 
 /* Shared by (text, head) pairs. */
-static void attend(const pass *p)
+static void attend(const pass *p, bool windowed)
 {
-    const sx_encoder *encoder = p->encoder;
+    const sx_architecture *a = p->encoder->architecture;
+    const sx_weights *weights = p->encoder->weights;
     sx_workspace *space = p->space;
-    size_t head_size = encoder->head_size, begin, end;
-    sx_share(p->count * encoder->heads, p->worker, p->workers, &begin, &end);
+    size_t size = a->head_size, begin, end;
+    size_t before = windowed ? a->window : SIZE_MAX, after = a->causal ? 0 : before;
+    sx_share(p->count * a->heads, p->worker, p->workers, &begin, &end);
     for (size_t unit = begin; unit < end; unit++) {
-        const sx_sequence *sequence = &p->sequences[unit / encoder->heads];
-        size_t column = unit % encoder->heads * head_size;
-        const float *mixed = space->mixed + sequence->row * space->mixed_stride + column;
-        sx_attention job = {.q = mixed, .k = mixed + encoder->hidden_size, .v = mixed + 2 * encoder->hidden_size,
-                            .stride = space->mixed_stride, .queries = sequence->length, .keys = sequence->length,
-                            .head_size = head_size, .before = SIZE_MAX, .after = SIZE_MAX,
-                            .out = space->context + sequence->row * space->state_stride + column, .out_stride = space->state_stride, .scratch = space->scratch + p->worker * space->scratch_stride};
+        const sx_sequence *sequence = &p->sequences[unit / a->heads];
+        size_t head = unit % a->heads, shared = head / (a->heads / a->key_heads);
+        const float *mixed = space->mixed + sequence->row * space->mixed_stride;
+        sx_attention job = {.q = mixed + head * size, .k = mixed + (a->heads + shared) * size,
+                            .v = mixed + (a->heads + a->key_heads + shared) * size, .stride = space->mixed_stride,
+                            .queries = sequence->length, .keys = sequence->length, .head_size = size, .before = before,
+                            .after = after, .out = space->context + sequence->row * space->context_stride + head * size,
+                            .out_stride = space->context_stride,
+                            .scratch = space->scratch + p->worker * space->scratch_stride};
+        if (weights->relative)
+            job.relative_bias = weights->relative + head * (2 * weights->longest - 1) + weights->longest - 1;
         p->kernels->attention(&job);
     }
 }
 
-static void feed_forward(const pass *p, const sx_layer *layer)
+/* ---- Blocks ---- */
+
+/* What a block's product takes in: the states, or their norm in `context`. */
+static const float *block_input(const pass *p, const sx_norm *norm, size_t *stride)
+{
+    const sx_workspace *space = p->space;
+    *stride = space->state_stride;
+    if (p->encoder->architecture->placement == SX_NORM_AFTER || !norm->weight)
+        return space->states;
+    *stride = space->context_stride;
+    normalise(p, norm, p->encoder->architecture->hidden_size, space->states, space->state_stride, space->context,
+              space->context_stride);
+    meet(p);
+    return space->context;
+}
+
+/* Where a block's last product goes: with its residual to the states, or to `mixed`, where a norm comes before the residual. */
+static float *block_output(const pass *p, size_t *stride, const float **residual)
+{
+    const sx_workspace *space = p->space;
+    bool aside = p->encoder->architecture->placement == SX_NORM_AROUND;
+    *stride = aside ? space->mixed_stride : space->state_stride;
+    *residual = aside ? NULL : space->states;
+    return aside ? space->mixed : space->states;
+}
+
+/* After a block: the norm of the states, or the norm of what the block gave and then the residual. */
+static void finish_block(const pass *p, const sx_norm *norm, const sx_norm *after_norm)
+{
+    const sx_workspace *space = p->space;
+    const sx_architecture *a = p->encoder->architecture;
+    size_t hidden = a->hidden_size, begin, end;
+    if (a->placement == SX_NORM_BEFORE)
+        return;
+    if (a->placement == SX_NORM_AFTER) {
+        normalise(p, norm, hidden, space->states, space->state_stride, space->states, space->state_stride);
+    } else {
+        normalise(p, after_norm, hidden, space->mixed, space->mixed_stride, space->mixed, space->mixed_stride);
+        sx_share(p->tokens, p->worker, p->workers, &begin, &end);
+        for (size_t i = begin; i < end; i++)
+            p->kernels->add_scaled(space->mixed + i * space->mixed_stride, 1.0f, space->states + i * space->state_stride, hidden);
+    }
+    meet(p);
+}
+
+static void attention_block(const pass *p, const sx_layer *layer, bool windowed)
 {
     sx_workspace *space = p->space;
-    for (size_t row = 0; row < p->tokens; row += MIDDLE_ROWS) {
-        size_t rows = p->tokens - row < MIDDLE_ROWS ? p->tokens - row : MIDDLE_ROWS;
-        float *states = space->states + row * space->state_stride;
-        multiply(p, &layer->up, states, space->state_stride, rows, NULL, space->middle, space->middle_stride,
-                 p->encoder->activation);
-        meet(p);
-        multiply(p, &layer->down, space->middle, space->middle_stride, rows, states, states, space->state_stride,
-                 SX_ACTIVATION_NONE);
+    const sx_weights *weights = p->encoder->weights;
+    const sx_rotation *rotation = windowed ? &weights->local_rotation : &weights->rotation;
+    size_t in_stride, out_stride;
+    const float *residual, *in = block_input(p, &layer->attention_norm, &in_stride);
+    multiply(p, &layer->mixed, in, in_stride, p->tokens, NULL, space->mixed, space->mixed_stride, SX_ACTIVATION_NONE);
+    meet(p);
+    if (rotation->cosines || layer->query_norm) {
+        prepare_heads(p, layer, rotation);
         meet(p);
     }
+    attend(p, windowed);
+    meet(p);
+    float *out = block_output(p, &out_stride, &residual);
+    multiply(p, &layer->attention_output, space->context, space->context_stride, p->tokens, residual, out, out_stride,
+             SX_ACTIVATION_NONE);
+    meet(p);
+    finish_block(p, &layer->attention_norm, &layer->attention_after_norm);
+}
+
+/* activation(gate) * up, in the gate's place, for this thread's rows. */
+static void gate_rows(const pass *p, size_t rows, size_t width)
+{
+    size_t begin, end, stride = p->space->middle_stride;
+    sx_share(rows, p->worker, p->workers, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        float *row = p->space->middle + i * stride;
+        p->kernels->gate(p->encoder->architecture->activation, row, row + width, row, width);
+    }
+    meet(p);
+}
+
+static void feed_forward_block(const pass *p, const sx_layer *layer)
+{
+    const sx_architecture *a = p->encoder->architecture;
+    sx_workspace *space = p->space;
+    size_t in_stride, out_stride;
+    const float *residual, *in = block_input(p, &layer->feed_forward_norm, &in_stride);
+    float *out = block_output(p, &out_stride, &residual);
+    for (size_t row = 0; row < p->tokens; row += MIDDLE_ROWS) {
+        size_t rows = p->tokens - row < MIDDLE_ROWS ? p->tokens - row : MIDDLE_ROWS;
+        multiply(p, &layer->up, in + row * in_stride, in_stride, rows, NULL, space->middle, space->middle_stride,
+                 a->gated ? SX_ACTIVATION_NONE : a->activation);
+        meet(p);
+        if (a->gated)
+            gate_rows(p, rows, a->intermediate_size);
+        multiply(p, &layer->down, space->middle, space->middle_stride, rows, residual ? residual + row * out_stride : NULL,
+                 out + row * out_stride, out_stride, SX_ACTIVATION_NONE);
+        meet(p);
+    }
+    finish_block(p, &layer->feed_forward_norm, &layer->feed_forward_after_norm);
 }
 
 void sx_encoder_run(const sx_encoder *encoder, const sx_sequence *sequences, size_t count, sx_workspace *workspace,
                     sx_thread_pool *pool, unsigned worker, unsigned workers)
 {
     const sx_weights *weights = encoder->weights;
+    const sx_architecture *a = encoder->architecture;
     pass p = {.encoder = encoder, .kernels = weights->kernels, .sequences = sequences, .count = count, .space = workspace,
               .pool = pool, .worker = worker, .workers = workers};
     for (size_t s = 0; s < count; s++)
         p.tokens += sequences[s].length;
     embed(&p);
     meet(&p);
-    for (size_t i = 0; i < weights->layer_count; i++) {
-        const sx_layer *layer = &weights->layers[i];
-        multiply(&p, &layer->attention_input, workspace->states, workspace->state_stride, p.tokens, NULL, workspace->mixed,
-                 workspace->mixed_stride, SX_ACTIVATION_NONE);
-        meet(&p);
-        attend(&p);
-        meet(&p);
-        multiply(&p, &layer->attention_output, workspace->context, workspace->state_stride, p.tokens, workspace->states,
-                 workspace->states, workspace->state_stride, SX_ACTIVATION_NONE);
-        meet(&p);
-        normalise(&p, &layer->attention_norm);
-        meet(&p);
-        feed_forward(&p, layer);
-        normalise(&p, &layer->output_norm);
-        meet(&p);
+    for (size_t i = 0; i < a->layers; i++) {
+        /* tied layers: as many consecutive ones as there are for each */
+        size_t own = a->tied_layers ? (size_t)((double)i / ((double)a->layers / a->tied_layers)) : i;
+        const sx_layer *layer = &weights->layers[own];
+        attention_block(&p, layer, a->windowed && a->windowed[i]);
+        feed_forward_block(&p, layer);
     }
+    if (!a->final_norm)
+        return;
+    normalise(&p, &weights->final_norm, a->hidden_size, workspace->states, workspace->state_stride, workspace->states,
+              workspace->state_stride);
+    meet(&p);
 }

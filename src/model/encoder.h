@@ -13,7 +13,7 @@
 /* One text of a group. */
 typedef struct sx_sequence {
     const uint32_t *ids;   /* each below the vocabulary size */
-    uint32_t length;       /* at least 1, at most the positions of the model */
+    uint32_t length;       /* at least 1, at most the longest text the weights were opened for */
     uint32_t row;          /* of its first token among the group's states */
     uint32_t second;       /* tokens from it on are of token type 1; 0 or length: none */
 } sx_sequence;
@@ -22,10 +22,11 @@ typedef struct sx_sequence {
 typedef struct sx_workspace {
     float *states;         /* the result: tokens x hidden, at state_stride floats */
     size_t state_stride;
-    float *mixed;          /* Q, K, V of every token */
+    float *mixed;          /* Q, K, V of every token; later what a block gives before its norm */
     size_t mixed_stride;
-    float *context;        /* what attention gives; stride as states */
-    float *middle;         /* a block of rows inside the feed-forward part */
+    float *context;        /* what a block takes in after its norm; what attention gives */
+    size_t context_stride;
+    float *middle;         /* a block of rows inside the feed-forward part; with a gate, the gate's columns first */
     size_t middle_stride;
     float *scratch;        /* of attention, one for each thread that shares a pass */
     size_t scratch_stride;
@@ -33,11 +34,10 @@ typedef struct sx_workspace {
     size_t memory_bytes;
 } sx_workspace;
 
+/* Refers to both, which outlive it. */
 typedef struct sx_encoder {
+    const sx_architecture *architecture;
     const sx_weights *weights;
-    size_t hidden_size, heads, head_size;
-    sx_activation activation;
-    float epsilon;
 } sx_encoder;
 
 void sx_encoder_init(sx_encoder *encoder, const sx_architecture *architecture, const sx_weights *weights);

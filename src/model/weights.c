@@ -6,9 +6,10 @@
  */
 #include "weights.h"
 
+#include "position_tables.h"
+
 #include "../base/error.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,17 +19,26 @@
 
 enum { NAME_MAX_BYTES = 256, MAX_SOURCES = 3, ALIGN_FLOATS = 16, HUGE_PAGE = 2 * 1024 * 1024 };
 
-/* One matrix (or vector: rows 1) to be filled from one or several tensors below each other. */
+/* One matrix or vector to be filled from one or several tensors below each other; without sources: room for what is computed
+ * afterwards. */
 typedef struct fill_job {
     const sx_tensor *sources[MAX_SOURCES];
     unsigned source_count;
-    float scale;               /* of the first source; the others are taken as they are */
-    size_t rows_each, columns; /* of each source */
+    size_t columns;            /* of each source; 1 for a vector */
+    size_t scaled;             /* rows from the first one on that are multiplied by scale; the others are taken as they are */
+    float scale;
+    float offset;              /* added to all, before the scale */
     float **target;            /* where the pointer goes */
     size_t place;              /* floats from the beginning of the memory */
     bool packed;
     size_t first_unit;         /* number of its first panel (or of the whole vector) among all units */
 } fill_job;
+
+/* A part of a matrix: one tensor and the rows it must have. */
+typedef struct part {
+    const char *name;
+    size_t outputs;
+} part;
 
 typedef struct loader {
     const sx_architecture *architecture;
@@ -36,6 +46,7 @@ typedef struct loader {
     const sx_tensor_names *names;
     const char *prefix;
     sx_weights *weights;
+    const sx_tensor *types, *relative;
     fill_job *jobs;
     size_t job_count, job_capacity;
     size_t floats, units;
@@ -46,16 +57,21 @@ typedef struct loader {
 
 /* ---- Finding ---- */
 
+static const sx_tensor *look(const sx_tensors *file, const char *prefix, const char *layer, const char *name, const char *ending)
+{
+    char full[4 * NAME_MAX_BYTES];
+    snprintf(full, sizeof full, "%s%s%s%s", prefix, layer, name, ending);
+    return sx_tensors_find(file, full);
+}
+
+/* rows 0: a vector of `columns` elements. */
 static sx_status find(loader *load, const char *layer, const char *name, const char *ending, size_t rows, size_t columns,
                       const sx_tensor **tensor, sx_error *error)
 {
-    char full[NAME_MAX_BYTES], expected[64], found[64];
-    const char *path = load->file->path;
-    snprintf(full, sizeof full, "%s%s%s%s", load->prefix, layer, name, ending);
-    *tensor = sx_tensors_find(load->file, full);
-    if (!*tensor)
-        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s is missing", path, full);
-    const sx_tensor *t = *tensor;
+    char expected[64], found[64];
+    const sx_tensor *t = *tensor = look(load->file, load->prefix, layer, name, ending);
+    if (!t)
+        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s%s%s%s is missing", load->file->path, load->prefix, layer, name, ending);
     bool fits = rows ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == columns : t->rank == 1 && t->shape[0] == columns;
     if (!fits) {
         if (rows)
@@ -67,11 +83,12 @@ static sx_status find(loader *load, const char *layer, const char *name, const c
                  : t->rank == 2 ? "[%zu, %zu]"
                                 : "rank other than 1 and 2",
                  t->shape[0], t->shape[1]);
-        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s: shape %s, but config.json makes it %s", path, full, found, expected);
+        return sx_fail(error, SX_E_FORMAT, "%s: tensor %s: shape %s, but the configuration makes it %s",
+                       sx_tensor_path(load->file, t), t->name, found, expected);
     }
     if (t->dtype == SX_DTYPE_OTHER)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", path, full,
-                       t->dtype_name);
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s: dtype %s is not supported (F32, F16 and BF16 are)",
+                       sx_tensor_path(load->file, t), t->name, t->dtype_name);
     return SX_OK;
 }
 
@@ -90,128 +107,279 @@ static sx_status add_job(loader *load, fill_job job, size_t floats, size_t units
     return SX_OK;
 }
 
-/* A vector of `names` parts of `width` below each other. */
-static sx_status add_vector(loader *load, const char *layer, const char *const *names, unsigned count, const char *ending,
-                            size_t width, float scale, float **target, sx_error *error)
+/* Room for rows x columns floats. */
+static sx_status add_room(loader *load, size_t rows, size_t columns, float **target, sx_error *error)
 {
-    fill_job job = {.source_count = count, .scale = scale, .rows_each = 1, .columns = width, .target = target};
-    for (unsigned i = 0; i < count; i++) {
-        sx_status status = find(load, layer, names[i], ending, 0, width, &job.sources[i], error);
-        if (status)
-            return status;
-    }
-    return add_job(load, job, count * width, 1, error);
+    size_t floats;
+    if (!sx_multiply(rows, columns, &floats) || floats > SIZE_MAX / sizeof(float) / 2)
+        return sx_fail_nomem(error, SIZE_MAX);
+    return add_job(load, (fill_job){.target = target}, floats, 0, error);
 }
 
-static sx_status add_linear(loader *load, const char *layer, const char *const *names, unsigned count, size_t outputs_each,
-                            size_t inputs, float scale, sx_linear *linear, sx_error *error)
+/* Vectors below each other. */
+static sx_status add_vector(loader *load, const char *layer, const part *parts, unsigned count, const char *ending,
+                            fill_job job, float **target, sx_error *error)
 {
-    fill_job job = {.source_count = count, .scale = scale, .rows_each = outputs_each, .columns = inputs,
-                    .target = &linear->panels, .packed = true};
-    linear->inputs = inputs;
-    linear->outputs = count * outputs_each;
+    size_t total = 0;
+    job.columns = 1;
+    job.target = target;
+    job.source_count = count;
     for (unsigned i = 0; i < count; i++) {
-        sx_status status = find(load, layer, names[i], ".weight", outputs_each, inputs, &job.sources[i], error);
+        sx_status status = find(load, layer, parts[i].name, ending, 0, parts[i].outputs, &job.sources[i], error);
         if (status)
             return status;
+        total += parts[i].outputs;
     }
+    return add_job(load, job, total, 1, error);
+}
+
+/* A bias that the encoder would leave out must not be there. */
+static sx_status refuse_bias(const loader *load, const char *layer, const char *name, sx_error *error)
+{
+    const sx_tensor *tensor = look(load->file, load->prefix, layer, name, ".bias");
+    if (!tensor)
+        return SX_OK;
+    return sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s: a bias, but by its configuration this %s model has none here",
+                   sx_tensor_path(load->file, tensor), tensor->name, load->architecture->family);
+}
+
+/* `scaled` outputs from the first one on are multiplied by `scale`. */
+static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
+                            size_t scaled, float scale, sx_linear *linear, sx_error *error)
+{
+    fill_job job = {.source_count = count, .columns = inputs, .scaled = scaled, .scale = scale, .target = &linear->panels,
+                    .packed = true};
+    sx_status status = SX_OK;
+    linear->inputs = inputs;
+    linear->outputs = 0;
+    for (unsigned i = 0; i < count && !status; i++) {
+        linear->outputs += parts[i].outputs;
+        status = find(load, layer, parts[i].name, ".weight", parts[i].outputs, inputs, &job.sources[i], error);
+        if (!status && !bias)
+            status = refuse_bias(load, layer, parts[i].name, error);
+    }
+    if (status)
+        return status;
     size_t width = sx_panel_columns(load->weights->kernels, linear->outputs), floats;
     if (!sx_multiply(width, inputs, &floats))
         return sx_fail_nomem(error, SIZE_MAX);
     if (inputs > load->deepest)
         load->deepest = inputs;
-    sx_status status = add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
-    return status ? status : add_vector(load, layer, names, count, ".bias", outputs_each, scale, &linear->bias, error);
+    status = add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
+    if (status || !bias)
+        return status;
+    fill_job vector = {.scaled = scaled, .scale = scale};
+    return add_vector(load, layer, parts, count, ".bias", vector, &linear->bias, error);
 }
 
-static sx_status add_norm(loader *load, const char *layer, const char *name, sx_norm *norm, sx_error *error)
+static sx_status add_norm(loader *load, const char *layer, const char *name, size_t width, sx_norm *norm, sx_error *error)
 {
-    size_t width = load->architecture->hidden_size;
-    sx_status status = add_vector(load, layer, &name, 1, ".weight", width, 1.0f, &norm->weight, error);
-    return status ? status : add_vector(load, layer, &name, 1, ".bias", width, 1.0f, &norm->bias, error);
+    const part whole = {name, width};
+    fill_job job = {.offset = load->architecture->norm_weight_offset};
+    sx_status status = add_vector(load, layer, &whole, 1, ".weight", job, &norm->weight, error);
+    if (status)
+        return status;
+    if (!load->architecture->norm_bias)
+        return refuse_bias(load, layer, name, error);
+    return add_vector(load, layer, &whole, 1, ".bias", (fill_job){0}, &norm->bias, error);
+}
+
+static sx_status add_attention(loader *load, const char *name, sx_layer *layer, sx_error *error)
+{
+    const sx_tensor_names *names = load->names;
+    const sx_architecture *a = load->architecture;
+    size_t queries = (size_t)a->heads * a->head_size, keys = (size_t)a->key_heads * a->head_size;
+    const part separate[MAX_SOURCES] = {{names->query, queries}, {names->key, keys}, {names->value, keys}};
+    const part together = {names->mixed, queries + 2 * keys}, output = {names->attention_output, a->hidden_size};
+    size_t scaled = a->head_norms ? 0 : queries;
+    sx_status status;
+    if (names->mixed)
+        status = add_linear(load, name, &together, 1, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, &layer->mixed,
+                            error);
+    else
+        status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, &layer->mixed,
+                            error);
+    if (!status && a->head_norms) {
+        const part query = {names->query_norm, a->head_size}, key = {names->key_norm, a->head_size};
+        fill_job job = {.offset = a->norm_weight_offset};
+        status = add_vector(load, name, &key, 1, ".weight", job, &layer->key_norm, error);
+        job.scaled = a->head_size;
+        job.scale = a->attention_scale;
+        if (!status)
+            status = add_vector(load, name, &query, 1, ".weight", job, &layer->query_norm, error);
+    }
+    if (status)
+        return status;
+    return add_linear(load, name, &output, 1, queries, a->output_bias, 0, 1.0f, &layer->attention_output, error);
+}
+
+static sx_status add_feed_forward(loader *load, const char *name, sx_layer *layer, sx_error *error)
+{
+    const sx_tensor_names *names = load->names;
+    const sx_architecture *a = load->architecture;
+    size_t middle = a->intermediate_size;
+    const part both[2] = {{names->gate, middle}, {names->up, middle}}, fused = {names->gated, 2 * middle};
+    const part down = {names->down, a->hidden_size};
+    const part *parts = !a->gated ? &both[1] : names->gated ? &fused : both;
+    sx_status status = add_linear(load, name, parts, a->gated && !names->gated ? 2 : 1, a->hidden_size, a->feed_forward_bias, 0,
+                                  1.0f, &layer->up, error);
+    return status ? status : add_linear(load, name, &down, 1, middle, a->feed_forward_bias, 0, 1.0f, &layer->down, error);
 }
 
 static sx_status add_layer(loader *load, unsigned index, sx_layer *layer, sx_error *error)
 {
-    const sx_tensor_names *family = load->names;
-    const sx_architecture *architecture = load->architecture;
-    size_t hidden = architecture->hidden_size, middle = architecture->intermediate_size;
-    const char *const inputs[MAX_SOURCES] = {family->query, family->key, family->value};
-    float scale = (float)(1.0 / sqrt((double)hidden / architecture->heads));
+    const sx_tensor_names *names = load->names;
+    const sx_architecture *a = load->architecture;
+    size_t hidden = a->hidden_size;
     char name[NAME_MAX_BYTES];
-    snprintf(name, sizeof name, family->layer, index);
-    sx_status status;
-    if ((status = add_linear(load, name, inputs, 3, hidden, hidden, scale, &layer->attention_input, error)) ||
-        (status = add_linear(load, name, &family->attention_output, 1, hidden, hidden, 1.0f, &layer->attention_output, error)) ||
-        (status = add_norm(load, name, family->attention_norm, &layer->attention_norm, error)) ||
-        (status = add_linear(load, name, &family->up, 1, middle, hidden, 1.0f, &layer->up, error)) ||
-        (status = add_linear(load, name, &family->down, 1, hidden, middle, 1.0f, &layer->down, error)))
+    snprintf(name, sizeof name, names->layer, index);
+    sx_status status = add_attention(load, name, layer, error);
+    if (!status && (index > 0 || a->first_attention_norm))
+        status = add_norm(load, name, names->attention_norm, hidden, &layer->attention_norm, error);
+    if (!status)
+        status = add_feed_forward(load, name, layer, error);
+    if (!status)
+        status = add_norm(load, name, names->feed_forward_norm, hidden, &layer->feed_forward_norm, error);
+    if (status || a->placement != SX_NORM_AROUND)
         return status;
-    return add_norm(load, name, family->feed_forward_norm, &layer->output_norm, error);
+    status = add_norm(load, name, names->attention_after_norm, hidden, &layer->attention_after_norm, error);
+    return status ? status
+                  : add_norm(load, name, names->feed_forward_after_norm, hidden, &layer->feed_forward_after_norm, error);
 }
 
-static sx_status add_embeddings(loader *load, const sx_tensor **positions, const sx_tensor **types, sx_error *error)
+/* Whether the file has the word embeddings by these names and, where asked, the first layer too. */
+static bool names_fit(const loader *load, const sx_tensor_names *names, const char *prefix, bool layers)
 {
-    const sx_tensor_names *family = load->names;
-    const sx_architecture *architecture = load->architecture;
-    sx_weights *weights = load->weights;
-    char name[NAME_MAX_BYTES];
-    load->prefix = family->prefixes[0];
-    for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s%s.weight", family->prefixes[i], family->words);
-        if (sx_tensors_find(load->file, name)) {
-            load->prefix = family->prefixes[i];
-            break;
+    char layer[NAME_MAX_BYTES];
+    snprintf(layer, sizeof layer, names->layer, 0u);
+    return look(load->file, prefix, "", names->words, ".weight") &&
+           (!layers || look(load->file, prefix, layer, names->attention_output, ".weight"));
+}
+
+/* The names and the prefix that fit the file best, so that an error names a tensor that should be there. */
+static void choose_names(loader *load)
+{
+    load->names = load->architecture->names;
+    load->prefix = load->names->prefixes[0];
+    for (int layers = 1; layers >= 0; layers--) {
+        for (const sx_tensor_names *names = load->architecture->names; names; names = names->other) {
+            for (size_t i = 0; i < sizeof names->prefixes / sizeof *names->prefixes && names->prefixes[i]; i++) {
+                if (names_fit(load, names, names->prefixes[i], layers)) {
+                    load->names = names;
+                    load->prefix = names->prefixes[i];
+                    return;
+                }
+            }
         }
     }
-    sx_status status;
-    if ((status = find(load, "", family->words, ".weight", architecture->vocabulary_size, architecture->hidden_size, &weights->words,
-                       error)) ||
-        (status = find(load, "", family->positions, ".weight", architecture->positions, architecture->hidden_size, positions, error)) ||
-        (status = find(load, "", family->token_types, ".weight", architecture->token_types, architecture->hidden_size, types, error)))
+}
+
+static sx_status add_embeddings(loader *load, sx_error *error)
+{
+    const sx_tensor_names *names = load->names;
+    const sx_architecture *a = load->architecture;
+    sx_weights *weights = load->weights;
+    size_t width = a->embedding_size;
+    const sx_tensor *positions;
+    sx_status status = find(load, "", names->words, ".weight", a->vocabulary_size, width, &weights->words, error);
+    if (status)
         return status;
-    fill_job job = {.source_count = 1, .scale = 1.0f, .rows_each = architecture->positions, .columns = architecture->hidden_size,
-                    .target = &weights->positions};
-    job.sources[0] = *positions;
-    weights->parameters += weights->words->elements + (*types)->elements;
-    status = add_job(load, job, (*positions)->elements, 1, error);
-    return status ? status : add_norm(load, "", family->embedding_norm, &weights->embedding_norm, error);
+    weights->parameters += weights->words->elements;
+    if (a->positions) {
+        if ((status = find(load, "", names->positions, ".weight", a->positions, width, &positions, error)))
+            return status;
+        fill_job job = {.source_count = 1, .columns = 1, .target = &weights->positions};
+        job.sources[0] = positions;
+        weights->position_stride = width;
+        if ((status = add_job(load, job, positions->elements, 1, error)))
+            return status;
+    } else if (a->token_types && (status = add_room(load, 1, width, &weights->positions, error))) {
+        return status;
+    }
+    if (a->token_types) {
+        if ((status = find(load, "", names->token_types, ".weight", a->token_types, width, &load->types, error)))
+            return status;
+        weights->parameters += load->types->elements;
+        if (a->token_types > 1 && (status = add_room(load, 1, width, &weights->second_type, error)))
+            return status;
+    }
+    if (a->embedding_norm && (status = add_norm(load, "", names->embedding_norm, width, &weights->embedding_norm, error)))
+        return status;
+    const part projection = {names->embedding_projection, a->hidden_size};
+    if (!a->embedding_projection)
+        return SX_OK;
+    return add_linear(load, "", &projection, 1, width, true, 0, 1.0f, &weights->embedding_projection, error);
+}
+
+static sx_status add_position_tables(loader *load, size_t longest, sx_error *error)
+{
+    const sx_architecture *a = load->architecture;
+    sx_weights *weights = load->weights;
+    size_t half = a->head_size / 2;
+    sx_status status = SX_OK;
+    weights->longest = longest;
+    if (a->rope_theta > 0.0f && (status = add_room(load, longest, half, &weights->rotation.cosines, error)) == SX_OK)
+        status = add_room(load, longest, half, &weights->rotation.sines, error);
+    if (!status && a->rope_local_theta > 0.0f &&
+        (status = add_room(load, longest, half, &weights->local_rotation.cosines, error)) == SX_OK)
+        status = add_room(load, longest, half, &weights->local_rotation.sines, error);
+    if (status || !a->relative_buckets)
+        return status;
+    status = find(load, "", load->names->relative_bias, ".weight", a->relative_buckets, a->heads, &load->relative, error);
+    if (status)
+        return status;
+    weights->parameters += load->relative->elements;
+    return add_room(load, a->heads, 2 * longest - 1, &weights->relative, error);
 }
 
 /* ---- Filling ---- */
 
+static void adjust(const fill_job *job, float *row, size_t count, bool scaled)
+{
+    for (size_t j = 0; job->offset != 0.0f && j < count; j++)
+        row[j] += job->offset;
+    for (size_t j = 0; scaled && job->scale != 1.0f && j < count; j++)
+        row[j] *= job->scale;
+}
+
 static void fill_vector(const loader *load, const fill_job *job)
 {
     float *out = load->weights->memory + job->place;
+    size_t total = 0;
     for (unsigned i = 0; i < job->source_count; i++) {
-        size_t count = job->rows_each * job->columns;
-        sx_tensor_read(job->sources[i], load->weights->kernels, 0, count, out);
-        for (size_t j = 0; i == 0 && job->scale != 1.0f && j < count; j++)
-            out[j] *= job->scale;
-        out += count;
+        sx_tensor_read(job->sources[i], load->weights->kernels, 0, job->sources[i]->elements, out + total);
+        total += job->sources[i]->elements;
     }
+    adjust(job, out, job->scaled, true);
+    adjust(job, out + job->scaled, total - job->scaled, false);
 }
 
 static void fill_panel(const loader *load, const fill_job *job, size_t panel, float *rows)
 {
     const sx_kernels *kernels = load->weights->kernels;
-    size_t columns = job->columns, first = panel * kernels->panel_width;
-    size_t total = job->source_count * job->rows_each;
+    size_t columns = job->columns, first = panel * kernels->panel_width, total = 0;
+    for (unsigned i = 0; i < job->source_count; i++)
+        total += job->sources[i]->shape[0];
     size_t count = total - first < kernels->panel_width ? total - first : kernels->panel_width;
     float *out = load->weights->memory + job->place + first * columns;
-    size_t source = first / job->rows_each, row = first % job->rows_each;
+    size_t source = 0, row = first;
+    while (row >= job->sources[source]->shape[0])
+        row -= job->sources[source++]->shape[0];
     const sx_tensor *tensor = job->sources[source];
-    if (tensor->dtype == SX_DTYPE_F32 && row + count <= job->rows_each && (uintptr_t)tensor->data % _Alignof(float) == 0) {
+    bool alike = first + count <= job->scaled || first >= job->scaled;
+    if (tensor->dtype == SX_DTYPE_F32 && row + count <= tensor->shape[0] && alike &&
+        (uintptr_t)tensor->data % _Alignof(float) == 0) {
         const float *data = (const float *)(const void *)tensor->data;
-        kernels->pack(data + row * columns, columns, count, columns, source ? 1.0f : job->scale, out);
+        kernels->pack(data + row * columns, columns, count, columns, first < job->scaled ? job->scale : 1.0f, out);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        float *to = rows + i * columns;
-        source = (first + i) / job->rows_each;
-        sx_tensor_read(job->sources[source], kernels, (first + i) % job->rows_each * columns, columns, to);
-        for (size_t j = 0; source == 0 && job->scale != 1.0f && j < columns; j++)
-            to[j] *= job->scale;
+    for (size_t i = 0; i < count; i++, row++) {
+        if (row == job->sources[source]->shape[0]) {
+            source++;
+            row = 0;
+        }
+        sx_tensor_read(job->sources[source], kernels, row * columns, columns, rows + i * columns);
+        adjust(job, rows + i * columns, columns, first + i < job->scaled);
     }
     kernels->pack(rows, columns, count, columns, 1.0f, out);
 }
@@ -271,17 +439,47 @@ static sx_status fill_all(loader *load, sx_thread_pool *pool, sx_error *error)
     return SX_OK;
 }
 
-/* Every text is of token type 0, so its embedding belongs to the position's. */
-static sx_status add_token_type(const loader *load, const sx_tensor *types, sx_error *error)
+/* Most texts are all of token type 0, so its embedding belongs to the positions'. */
+static sx_status add_token_types(const loader *load, sx_error *error)
 {
-    size_t hidden = load->architecture->hidden_size;
-    float *row = sx_calloc(hidden, sizeof *row);
+    const sx_weights *weights = load->weights;
+    size_t width = load->architecture->embedding_size, rows = load->architecture->positions;
+    if (!load->types)
+        return SX_OK;
+    float *row = sx_calloc(width, sizeof *row);
     if (!row)
-        return sx_fail_nomem(error, hidden * sizeof *row);
-    sx_tensor_read(types, load->weights->kernels, 0, hidden, row);
-    for (size_t i = 0; i < load->architecture->positions; i++)
-        load->weights->kernels->add_scaled(row, 1.0f, load->weights->positions + i * hidden, hidden);
+        return sx_fail_nomem(error, width * sizeof *row);
+    sx_tensor_read(load->types, weights->kernels, 0, width, row);
+    for (size_t i = 0; i < (rows ? rows : 1); i++)
+        weights->kernels->add_scaled(row, 1.0f, weights->positions + i * width, width);
+    if (weights->second_type) {
+        sx_tensor_read(load->types, weights->kernels, width, width, weights->second_type);
+        weights->kernels->add_scaled(row, -1.0f, weights->second_type, width);
+    }
     free(row);
+    return SX_OK;
+}
+
+static sx_status fill_position_tables(const loader *load, sx_error *error)
+{
+    const sx_architecture *a = load->architecture;
+    sx_weights *weights = load->weights;
+    if (weights->rotation.cosines)
+        sx_rotation_fill(a->rope_theta, a->rope_scale, a->head_size, weights->longest, weights->rotation.cosines,
+                         weights->rotation.sines);
+    if (weights->local_rotation.cosines)
+        sx_rotation_fill(a->rope_local_theta, 1.0f, a->head_size, weights->longest, weights->local_rotation.cosines,
+                         weights->local_rotation.sines);
+    else
+        weights->local_rotation = weights->rotation;
+    if (!load->relative)
+        return SX_OK;
+    float *table = sx_calloc(load->relative->elements, sizeof *table);
+    if (!table)
+        return sx_fail_nomem(error, load->relative->elements * sizeof *table);
+    sx_tensor_read(load->relative, weights->kernels, 0, load->relative->elements, table);
+    sx_relative_fill(table, a->relative_buckets, a->relative_distance, a->heads, weights->longest, weights->relative);
+    free(table);
     return SX_OK;
 }
 
@@ -290,30 +488,33 @@ sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors 
 {
     *out = NULL;
     sx_status status;
-    loader load = {.architecture = architecture, .file = file, .names = architecture->names};
-    const sx_tensor *positions, *types;
+    loader load = {.architecture = architecture, .file = file};
     sx_weights *weights = load.weights = sx_calloc(1, sizeof *weights);
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);
     weights->kernels = kernels;
-    if (architecture->layers > file->count) { /* before memory is taken for layers that cannot be there */
-        status = sx_fail(error, SX_E_FORMAT, "%s: %zu tensors, but %u layers according to the configuration", file->path,
-                         file->count, architecture->layers);
+    weights->layer_count = architecture->tied_layers ? architecture->tied_layers : architecture->layers;
+    if (weights->layer_count > file->count) { /* before memory is taken for layers that cannot be there */
+        status = sx_fail(error, SX_E_FORMAT, "%s: only %zu tensors, but the configuration makes it %zu layers", file->path,
+                         file->count, weights->layer_count);
         goto out;
     }
-    weights->layer_count = architecture->layers;
-    weights->layers = sx_calloc(architecture->layers, sizeof *weights->layers);
+    weights->layers = sx_calloc(weights->layer_count, sizeof *weights->layers);
     if (!weights->layers) {
-        status = sx_fail_nomem(error, architecture->layers * sizeof *weights->layers);
+        status = sx_fail_nomem(error, weights->layer_count * sizeof *weights->layers);
         goto out;
     }
-    status = add_embeddings(&load, &positions, &types, error);
-    for (unsigned i = 0; i < architecture->layers && !status; i++)
+    choose_names(&load);
+    status = add_embeddings(&load, error);
+    for (unsigned i = 0; i < weights->layer_count && !status; i++)
         status = add_layer(&load, i, &weights->layers[i], error);
-    if (status)
+    if (!status && architecture->final_norm)
+        status = add_norm(&load, "", load.names->final_norm, architecture->hidden_size, &weights->final_norm, error);
+    if (status || (status = add_position_tables(&load, longest, error)))
         goto out;
     weights->storage = weights->words->dtype;
-    if ((status = fill_all(&load, pool, error)) || (status = add_token_type(&load, types, error)))
+    if ((status = fill_all(&load, pool, error)) || (status = add_token_types(&load, error)) ||
+        (status = fill_position_tables(&load, error)))
         goto out;
     *out = weights;
     weights = NULL;

@@ -11,38 +11,53 @@
 typedef struct sx_linear {
     size_t inputs, outputs;
     float *panels;
-    float *bias;    /* outputs floats */
+    float *bias;               /* outputs floats, or NULL */
 } sx_linear;
 
 typedef struct sx_norm {
-    float *weight, *bias;
+    float *weight;             /* NULL: no norm here */
+    float *bias;               /* or NULL */
 } sx_norm;
 
 typedef struct sx_layer {
-    sx_linear attention_input; /* Q, K and V beside each other; Q times 1 / sqrt(head size) */
+    sx_linear mixed;           /* Q, K and V beside each other; Q times the attention's scale unless query_norm has it */
+    float *query_norm, *key_norm; /* head_size floats, or NULL */
     sx_linear attention_output;
-    sx_norm attention_norm;
-    sx_linear up, down;
-    sx_norm output_norm;
+    sx_norm attention_norm, attention_after_norm;
+    sx_linear up;              /* with a gate: the gate's columns before its own */
+    sx_linear down;
+    sx_norm feed_forward_norm, feed_forward_after_norm;
 } sx_layer;
+
+/* Rows of cosines and sines, one for each position, head_size / 2 wide. */
+typedef struct sx_rotation {
+    float *cosines, *sines;    /* NULL: no rotary positions */
+} sx_rotation;
 
 /* Immutable once open; refers to the mapped file for the word embeddings. */
 typedef struct sx_weights {
     const sx_kernels *kernels;
-    const sx_tensor *words;    /* vocabulary x hidden, read row by row from the map */
-    float *positions;          /* positions x hidden, the embedding of token type 0 added */
+    const sx_tensor *words;    /* vocabulary x embedding_size, read row by row from the map */
+    float *positions;          /* what is added to a word: its position's row, the embedding of token type 0 added; or NULL */
+    size_t position_stride;    /* 0: there is one row for all positions, that of token type 0 */
+    float *second_type;        /* what token type 1 adds to that; NULL: the model has no type 1 */
     sx_norm embedding_norm;
+    sx_linear embedding_projection; /* panels NULL: none */
     sx_layer *layers;
-    size_t layer_count;
+    size_t layer_count;        /* of different layers: fewer than the architecture's where they are tied */
+    sx_norm final_norm;
+    sx_rotation rotation, local_rotation; /* local: of layers with a window */
+    float *relative;           /* for each head a row of 2 longest - 1 floats, distance 0 in the middle; or NULL */
+    size_t longest;
     uint64_t parameters;       /* elements of the tensors used */
     sx_dtype storage;          /* of the word embeddings */
     float *memory;             /* all floats above, one mapping */
     size_t memory_bytes;
 } sx_weights;
 
-/* Looks every tensor up, compares its shape with the config, packs the matrices on the pool's threads, then lets the pages of
- * the map go that were only needed for it. No text will be longer than `longest` tokens. Errors name file, tensor and both
- * shapes. */
+/* Looks every tensor up, compares its shape with the architecture, packs the matrices on the pool's threads, then lets the
+ * pages of the map go that were only needed for it. No text will be longer than `longest` tokens. Errors name file, tensor
+ * and both shapes; a tensor that is missing and a bias that should not be there are errors. */
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
                           size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);

@@ -83,7 +83,7 @@ static void test_refused(void **state)
         {"{\"model_type\":\"bert\",\"hidden_size\":99999999999}", SX_E_FORMAT, "99999999999"},
         {"{\"model_type\":\"bert\",\"num_hidden_layers\":-1}", SX_E_FORMAT, "-1"},
         {"{\"model_type\":\"bert\",\"hidden_size\":10,\"num_attention_heads\":3}", SX_E_FORMAT, "10 is no multiple"},
-        {"{\"model_type\":\"bert\",\"hidden_act\":\"swish\"}", SX_E_UNSUPPORTED, "swish"},
+        {"{\"model_type\":\"bert\",\"hidden_act\":\"mish\"}", SX_E_UNSUPPORTED, "mish"},
         {"{\"model_type\":\"bert\",\"layer_norm_eps\":-1}", SX_E_FORMAT, "layer_norm_eps"},
         {"{\"model_type\":\"bert\",\"position_embedding_type\":\"relative_key\"}", SX_E_UNSUPPORTED, "relative_key"},
         {"{\"model_type\":\"bert\",\"is_decoder\":true}", SX_E_UNSUPPORTED, "is_decoder"},
