@@ -3,6 +3,7 @@
  * CPUID says what the processor knows, XCR0 which registers the operating system saves (Intel SDM volume 1, chapters 13-15);
  * both must agree before a vector instruction is safe.
  */
+#include "int8_internal.h"
 #include "kernels_internal.h"
 
 #if defined(__x86_64__)
@@ -35,6 +36,11 @@ uint64_t sx_cpu_detect(void)
     const unsigned wide = F | DQ | BW | vl;
     if ((saved & zmm_state) == zmm_state && (b & wide) == wide)
         found |= SX_CPU_AVX512;
+    enum { AVX512_VNNI = 1 << 11, AVX_VNNI = 1 << 4 };
+    if (found & SX_CPU_AVX512 && c & AVX512_VNNI)
+        found |= SX_CPU_AVX512_VNNI;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && a & AVX_VNNI)
+        found |= SX_CPU_AVX_VNNI;
     return found;
 }
 #else
@@ -56,4 +62,20 @@ const sx_kernels *sx_kernels_for(uint64_t cpu_mask)
         return &sx_kernels_avx2;
 #endif
     return &sx_kernels_c;
+}
+
+const sx_int8_kernels *sx_int8_kernels_for(uint64_t cpu_mask)
+{
+#if defined(__x86_64__)
+    uint64_t usable = sx_cpu_detect();
+    if (cpu_mask)
+        usable &= cpu_mask;
+    if (usable & SX_CPU_AVX512_VNNI)
+        return &sx_int8_kernels_avx512vnni;
+    if (usable & SX_CPU_AVX_VNNI)
+        return &sx_int8_kernels_avxvnni;
+    if (usable & (SX_CPU_AVX2 | SX_CPU_AVX512))
+        return &sx_int8_kernels_avx2;
+#endif
+    return &sx_int8_kernels_c;
 }

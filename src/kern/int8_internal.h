@@ -1,0 +1,62 @@
+/* int8_internal.h - the 8-bit tables for the dispatcher, and how weights are quantised: once, when a model is opened, in plain C
+ * that is the same for every instruction set. */
+#ifndef SX_KERN_INT8_INTERNAL_H
+#define SX_KERN_INT8_INTERNAL_H
+
+#include "int8.h"
+#include "sextant.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SX_INT8_MOST_WIDTH = 32 };
+
+/* One column's scale, and its inverse, which is what weights are multiplied by. */
+static inline float sx_int8_column_scale(const float *row, size_t depth, const float *factors, float *inverse)
+{
+    float largest = 0.0f;
+    for (size_t k = 0; k < depth; k++) {
+        float x = fabsf(factors ? row[k] / factors[k] : row[k]);
+        largest = x > largest || isnan(x) ? x : largest;
+    }
+    if (!isfinite(largest)) {
+        *inverse = 0.0f;
+        return NAN;
+    }
+    *inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+    return largest / 127.0f;
+}
+
+static inline int sx_int8_weight(float x, float factor, float inverse)
+{
+    int q = (int)lrintf(x / factor * inverse);
+    return q > 127 ? 127 : q < -127 ? -127 : q;
+}
+
+/* Zero point and scales of a row whose smallest and largest entries are given (0 among them). */
+static inline void sx_int8_row_scale(float smallest, float largest, float *inverse, float *scale, int32_t *zero)
+{
+    float range = largest - smallest;
+    if (!isfinite(range)) {
+        *inverse = 0.0f;
+        *scale = NAN;
+        *zero = 0;
+    } else if (range < 1e-30f) { /* nothing but zeros, or too small to divide by */
+        *inverse = 0.0f;
+        *scale = 0.0f;
+        *zero = 0;
+    } else {
+        *inverse = 255.0f / range;
+        *scale = range / 255.0f;
+        *zero = (int32_t)lrintf(-smallest * *inverse);
+    }
+}
+
+extern const sx_int8_kernels sx_int8_kernels_c;
+#if defined(__x86_64__)
+extern const sx_int8_kernels sx_int8_kernels_avx2;
+extern const sx_int8_kernels sx_int8_kernels_avxvnni;
+extern const sx_int8_kernels sx_int8_kernels_avx512vnni;
+#endif
+
+#endif
