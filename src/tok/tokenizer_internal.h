@@ -106,6 +106,12 @@ sx_status sx_tokenizer_read_beside(const sx_tokenizer *tokenizer, const char *na
 sx_status sx_config_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error);
 /* A token as configurations write it: "[CLS]" or {"content": "[CLS]", "lstrip": false ...}. */
 sx_status sx_config_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error);
+/* The value a configuration gives a field; special_tokens_map.json is the older place. */
+const json_t *sx_config_look_up(const json_t *config, const json_t *map, const char *field);
+/* Adds the tokens of added_tokens_decoder. */
+sx_status sx_config_added_tokens(sx_tokenizer *tokenizer, json_t *config, const char *path, sx_error *error);
+/* Adds a special token, unless it is there; one that is not in the vocabulary gets the next id. */
+sx_status sx_config_add_special(sx_tokenizer *tokenizer, sx_added_token *token, const char *field, sx_error *error);
 
 /* Appends an added token, texts copied; its id must be the model's or a free one. `where` names its place for errors. */
 sx_status sx_tokenizer_add_token(sx_tokenizer *tokenizer, const sx_added_token *token, const char *where, sx_error *error);

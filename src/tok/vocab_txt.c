@@ -68,7 +68,7 @@ static bool is_added(const sx_tokenizer *tokenizer, sx_text content)
 }
 
 /* added_tokens_decoder: {"101": {"content": "[CLS]", "special": true ...}}. */
-static sx_status read_decoder(sx_tokenizer *tokenizer, json_t *config, const char *path, sx_error *error)
+sx_status sx_config_added_tokens(sx_tokenizer *tokenizer, json_t *config, const char *path, sx_error *error)
 {
     json_t *decoder = json_object_get(config, "added_tokens_decoder");
     if (decoder && !json_is_object(decoder))
@@ -91,7 +91,7 @@ static sx_status read_decoder(sx_tokenizer *tokenizer, json_t *config, const cha
 }
 
 /* Adds a special token named by a role or listed as additional; one not in vocab.txt gets the next id. */
-static sx_status add_named(sx_tokenizer *tokenizer, sx_added_token *token, const char *field, sx_error *error)
+sx_status sx_config_add_special(sx_tokenizer *tokenizer, sx_added_token *token, const char *field, sx_error *error)
 {
     token->special = true;
     if (is_added(tokenizer, token->content))
@@ -102,7 +102,7 @@ static sx_status add_named(sx_tokenizer *tokenizer, sx_added_token *token, const
 }
 
 /* The value a configuration file gives a field; special_tokens_map.json is the older place. */
-static const json_t *look_up(const json_t *config, const json_t *map, const char *field)
+const json_t *sx_config_look_up(const json_t *config, const json_t *map, const char *field)
 {
     const json_t *value = json_object_get(config, field);
     return value ? value : json_object_get(map, field);
@@ -113,7 +113,7 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
 {
     uint32_t class = 0, separator = 0;
     for (int role = 0; role < ROLES; role++) {
-        const json_t *value = look_up(config, map, roles[role].field);
+        const json_t *value = sx_config_look_up(config, map, roles[role].field);
         sx_added_token token = {.content = {roles[role].name, strlen(roles[role].name)}};
         bool required = role == UNKNOWN || role == SEPARATOR || role == CLASS;
         uint32_t id;
@@ -127,7 +127,7 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
         if (required && !is_added(tokenizer, token.content) && !sx_vocabulary_find(&tokenizer->vocabulary, token.content, &id))
             return sx_fail(error, SX_E_FORMAT, "%s: %s \"%.*s\" is not in the vocabulary", tokenizer->path, roles[role].field,
                            token.content.length > 80 ? 80 : (int)token.content.length, token.content.data);
-        sx_status status = add_named(tokenizer, &token, roles[role].field, error);
+        sx_status status = sx_config_add_special(tokenizer, &token, roles[role].field, error);
         if (status)
             return status;
         const sx_added_token *added = NULL;
@@ -146,12 +146,12 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
     }
     if (!sx_post_processor_set_bert(&tokenizer->post, class, separator))
         return sx_fail_nomem(error, sizeof(uint32_t));
-    const json_t *more = look_up(config, map, "additional_special_tokens");
+    const json_t *more = sx_config_look_up(config, map, "additional_special_tokens");
     for (size_t i = 0; i < json_array_size(more); i++) {
         sx_added_token token = {0};
         sx_status status = sx_config_token(json_array_get(more, i), path, "additional_special_tokens", &token, error);
         if (!status)
-            status = add_named(tokenizer, &token, "additional_special_tokens", error);
+            status = sx_config_add_special(tokenizer, &token, "additional_special_tokens", error);
         if (status)
             return status;
     }
@@ -185,7 +185,7 @@ static sx_status read_configuration(sx_tokenizer *tokenizer, json_t *config, con
     if (!status)
         status = set_pre_tokenizer(tokenizer, error);
     if (!status)
-        status = read_decoder(tokenizer, config, path, error);
+        status = sx_config_added_tokens(tokenizer, config, path, error);
     return status ? status : read_special(tokenizer, config, map, path, error);
 }
 
