@@ -253,7 +253,7 @@ static sx_status read_property(translation *t, set *s, bool negated)
 /* --- Escapes --- */
 
 /* The escapes that are a set of characters; false when the one at hand, behind the backslash, is not. */
-static bool read_set_escape(translation *t, set *s, sx_status *status)
+static bool read_set_escape(translation *t, set *s, bool in_class, sx_status *status)
 {
     *status = SX_OK;
     char c = t->at < t->length ? t->pattern[t->at] : '\0';
@@ -266,8 +266,8 @@ static bool read_set_escape(translation *t, set *s, sx_status *status)
     }
     bool negated = c < 'a';
     switch (c | 0x20) {
-    case 'w': /* a quirk of Oniguruma: the numbers among Latin-1's signs belong to \w, not to [:word:] */
-        set_add(s, WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}", negated);
+    case 'w': /* a quirk of Oniguruma: \w by itself takes the numbers among Latin-1's signs too */
+        set_add(s, in_class ? WORD : WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}", negated);
         break;
     case 's':
         set_add(s, SPACE, negated);
@@ -408,7 +408,7 @@ static sx_status translate_class(translation *t, sx_buffer *out)
             status = translate_class(t, &s.others);
         } else {
             size_t at = t->at;
-            if (!skip(t, "\\") || !read_set_escape(t, &s, &status)) {
+            if (!skip(t, "\\") || !read_set_escape(t, &s, true, &status)) {
                 t->at = at;
                 status = read_range(t, &s);
             }
@@ -648,7 +648,7 @@ static sx_status translate_escape(translation *t)
 {
     set s = {0};
     sx_status status;
-    if (read_set_escape(t, &s, &status)) {
+    if (read_set_escape(t, &s, false, &status)) {
         if (status == SX_OK)
             set_put(&s, false, t->out);
         set_clear(&s);
