@@ -1,4 +1,4 @@
-/* classification_head.c - the heads of transformers' ...ForSequenceClassification, as data: one or two linear layers on one state.
+/* classification_head.c - heads of transformers' ...ForSequenceClassification, as data: one or two linear layers on one state.
  *
  * The first layer, with its activation and sometimes a norm, is BERT's pooler or the "classifier.dense" of later families; the
  * second one gives a logit for each label. Which activation makes scores of logits is sentence-transformers' rule

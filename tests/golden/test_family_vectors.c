@@ -1,7 +1,7 @@
 /* test_family_vectors.c - the whole way from text to result, for a tiny model of every family (tests/fixtures/families).
  *
- * Vectors, prompts, other poolings, sparse weights, multi-vectors and cross-encoders' logits and scores equal the reference's within
- * 1e-4 of the largest value, and within 1e-5 for float32 models of few layers.
+ * Vectors, prompts, other poolings, sparse weights, multi-vectors and cross-encoders' logits and scores equal the reference's
+ * within 1e-4 of the largest value, and within 1e-5 for float32 models of few layers.
  */
 #include "sextant.h"
 
@@ -171,7 +171,8 @@ static void check_file(const char *folder, const char *name, const sx_model_opti
         sx_session *session = open_session(model, threads);
         for (size_t first = 0; first < count; first += threads == 1 ? 1 : count) {
             size_t now = threads == 1 ? 1 : count;
-            if (sx_session_embed(session, list + first, now, &embed, (threads == 1 ? vectors : again) + first * width, NULL, &error))
+            float *target = (threads == 1 ? vectors : again) + first * width;
+            if (sx_session_embed(session, list + first, now, &embed, target, NULL, &error))
                 fail_msg("%s: %s", folder, error.message);
         }
         sx_session_close(session);
@@ -380,7 +381,8 @@ int main(void)
     enum { COUNT = sizeof families / sizeof *families };
     struct CMUnitTest tests[COUNT + 1];
     for (size_t i = 0; i < COUNT; i++)
-        tests[i] = (struct CMUnitTest){.name = families[i], .test_func = check_family, .initial_state = (void *)(uintptr_t)families[i]};
+        tests[i] = (struct CMUnitTest){.name = families[i], .test_func = check_family,
+                                       .initial_state = (void *)(uintptr_t)families[i]};
     tests[COUNT] = (struct CMUnitTest){.name = "model2vec", .test_func = check_model2vec};
     return cmocka_run_group_tests(tests, read_texts, drop_texts);
 }
