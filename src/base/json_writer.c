@@ -59,6 +59,16 @@ static void write_escape(sx_buffer *buffer, unsigned char byte)
         sx_buffer_append(buffer, long_form, sizeof long_form);
 }
 
+/* U+0085, U+2028 and U+2029 end lines for some readers (Python's str.splitlines()), which would cut a line of JSONL in two. */
+static const char *line_end(const unsigned char *bytes, size_t step)
+{
+    if (step == 2 && bytes[0] == 0xc2 && bytes[1] == 0x85)
+        return "\\u0085";
+    if (step == 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] == 0xa8 || bytes[2] == 0xa9))
+        return bytes[2] == 0xa8 ? "\\u2028" : "\\u2029";
+    return NULL;
+}
+
 bool sx_json_write_string(sx_buffer *buffer, const char *text, size_t length)
 {
     if (!text)
@@ -69,12 +79,15 @@ bool sx_json_write_string(sx_buffer *buffer, const char *text, size_t length)
     for (size_t i = 0; i < length;) {
         unsigned char byte = bytes[i];
         size_t bad, step = byte < 0x80 ? 1 : sequence_length(bytes + i, length - i, &bad);
-        if (step && byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f) {
+        const char *end = line_end(bytes + i, step);
+        if (step && byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f && !end) {
             i += step;
             continue;
         }
         sx_buffer_append(buffer, text + plain, i - plain);
-        if (step)
+        if (end)
+            sx_buffer_append_string(buffer, end);
+        else if (step)
             write_escape(buffer, byte);
         else
             sx_buffer_append_string(buffer, "\xef\xbf\xbd");

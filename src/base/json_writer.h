@@ -10,8 +10,8 @@
 
 /* All append to the buffer and return false when it failed (see buffer.h). */
 
-/* Quoted and escaped; any bytes: invalid UTF-8 is written as U+FFFD, one for each maximal invalid part. NULL is written as null.
- */
+/* Quoted and escaped, also what some readers take for the end of a line (U+0085, U+2028, U+2029); any bytes: invalid UTF-8 is
+ * written as U+FFFD, one for each maximal invalid part. NULL is written as null. */
 bool sx_json_write_string(sx_buffer *buffer, const char *text, size_t length);
 /* The fewest digits that read back as the same float, whether the reader rounds to float at once or by way of double; NaN and
  * infinities, which JSON has not, are written as null. The result does not depend on the locale. */

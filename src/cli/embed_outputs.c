@@ -18,8 +18,8 @@ int sx_cli_read_outputs(sx_cli *cli, unsigned *outputs)
         while (i < 3 && (strlen(known[i].name) != length || strncmp(known[i].name, at, length) != 0))
             i++;
         if (i == 3)
-            return sx_cli_usage(cli, "one or several of dense, sparse, multi, separated by commas", "%s: --outputs: '%.*s' is none",
-                                cli->verb->name, (int)length, at);
+            return sx_cli_usage(cli, "one or several of dense, sparse, multi, separated by commas",
+                                "%s: --outputs: '%.*s' is none", cli->verb->name, (int)length, at);
         *outputs |= known[i].output;
         at += length;
         if (!*at)

@@ -27,6 +27,7 @@ static void test_strings(void **state)
     check_string(NULL, 0, "null");
     check_string("a\"b\\c/\n\r\t\b\f", 11, "\"a\\\"b\\\\c/\\n\\r\\t\\b\\f\"");
     check_string("\0\x1f\x7f", 3, "\"\\u0000\\u001f\\u007f\"");
+    check_string("\xc2\x85\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa\xc2\x86", 13, "\"\\u0085\\u2028\\u2029\xe2\x80\xaa\xc2\x86\"");
     check_string("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
     /* The examples of Unicode 15, tables 3-8 to 3-11. */
     check_string("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", 9,
