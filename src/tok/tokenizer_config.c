@@ -57,7 +57,7 @@ sx_status sx_tokenizer_read_beside(const sx_tokenizer *tokenizer, const char *na
     return SX_OK;
 }
 
-sx_status sx_config_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error)
+sx_status sx_tokenizer_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error)
 {
     const json_t *value = json_object_get(config, field);
     if (!value || json_is_null(value))
@@ -68,7 +68,7 @@ sx_status sx_config_flag(const json_t *config, const char *path, const char *fie
     return SX_OK;
 }
 
-sx_status sx_config_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error)
+sx_status sx_tokenizer_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error)
 {
     const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
     if (!json_is_string(content))
@@ -83,7 +83,7 @@ sx_status sx_config_token(const json_t *value, const char *path, const char *fie
                  {"rstrip", &token->rstrip},   {"normalized", &token->normalized}};
     sx_status status = SX_OK;
     for (size_t i = 0; i < sizeof flags / sizeof flags[0] && !status; i++)
-        status = sx_config_flag(value, path, flags[i].name, flags[i].flag, error);
+        status = sx_tokenizer_flag(value, path, flags[i].name, flags[i].flag, error);
     return status;
 }
 
@@ -158,12 +158,12 @@ static sx_status set_flag(json_t *tree, const char *field, bool value, sx_error 
 static sx_status override_bert(const sx_tokenizer_overrides *overrides, json_t *tree, sx_error *error)
 {
     bool lowercase = true, chinese = true, strip;
-    sx_status status = sx_config_flag(overrides->config, overrides->path, "do_lower_case", &lowercase, error);
+    sx_status status = sx_tokenizer_flag(overrides->config, overrides->path, "do_lower_case", &lowercase, error);
     strip = lowercase;
     if (!status)
-        status = sx_config_flag(overrides->config, overrides->path, "strip_accents", &strip, error);
+        status = sx_tokenizer_flag(overrides->config, overrides->path, "strip_accents", &strip, error);
     if (!status)
-        status = sx_config_flag(overrides->config, overrides->path, "tokenize_chinese_chars", &chinese, error);
+        status = sx_tokenizer_flag(overrides->config, overrides->path, "tokenize_chinese_chars", &chinese, error);
     if (!status)
         status = set_flag(tree, "lowercase", lowercase, error);
     if (!status)
@@ -178,7 +178,7 @@ static sx_status override_flag(const sx_tokenizer_overrides *overrides, json_t *
     const json_t *given = json_object_get(overrides->config, field);
     if (!json_object_get(tree, field) || json_is_null(given))
         return SX_OK;
-    sx_status status = sx_config_flag(overrides->config, overrides->path, field, &value, error);
+    sx_status status = sx_tokenizer_flag(overrides->config, overrides->path, field, &value, error);
     return status ? status : set_flag(tree, field, value, error);
 }
 
@@ -205,9 +205,9 @@ static sx_status override_template(const sx_tokenizer_overrides *overrides, cons
     bool add[2] = {true, false};
     sx_text content[2];
     uint32_t ids[2] = {0};
-    sx_status status = sx_config_flag(overrides->config, overrides->path, "add_bos_token", &add[0], error);
+    sx_status status = sx_tokenizer_flag(overrides->config, overrides->path, "add_bos_token", &add[0], error);
     if (!status)
-        status = sx_config_flag(overrides->config, overrides->path, "add_eos_token", &add[1], error);
+        status = sx_tokenizer_flag(overrides->config, overrides->path, "add_eos_token", &add[1], error);
     if (status)
         return status;
     bool found[2] = {find_role(overrides, tokenizer, "bos_token", "<bos>", &content[0], &ids[0]),
@@ -304,7 +304,7 @@ static sx_status override_token(const sx_tokenizer_overrides *overrides, sx_toke
                                 sx_error *error)
 {
     sx_added_token token = {.normalized = true};
-    sx_status status = sx_config_token(value, overrides->path, "added_tokens_decoder", &token, error);
+    sx_status status = sx_tokenizer_token(value, overrides->path, "added_tokens_decoder", &token, error);
     if (status)
         return status;
     sx_added_token *known = find_added(tokenizer, token.content);
@@ -357,7 +357,7 @@ sx_status sx_tokenizer_override_tokens(const sx_tokenizer_overrides *overrides, 
         sx_added_token token = {0};
         if (!json_is_string(value) && !json_is_object(value))
             continue;
-        status = sx_config_token(value, overrides->path, roles[i], &token, error);
+        status = sx_tokenizer_token(value, overrides->path, roles[i], &token, error);
         token.special = true;
         if (!status && !find_added(tokenizer, token.content))
             status = add_missing(tokenizer, &token, roles[i], error);
@@ -365,7 +365,7 @@ sx_status sx_tokenizer_override_tokens(const sx_tokenizer_overrides *overrides, 
     const json_t *more = json_object_get(overrides->config, "additional_special_tokens");
     for (size_t i = 0; i < json_array_size(more) && !status; i++) {
         sx_added_token token = {0};
-        status = sx_config_token(json_array_get(more, i), overrides->path, "additional_special_tokens", &token, error);
+        status = sx_tokenizer_token(json_array_get(more, i), overrides->path, "additional_special_tokens", &token, error);
         token.special = true;
         if (!status && !find_added(tokenizer, token.content))
             status = add_missing(tokenizer, &token, "additional_special_tokens", error);

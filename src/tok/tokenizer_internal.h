@@ -103,9 +103,9 @@ sx_status sx_tokenizer_override_tokens(const sx_tokenizer_overrides *overrides, 
 
 /* A JSON file in the folder of the tokenizer's file; *json is NULL with SX_OK when there is none. *path is malloc'ed. */
 sx_status sx_tokenizer_read_beside(const sx_tokenizer *tokenizer, const char *name, char **path, json_t **json, sx_error *error);
-sx_status sx_config_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error);
+sx_status sx_tokenizer_flag(const json_t *config, const char *path, const char *field, bool *flag, sx_error *error);
 /* A token as configurations write it: "[CLS]" or {"content": "[CLS]", "lstrip": false ...}. */
-sx_status sx_config_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error);
+sx_status sx_tokenizer_token(const json_t *value, const char *path, const char *field, sx_added_token *token, sx_error *error);
 /* The value a configuration gives a field; special_tokens_map.json is the older place. */
 const json_t *sx_config_look_up(const json_t *config, const json_t *map, const char *field);
 /* Adds the tokens of added_tokens_decoder. */

@@ -158,7 +158,7 @@ static sx_status read_roles(sx_tokenizer *tokenizer, const folder_files *files, 
         if (json_is_object(value))
             token.lstrip = false;
         if (value && !json_is_null(value))
-            status = sx_config_token(value, files->config_path, roles[role].field, &token, error);
+            status = sx_tokenizer_token(value, files->config_path, roles[role].field, &token, error);
         if (!status)
             status = sx_config_add_special(tokenizer, &token, roles[role].field, error);
         if (status)
@@ -171,7 +171,7 @@ static sx_status read_roles(sx_tokenizer *tokenizer, const folder_files *files, 
     for (size_t i = 0; i < json_array_size(more); i++) {
         sx_added_token token = {0};
         sx_status status =
-            sx_config_token(json_array_get(more, i), files->config_path, "additional_special_tokens", &token, error);
+            sx_tokenizer_token(json_array_get(more, i), files->config_path, "additional_special_tokens", &token, error);
         if (!status)
             status = sx_config_add_special(tokenizer, &token, "additional_special_tokens", error);
         if (status)
@@ -186,7 +186,7 @@ static sx_status set_post_processor(sx_tokenizer *tokenizer, const folder_files 
     uint32_t ids[ROLES];
     const char *names[ROLES];
     bool trim = true;
-    sx_status status = sx_config_flag(files->config, files->config_path, "trim_offsets", &trim, error);
+    sx_status status = sx_tokenizer_flag(files->config, files->config_path, "trim_offsets", &trim, error);
     if (!status)
         status = read_roles(tokenizer, files, ids, names, error);
     if (status)
@@ -240,7 +240,7 @@ sx_status sx_tokenizer_read_vocab_json(sx_tokenizer *tokenizer, const char *data
     if (!status)
         status = read_pieces(tokenizer, data, length, error);
     if (!status)
-        status = sx_config_flag(files.config, files.config_path, "add_prefix_space", &prefix_space, error);
+        status = sx_tokenizer_flag(files.config, files.config_path, "add_prefix_space", &prefix_space, error);
     if (!status)
         status = set_pre_tokenizer(tokenizer, prefix_space, error);
     if (!status)

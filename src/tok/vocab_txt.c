@@ -81,7 +81,7 @@ sx_status sx_config_added_tokens(sx_tokenizer *tokenizer, json_t *config, const 
         if (id >= SX_VOCABULARY_LIMIT || *end)
             return sx_fail(error, SX_E_FORMAT, "%s: added_tokens_decoder: \"%s\" is no token id", path, key);
         sx_added_token token = {.id = (uint32_t)id};
-        sx_status status = sx_config_token(value, path, "added_tokens_decoder", &token, error);
+        sx_status status = sx_tokenizer_token(value, path, "added_tokens_decoder", &token, error);
         if (!status)
             status = sx_tokenizer_add_token(tokenizer, &token, "added_tokens_decoder of tokenizer_config.json", error);
         if (status)
@@ -118,7 +118,7 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
         bool required = role == UNKNOWN || role == SEPARATOR || role == CLASS;
         uint32_t id;
         if (value && !json_is_null(value)) {
-            sx_status status = sx_config_token(value, path, roles[role].field, &token, error);
+            sx_status status = sx_tokenizer_token(value, path, roles[role].field, &token, error);
             if (status)
                 return status;
         } else if (!required && !sx_vocabulary_find(&tokenizer->vocabulary, token.content, &id)) {
@@ -149,7 +149,7 @@ static sx_status read_special(sx_tokenizer *tokenizer, const json_t *config, con
     const json_t *more = sx_config_look_up(config, map, "additional_special_tokens");
     for (size_t i = 0; i < json_array_size(more); i++) {
         sx_added_token token = {0};
-        sx_status status = sx_config_token(json_array_get(more, i), path, "additional_special_tokens", &token, error);
+        sx_status status = sx_tokenizer_token(json_array_get(more, i), path, "additional_special_tokens", &token, error);
         if (!status)
             status = sx_config_add_special(tokenizer, &token, "additional_special_tokens", error);
         if (status)
@@ -174,12 +174,12 @@ static sx_status read_configuration(sx_tokenizer *tokenizer, json_t *config, con
     sx_bert_normalizer bert = {.clean_text = true, .chinese = true, .lowercase = true};
     sx_status status = check_class(config, path, error);
     if (!status)
-        status = sx_config_flag(config, path, "do_lower_case", &bert.lowercase, error);
+        status = sx_tokenizer_flag(config, path, "do_lower_case", &bert.lowercase, error);
     bert.strip_accents = bert.lowercase;
     if (!status)
-        status = sx_config_flag(config, path, "tokenize_chinese_chars", &bert.chinese, error);
+        status = sx_tokenizer_flag(config, path, "tokenize_chinese_chars", &bert.chinese, error);
     if (!status)
-        status = sx_config_flag(config, path, "strip_accents", &bert.strip_accents, error);
+        status = sx_tokenizer_flag(config, path, "strip_accents", &bert.strip_accents, error);
     if (!status)
         status = sx_tokenizer_set_bert(tokenizer, &bert, error);
     if (!status)
