@@ -127,25 +127,16 @@ bool sx_unicode_is_word(uint32_t code)
 {
     if (code == 0x200c || code == 0x200d)
         return true;
-    switch (category(code)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
+    unsigned classes = sx_unicode_classes(code);
+    if (classes & (SX_CLASS_LETTER | SX_CLASS_MARK))
         return true;
-    case UTF8PROC_CATEGORY_SO: /* circled and squared Latin letters are alphabetic */
-        return (code >= 0x24b6 && code <= 0x24e9) || (code >= 0x1f130 && code <= 0x1f149) ||
-               (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189);
-    default:
-        return false;
-    }
+    if (classes & SX_CLASS_NUMBER)
+        return category(code) != UTF8PROC_CATEGORY_NO;
+    if (classes & SX_CLASS_PUNCTUATION)
+        return category(code) == UTF8PROC_CATEGORY_PC;
+    /* Circled and squared Latin letters are alphabetic symbols. */
+    return (code >= 0x24b6 && code <= 0x24e9) || (code >= 0x1f130 && code <= 0x1f149) ||
+           (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189);
 }
 
 bool sx_unicode_is_chinese(uint32_t code)

@@ -135,8 +135,8 @@ static sx_status read_metaspace(const component *c, sx_pre_tokenizer_step *step)
                        c->path, json_string_value(scheme));
     step->prepend = (sx_prepend_scheme)i;
     if (!add_prefix_space && step->prepend != SX_PREPEND_NEVER)
-        return sx_fail(c->error, SX_E_FORMAT, "%s: pre_tokenizer Metaspace: 'add_prefix_space' is false but 'prepend_scheme' '%s'",
-                       c->path, names[i]);
+        return sx_fail(c->error, SX_E_FORMAT,
+                       "%s: pre_tokenizer Metaspace: 'add_prefix_space' is false but 'prepend_scheme' '%s'", c->path, names[i]);
     return SX_OK;
 }
 
@@ -203,7 +203,7 @@ static const struct {
 
 static sx_status read_step(component *c, size_t type, sx_pre_tokenizer *pre_tokenizer)
 {
-    /* What stands behind ByteLevel sees byte characters, which are turned back into bytes in the end: nothing may put in others. */
+    /* What stands behind ByteLevel sees byte characters, which become bytes again in the end: nothing may put in others. */
     if (pre_tokenizer->byte_level &&
         (types[type].kind == SX_PRE_TOKENIZER_BYTE_LEVEL || types[type].kind == SX_PRE_TOKENIZER_METASPACE))
         return sx_fail(c->error, SX_E_UNSUPPORTED, "%s: pre_tokenizer: %s behind ByteLevel is not supported", c->path, c->type);
@@ -276,9 +276,9 @@ void sx_pre_tokenizer_describe(const sx_pre_tokenizer *pre_tokenizer, sx_buffer 
             if (types[type].kind == step->kind)
                 name = types[type].type;
         bool regex = step->kind == SX_PRE_TOKENIZER_SPLIT_REGEX || step->kind == SX_PRE_TOKENIZER_SPLIT_SCANNER;
-        sx_buffer_printf(buffer, "pre-tokenizer %s behavior %d invert %d prefix %d regex %d split %d prepend %d length %zu pattern %zu ",
-                         name, (int)step->behavior, step->invert, step->add_prefix_space, step->use_regex || regex, step->split,
-                         (int)step->prepend, step->characters, step->pattern.length);
+        sx_buffer_printf(buffer, "pre-tokenizer %s behavior %d invert %d prefix %d regex %d split %d prepend %d length %zu "
+                         "pattern %zu ", name, (int)step->behavior, step->invert, step->add_prefix_space,
+                         step->use_regex || regex, step->split, (int)step->prepend, step->characters, step->pattern.length);
         sx_buffer_append(buffer, step->pattern.data, step->pattern.length);
         sx_buffer_append_byte(buffer, '\n');
     }
