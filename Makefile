@@ -25,6 +25,7 @@ test:
 	meson setup $$([ -d $(BUILD) ] && echo --reconfigure) $(BUILD) >/dev/null
 	$(MAKE) all
 	scripts/install-model fp16
+	scripts/install-openai-ranks
 	scripts/run-tests $(TEST)
 
 # Measures search quality on the evaluation sets in EVAL (default: ../shared/eval).

@@ -180,13 +180,28 @@ static sx_status tokenize_item(tokenize_run *run, sx_cli_item *item, sx_error *e
     return ferror(stdout) ? sx_fail(error, SX_E_IO, "standard output: cannot be written") : SX_OK;
 }
 
+/* OpenAI's encodings lie in a folder of their own beside the models. */
+static sx_status open_ranks(sx_cli *cli, const char *name, sx_tokenizer **out, sx_error *error)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/openai-ranks/%s.tiktoken", cli->models_folder, name) < 0)
+        return sx_fail_nomem(error, strlen(name));
+    sx_status status = sx_tokenizer_open(path, out, error);
+    if (status == SX_E_NOT_FOUND)
+        sx_hint(error, "scripts/install-openai-ranks of the source tree fetches and checks it");
+    free(path);
+    return status;
+}
+
 static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_error *error)
 {
+    static const char *const encodings[] = {"cl100k_base", "o200k_base", "p50k_base", "r50k_base"};
     char *reference = NULL, *folder = NULL;
     sx_status status;
     const char *model = sx_cli_text(cli, "model");
-    if (strcmp(model, "cl100k_base") == 0 || strcmp(model, "o200k_base") == 0)
-        return sx_fail(error, SX_E_UNSUPPORTED, "model %s: this tokenizer is not in this version", model);
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++)
+        if (strcmp(model, encodings[i]) == 0)
+            return open_ranks(cli, model, out, error);
     status = sx_cli_model_reference(cli, &reference, error);
     if (!status)
         status = sx_models_resolve(&cli->places, reference, &folder, error);
