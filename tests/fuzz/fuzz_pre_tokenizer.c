@@ -21,7 +21,8 @@ static const char *const components[] = {
     " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},"
     "\"behavior\":\"Isolated\",\"invert\":false}",
     "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a*|\\\\b\"},\"behavior\":\"MergedWithNext\",\"invert\":true}",
-    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"},{\"type\":\"Whitespace\"}]}",
+    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"},"
+    "{\"type\":\"Whitespace\"}]}",
 };
 enum { COMPONENTS = sizeof components / sizeof components[0] };
 
