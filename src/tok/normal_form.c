@@ -34,7 +34,8 @@ static const code_range later_decompositions[] = {
     {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9},
 };
 
-enum { VEDIC_ARDHAVISARGA = 0x1cf2, VEDIC_ROTATED_ARDHAVISARGA = 0x1cf3, DIVES_AKURU_AU = 0x11938 };
+enum { VEDIC_ARDHAVISARGA = 0x1cf2, VEDIC_ROTATED_ARDHAVISARGA = 0x1cf3, DIVES_AKURU_AU = 0x11938,
+       HANGUL_BEFORE_FINALS = 0x11a7 };
 
 static bool is_in(const code_range *ranges, size_t count, uint32_t code)
 {
@@ -91,10 +92,11 @@ static unsigned decompose(uint32_t code, bool compatible, uint32_t to[MOST_DECOM
     return (unsigned)count;
 }
 
-/* The primary composite of a pair; 0: none. */
+/* The primary composite of a pair; 0: none. The filler before the Hangul final consonants is none of them, but utf8proc 2.8
+ * composes it away. */
 static uint32_t compose_pair(uint32_t first, uint32_t second)
 {
-    if (second < 0x300 || first < '<')
+    if (second < 0x300 || first < '<' || second == HANGUL_BEFORE_FINALS)
         return 0;
     utf8proc_int32_t pair[2] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
     if (utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) != 1 || pair[0] == DIVES_AKURU_AU)
