@@ -142,8 +142,9 @@ typedef struct sx_encode_options {
     uint32_t max_length; /* most tokens, special tokens included; 0: no limit */
 } sx_encode_options;
 
-/* Opens tokenizer.json of a model folder (or the file itself), or vocab.txt with tokenizer_config.json where there is no
- * tokenizer.json. Truncation and padding settings inside the file are ignored: the caller's options rule.
+/* Opens tokenizer.json of a model folder (or the file itself); where there is none, vocab.txt or vocab.json and merges.txt, with
+ * tokenizer_config.json; or a file of ranks of OpenAI's, which its name tells apart: cl100k_base.tiktoken, o200k_base.tiktoken,
+ * p50k_base.tiktoken, r50k_base.tiktoken (special tokens in a text are then ordinary text). Truncation and padding settings inside the file are ignored: the caller's options rule.
  * Errors: SX_E_NOT_FOUND, SX_E_FORMAT, SX_E_UNSUPPORTED naming the component. */
 SX_API sx_status sx_tokenizer_open(const char *path, sx_tokenizer **out, sx_error *error);
 SX_API void sx_tokenizer_close(sx_tokenizer *tokenizer);
@@ -240,6 +241,17 @@ typedef struct sx_embed_options {
 SX_API sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count,
                                   const sx_embed_options *options, float *vectors, sx_receipt *receipts,
                                   sx_error *error);
+
+/* A text that is tokens already, as the model takes them: special tokens included. */
+typedef struct sx_tokens {
+    const uint32_t *ids;
+    size_t count;
+} sx_tokens;
+/* As sx_session_embed, without tokenizer and prompt; a text of more tokens than the model takes fails (SX_E_LIMIT). Not for
+ * static models and cross-encoders (SX_E_UNSUPPORTED). */
+SX_API sx_status sx_session_embed_tokens(sx_session *session, const sx_tokens *texts, size_t count,
+                                         const sx_embed_options *options, float *vectors, sx_receipt *receipts,
+                                         sx_error *error);
 
 /* What one text has beside its vector. What was not asked for, and all of a text that failed, is empty. */
 typedef struct sx_text_outputs {
