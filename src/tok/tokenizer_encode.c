@@ -64,13 +64,21 @@ static void end_word(sx_encoder *e)
     sx_word_reset(&e->word);
 }
 
+/* Among ASCII all that is printed and neither letter nor digit, "=" and "<" too (which some characters decompose to). */
+static bool is_bert_punctuation(uint32_t code)
+{
+    if (code >= 0x80)
+        return sx_unicode_is_punctuation(code);
+    return code > ' ' && code < 0x7f && !(code >= '0' && code <= '9') && !((code | 0x20) >= 'a' && (code | 0x20) <= 'z');
+}
+
 /* BertPreTokenizer: words end at white space, and punctuation is a word of its own. */
 static void put_character(void *user, uint32_t code, uint32_t start, uint32_t end)
 {
     sx_encoder *e = user;
     if (sx_unicode_is_space(code)) {
         end_word(e);
-    } else if (sx_unicode_is_punctuation(code)) {
+    } else if (is_bert_punctuation(code)) {
         end_word(e);
         sx_word_add(&e->word, code, start, end);
         end_word(e);
