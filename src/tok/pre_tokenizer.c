@@ -12,6 +12,23 @@
 #include <stdint.h>
 #include <string.h>
 
+/* sx_working_text_put_piece without a call where there is room: most of the time goes into many short pieces. */
+static inline void put_piece(sx_working_text *to, size_t begin, size_t end)
+{
+    if (begin < end && end <= UINT32_MAX && to->piece_count < to->piece_room && !to->no_memory)
+        to->pieces[to->piece_count++] = (sx_piece){(uint32_t)begin, (uint32_t)end};
+    else
+        sx_working_text_put_piece(to, begin, end);
+}
+
+/* sx_utf8_decode without a call for ASCII. */
+static inline sx_code_point decode(const char *bytes, size_t length)
+{
+    if ((unsigned char)*bytes < 0x80)
+        return (sx_code_point){(unsigned char)*bytes, 1, true};
+    return sx_utf8_decode(bytes, length);
+}
+
 /* From parts of one piece to pieces. `held` is a piece that may still grow. */
 typedef struct splitter {
     sx_working_text *to;
@@ -23,7 +40,7 @@ typedef struct splitter {
 static void release(splitter *s)
 {
     if (s->has_held)
-        sx_working_text_put_piece(s->to, s->held_begin, s->held_end);
+        put_piece(s->to, s->held_begin, s->held_end);
     s->has_held = false;
 }
 
@@ -41,11 +58,11 @@ static void put_part(splitter *s, size_t begin, size_t end, bool match)
     match ^= s->invert;
     switch (s->behavior) {
     case SX_SPLIT_ISOLATED:
-        sx_working_text_put_piece(s->to, begin, end);
+        put_piece(s->to, begin, end);
         break;
     case SX_SPLIT_REMOVED:
         if (!match)
-            sx_working_text_put_piece(s->to, begin, end);
+            put_piece(s->to, begin, end);
         break;
     case SX_SPLIT_CONTIGUOUS:
         if (s->has_held && match == s->previous)
@@ -88,7 +105,7 @@ static void split_characters(splitter *s, const char *bytes, size_t begin, size_
 {
     size_t plain = begin;
     for (size_t at = begin; at < end;) {
-        sx_code_point point = sx_utf8_decode(bytes + at, end - at);
+        sx_code_point point = decode(bytes + at, end - at);
         if (is_match(point.code)) {
             if (plain < at)
                 put_part(s, plain, at, false);
@@ -168,12 +185,12 @@ static void split_white_space(sx_working_text *to, const char *bytes, size_t beg
             space = sx_unicode_is_space(point.code);
         }
         if (space) {
-            sx_working_text_put_piece(to, word, at);
+            put_piece(to, word, at);
             word = at + length;
         }
         at += length;
     }
-    sx_working_text_put_piece(to, word, end);
+    put_piece(to, word, end);
 }
 
 /* Words and runs of other characters between white space, \w+|[^\w\s]+; or, for BERT, punctuation characters each for itself. */
@@ -182,21 +199,24 @@ static void split_words(sx_working_text *to, const char *bytes, size_t begin, si
     enum { SPACE, WORD, OTHER } last = SPACE, kind;
     size_t word = begin;
     for (size_t at = begin; at < end;) {
-        sx_code_point point = sx_utf8_decode(bytes + at, end - at);
-        if (sx_unicode_is_space(point.code))
+        sx_code_point point = decode(bytes + at, end - at);
+        bool ascii_word = (point.code - '0' < 10) || ((point.code | 0x20) - 'a' < 26);
+        if (ascii_word)
+            kind = WORD;
+        else if (sx_unicode_is_space(point.code))
             kind = SPACE;
         else
             kind = (bert ? is_bert_punctuation(point.code) : !sx_unicode_is_word(point.code)) ? OTHER : WORD;
         if (kind != last || (bert && kind == OTHER)) {
             if (last != SPACE)
-                sx_working_text_put_piece(to, word, at);
+                put_piece(to, word, at);
             word = at;
         }
         last = kind;
         at += point.length;
     }
     if (last != SPACE)
-        sx_working_text_put_piece(to, word, end);
+        put_piece(to, word, end);
 }
 
 /* Where the script changes a piece begins; kana count as Chinese characters. Spaces belong to the script before them, and those
@@ -206,27 +226,27 @@ static void split_scripts(sx_working_text *to, const char *bytes, size_t begin, 
     size_t piece = end;
     unsigned last = SX_SCRIPT_ANY;
     for (size_t at = begin; at < end;) {
-        sx_code_point point = sx_utf8_decode(bytes + at, end - at);
+        sx_code_point point = decode(bytes + at, end - at);
         unsigned script = sx_unicode_script(point.code);
         if (script != SX_SCRIPT_ANY) {
             if (piece == end)
                 piece = at;
             if (script != last && last != SX_SCRIPT_ANY) {
-                sx_working_text_put_piece(to, piece, at);
+                put_piece(to, piece, at);
                 piece = at;
             }
             last = script;
         }
         at += point.length;
     }
-    sx_working_text_put_piece(to, piece, end);
+    put_piece(to, piece, end);
 }
 
 static void split_fixed_length(sx_working_text *to, const char *bytes, size_t begin, size_t end, size_t characters)
 {
     while (begin < end) {
         size_t next = begin + sx_utf8_offset(bytes + begin, end - begin, characters);
-        sx_working_text_put_piece(to, begin, next);
+        put_piece(to, begin, next);
         begin = next;
     }
 }
@@ -323,7 +343,7 @@ static void prefix_spaces(sx_working_text *text, sx_working_text *spare)
         if (!begins_with(text, piece, space))
             put_before(spare, text, piece->begin, piece->end, space);
         sx_working_text_put_part(spare, text, piece->begin, piece->end);
-        sx_working_text_put_piece(spare, begin, spare->length);
+        put_piece(spare, begin, spare->length);
     }
     swap_texts(text, spare);
 }
@@ -348,7 +368,7 @@ static void replace_spaces(const sx_pre_tokenizer_step *step, bool first, sx_wor
                 sx_working_text_put(spare, step->pattern.data, step->pattern.length, text->starts[next], text->ends[next]);
             at = found ? next + 1 : next;
         }
-        sx_working_text_put_piece(spare, begin, spare->length);
+        put_piece(spare, begin, spare->length);
     }
     swap_texts(text, spare);
 }
@@ -362,7 +382,7 @@ static void spell_bytes(sx_working_text *text, sx_working_text *spare)
         for (size_t at = text->pieces[i].begin; at < text->pieces[i].end; at++)
             sx_working_text_put_code(spare, sx_byte_character((unsigned char)text->bytes[at]), text->starts[at],
                                      text->ends[at]);
-        sx_working_text_put_piece(spare, begin, spare->length);
+        put_piece(spare, begin, spare->length);
     }
     swap_texts(text, spare);
 }
@@ -374,12 +394,12 @@ static void unspell_bytes(sx_working_text *text, sx_working_text *spare)
     for (size_t i = 0; i < text->piece_count && !spare->no_memory; i++) {
         size_t begin = spare->length, end = text->pieces[i].end;
         for (size_t at = text->pieces[i].begin; at < end;) {
-            sx_code_point point = sx_utf8_decode(text->bytes + at, end - at);
+            sx_code_point point = decode(text->bytes + at, end - at);
             char byte = (char)sx_character_byte(point.code);
             sx_working_text_put(spare, &byte, 1, text->starts[at], text->ends[at]);
             at += point.length;
         }
-        sx_working_text_put_piece(spare, begin, spare->length);
+        put_piece(spare, begin, spare->length);
     }
     swap_texts(text, spare);
 }
@@ -388,7 +408,7 @@ void sx_pre_tokenizer_run(const sx_pre_tokenizer *pre_tokenizer, bool first, sx_
 {
     bool spelt = false;
     text->piece_count = 0;
-    sx_working_text_put_piece(text, 0, text->length);
+    put_piece(text, 0, text->length);
     for (size_t i = 0; i < pre_tokenizer->count && !text->no_memory; i++) {
         const sx_pre_tokenizer_step *step = &pre_tokenizer->steps[i];
         bool cuts = true;

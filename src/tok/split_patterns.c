@@ -129,8 +129,15 @@ static inline unsigned classes_at(const char *text, size_t length, size_t at, si
 /* Where the characters of these classes end; no more than `most` of them. */
 static inline size_t skip(const char *text, size_t length, size_t at, unsigned wanted, size_t most)
 {
-    for (size_t next; at < length && most > 0 && (classes_at(text, length, at, &next) & wanted); most--)
+    const unsigned char *bytes = (const unsigned char *)text;
+    while (at < length && most > 0) {
+        size_t next = at + 1;
+        unsigned classes = bytes[at] < 0x80 ? ascii_classes[bytes[at]] : classes_at(text, length, at, &next);
+        if (!(classes & wanted))
+            break;
         at = next;
+        most--;
+    }
     return at;
 }
 
