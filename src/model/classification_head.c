@@ -147,6 +147,9 @@ static sx_status load(const sx_config_file *config, const char *folder, const ch
     if (labels && labels != head->output.outputs)
         return sx_fail(error, SX_E_FORMAT, "%s: id2label has %zu labels, but tensor %s.weight of %s has %zu rows", config->path,
                        labels, family.output, file->path, head->output.outputs);
+    double padding = json_number_value(json_object_get(config->root, "pad_token_id"));
+    head->has_padding = json_is_number(json_object_get(config->root, "pad_token_id")) && padding >= 0 && padding < UINT32_MAX;
+    head->padding_id = head->has_padding ? (uint32_t)padding : 0;
     head->pooling = family.pooling;
     head->parameters = head->hidden.parameters + head->output.parameters + (head->norm_weight ? width : 0) +
                        (head->norm_bias ? width : 0);
@@ -180,10 +183,13 @@ void sx_classification_head_clear(sx_classification_head *head)
 }
 
 void sx_classification_head_run(const sx_classification_head *head, const sx_kernels *kernels, const float *states,
-                                size_t stride, size_t rows, float *scratch, float *logits)
+                                size_t stride, const uint32_t *ids, size_t rows, float *scratch, float *logits)
 {
     size_t width = head->width;
     float *pooled = scratch, *hidden = scratch + width;
+    if (head->pooling == SX_POOLING_LAST_TOKEN && head->has_padding)
+        while (rows > 1 && ids[rows - 1] == head->padding_id)
+            rows--;
     sx_pool(kernels, head->pooling, states, stride, rows, 0, width, pooled);
     if (head->hidden.outputs) {
         sx_dense_apply(&head->hidden, kernels, pooled, width, 1, hidden, width);

@@ -8,6 +8,8 @@
 typedef struct sx_classification_head {
     unsigned pooling;            /* SX_POOLING_CLS, _MEAN or _LAST_TOKEN */
     size_t width;                /* of a token's state */
+    bool has_padding;            /* with SX_POOLING_LAST_TOKEN: the last token that is not this one */
+    uint32_t padding_id;
     sx_dense hidden;             /* outputs 0: the family has none */
     float *norm_weight, *norm_bias;
     float norm_epsilon;
@@ -22,9 +24,9 @@ sx_status sx_classification_head_open(const char *folder, const char *family, si
                                       const sx_kernels *kernels, sx_classification_head *head, sx_error *error);
 void sx_classification_head_clear(sx_classification_head *head);
 
-/* rows of states to logits (output.outputs floats). scratch: 2 x width floats. */
+/* The states of `rows` tokens to logits (output.outputs floats). scratch: 2 x width floats. */
 void sx_classification_head_run(const sx_classification_head *head, const sx_kernels *kernels, const float *states,
-                                size_t stride, size_t rows, float *scratch, float *logits);
+                                size_t stride, const uint32_t *ids, size_t rows, float *scratch, float *logits);
 /* What CrossEncoder.predict() gives for logits. */
 void sx_classification_head_scores(const sx_classification_head *head, const sx_kernels *kernels, const float *logits,
                                    size_t count, float *scores);

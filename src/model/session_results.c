@@ -79,13 +79,14 @@ static bool finish_tokens(sx_session *session, session_worker *worker, const flo
     return are_finite(out->weights, out->weight_count) && are_finite(out->vectors, out->vector_count * width);
 }
 
-static bool finish_scores(const sx_session *session, session_worker *worker, const float *states, size_t stride, size_t rows,
-                          size_t index)
+static bool finish_scores(const sx_session *session, session_worker *worker, const float *states, size_t stride,
+                          const sx_sequence *sequence, size_t index)
 {
     const sx_classification_head *head = &session->model->head;
     size_t labels = session->row_width, place = (session->window_first + index) * labels;
     float *logits = session->vectors ? session->vectors + place : worker->buffers[1];
-    sx_classification_head_run(head, session->model->kernels, states, stride, rows, worker->buffers[0], logits);
+    sx_classification_head_run(head, session->model->kernels, states, stride, sequence->ids, sequence->length,
+                               worker->buffers[0], logits);
     if (session->scores)
         sx_classification_head_scores(head, session->model->kernels, logits, labels, session->scores + place);
     return are_finite(logits, labels);
@@ -100,7 +101,7 @@ void sx_session_finish_sequence(sx_session *session, session_worker *worker, con
     sx_status status = SX_E_FORMAT;
     bool good = true;
     if (session->wanted & SX_OUTPUT_SCORES)
-        good = finish_scores(session, worker, states, stride, sequence->length, index);
+        good = finish_scores(session, worker, states, stride, sequence, index);
     if (session->wanted & SX_OUTPUT_DENSE) {
         sx_pool(model->kernels, model->poolings, states, stride, sequence->length, session->skip,
                 model->folder.architecture.hidden_size, worker->buffers[0]);

@@ -317,7 +317,7 @@ static void test_head_families(void **state)
         made_count = 2;
         if (open_head(families[i].family, &head, &file, &error))
             fail_msg("%s", error.message);
-        sx_classification_head_run(&head, sx_kernels_for(0), states, 2, 3, scratch_floats, &logit);
+        sx_classification_head_run(&head, sx_kernels_for(0), states, 2, NULL, 3, scratch_floats, &logit);
         double a = families[i].function(0.15 - 0.7 + 0.1), b = families[i].function(0.6 + 0.175 - 0.1);
         near(logit, a - 2 * b + 0.5);
         sx_classification_head_scores(&head, sx_kernels_for(0), &logit, 1, &score);
@@ -325,6 +325,29 @@ static void test_head_families(void **state)
         assert_int_equal(head.parameters, 9);
         sx_classification_head_clear(&head);
         sx_tensors_close(file);
+    }
+}
+
+/* The last token that is not padding, as transformers takes it for causal models. */
+static void test_last_token_head(void **state)
+{
+    static const float states[6] = {1, 1, 2, -3, 9, 9};
+    static const uint32_t ids[3] = {4, 5, 7};
+    for (int padded = 0; padded < 2; padded++) {
+        builder file = {0};
+        sx_classification_head head;
+        sx_tensors *tensors;
+        sx_error error = {0};
+        float scratch_floats[4], logit;
+        add_floats(&file, "score.weight", "1,2", out_weight, 2);
+        finish(&file, "model.safetensors");
+        put_text("config.json", padded ? "{\"pad_token_id\":7}" : "{}");
+        if (open_head("qwen3", &head, &tensors, &error))
+            fail_msg("%s", error.message);
+        sx_classification_head_run(&head, sx_kernels_for(0), states, 2, ids, 3, scratch_floats, &logit);
+        near(logit, padded ? 8 : -9);
+        sx_classification_head_clear(&head);
+        sx_tensors_close(tensors);
     }
 }
 
@@ -562,6 +585,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_chain, begin, end),
         cmocka_unit_test_setup_teardown(test_modules_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_head_families, begin, end),
+        cmocka_unit_test_setup_teardown(test_last_token_head, begin, end),
         cmocka_unit_test_setup_teardown(test_head_activations, begin, end),
         cmocka_unit_test_setup_teardown(test_heads_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_token_outputs, begin, end),
