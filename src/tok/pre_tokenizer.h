@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 /* BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit, UnicodeScripts, Split, ByteLevel,
- * Metaspace; a Sequence is unfolded. */
+ * Metaspace, FixedLength; a Sequence is unfolded. */
 typedef struct sx_pre_tokenizer_step sx_pre_tokenizer_step;
 
 /* Zero-initialise. Immutable once read. */
