@@ -20,6 +20,8 @@
 enum { DEEPEST = 100, MOST_NAME = 64, NO_ATOM = -1 };
 
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* A quirk of Oniguruma: outside classes the numbers among Latin-1's signs are word characters too. */
+#define LONE_WORD WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define SPACE "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define LINE_END "\\x{a}-\\x{d}\\x{85}\\x{2028}\\x{2029}"
 
@@ -266,8 +268,8 @@ static bool read_set_escape(translation *t, set *s, bool in_class, sx_status *st
     }
     bool negated = c < 'a';
     switch (c | 0x20) {
-    case 'w': /* a quirk of Oniguruma: \w by itself takes the numbers among Latin-1's signs too */
-        set_add(s, in_class ? WORD : WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}", negated);
+    case 'w':
+        set_add(s, in_class ? WORD : LONE_WORD, negated);
         break;
     case 's':
         set_add(s, SPACE, negated);
@@ -669,8 +671,8 @@ static sx_status translate_escape(translation *t)
         char letter;
         const char *pattern;
     } others[] = {
-        {'b', "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"},
-        {'B', "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))"},
+        {'b', "(?:(?<=[" LONE_WORD "])(?![" LONE_WORD "])|(?<![" LONE_WORD "])(?=[" LONE_WORD "]))"},
+        {'B', "(?:(?<=[" LONE_WORD "])(?=[" LONE_WORD "])|(?<![" LONE_WORD "])(?![" LONE_WORD "]))"},
         {'R', "(?>\\r\\n|[" LINE_END "])"}, {'N', "[^\\n]"}, {'O', "(?s:.)"}, {'X', "\\X"}, {'K', "\\K"},
         {'A', "\\A"}, {'z', "\\z"}, {'Z', "\\Z"}, {'G', "\\G"},
     };

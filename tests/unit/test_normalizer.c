@@ -327,6 +327,7 @@ static void test_regex(void **state)
         {"[[:^alpha:]]", "ab1", 2, 3},       {"[]a]+", "b]a", 1, 3},            {"\\s", "\xe1\xa0\x8e ", 3, 4},
         {"[^\\S\\n]", "\n\xc2\xa0", 1, 3},   {"\\p{Han}", "a\xe3\x80\x81\xe4\xb8\xad", 4, 7},
         {"\\w+", "\xc2\xb2_!", 0, 3},        {"[\\w]+", "\xc2\xb2_!", 2, 3},    {"a**b", "aab", 0, 3},
+        {"\\b\\w{2}\\b", "\xc2\xb2_ \xc2\xb2\xc2\xb2\xc2\xb2", 0, 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sx_regex *regex = open_regex(cases[i].pattern, false);
