@@ -245,8 +245,8 @@ static void test_description(void **state)
 {
     (void)state;
     static const char *const different[] = {
-        "{\"type\":\"BertNormalizer\"}", "{\"type\":\"BertNormalizer\",\"lowercase\":false}", "{\"type\":\"NFC\"}", "{\"type\":\"NFD\"}",
-        "{\"type\":\"Strip\"}", "{\"type\":\"Strip\",\"strip_left\":false}", "{\"type\":\"Prepend\",\"prepend\":\"a\"}",
+        "{\"type\":\"BertNormalizer\"}", "{\"type\":\"BertNormalizer\",\"lowercase\":false}", "{\"type\":\"NFC\"}",
+        "{\"type\":\"NFD\"}", "{\"type\":\"Strip\"}", "{\"type\":\"Strip\",\"strip_left\":false}", "{\"type\":\"Prepend\",\"prepend\":\"a\"}",
         "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"b\"}",
         "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"b\"}",
         "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFC\"}]}",
@@ -337,7 +337,8 @@ static void test_regex(void **state)
             fail_msg("/%s/ in '%s': %d %zu-%zu", cases[i].pattern, cases[i].text, found, begin, end);
         sx_regex_close(regex);
     }
-    static const char *const refused[] = {"(", ")", "[a", "*a", "\\", "[b-a]", "(?s:.)", "\\p{Nothing}", "(?~a)", "(*FAIL)", "[a-\\d]"};
+    static const char *const refused[] = {"(", ")", "[a", "*a", "\\", "[b-a]", "(?s:.)", "\\p{Nothing}",
+                                          "(?~a)", "(*FAIL)", "[a-\\d]"};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         sx_regex *regex;
         sx_error error = {0};
