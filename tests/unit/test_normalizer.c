@@ -246,7 +246,8 @@ static void test_description(void **state)
     (void)state;
     static const char *const different[] = {
         "{\"type\":\"BertNormalizer\"}", "{\"type\":\"BertNormalizer\",\"lowercase\":false}", "{\"type\":\"NFC\"}",
-        "{\"type\":\"NFD\"}", "{\"type\":\"Strip\"}", "{\"type\":\"Strip\",\"strip_left\":false}", "{\"type\":\"Prepend\",\"prepend\":\"a\"}",
+        "{\"type\":\"NFD\"}", "{\"type\":\"Strip\"}", "{\"type\":\"Strip\",\"strip_left\":false}",
+        "{\"type\":\"Prepend\",\"prepend\":\"a\"}",
         "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"b\"}",
         "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"b\"}",
         "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFC\"}]}",
