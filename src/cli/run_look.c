@@ -131,7 +131,7 @@ static void show_tokens(const sx_tokenizer *tokenizer, const sx_encoding *encodi
 
 typedef struct tokenize_run {
     sx_cli *cli;
-    sx_tokenizer *tokenizer;
+    const sx_tokenizer *tokenizer;
     sx_encoding encoding;
     sx_buffer line;
     uint64_t index, failed;
@@ -193,7 +193,8 @@ static sx_status open_ranks(sx_cli *cli, const char *name, sx_tokenizer **out, s
     return status;
 }
 
-static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_error *error)
+/* A .gguf file holds its tokenizer beside the weights: *owner has it then. */
+static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_model **owner, sx_error *error)
 {
     static const char *const encodings[] = {"cl100k_base", "o200k_base", "p50k_base", "r50k_base"};
     char *reference = NULL, *folder = NULL;
@@ -205,7 +206,10 @@ static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_error *error
     status = sx_cli_model_reference(cli, &reference, error);
     if (!status)
         status = sx_models_resolve(&cli->places, reference, &folder, error);
-    if (!status)
+    size_t length = folder ? strlen(folder) : 0;
+    if (!status && length > 5 && strcmp(folder + length - 5, ".gguf") == 0)
+        status = sx_model_open(folder, NULL, owner, error);
+    else if (!status)
         status = sx_tokenizer_open(folder, out, error);
     sx_free(folder);
     free(reference);
@@ -221,7 +225,10 @@ int sx_cli_tokenize(sx_cli *cli)
     tokenize_run run = {.cli = cli, .line = {.maximum = (size_t)4 << 30}};
     sx_error error = {0};
     sx_cli_reader *reader = NULL;
-    sx_status status = open_tokenizer(cli, &run.tokenizer, &error);
+    sx_tokenizer *own = NULL;
+    sx_model *owner = NULL;
+    sx_status status = open_tokenizer(cli, &own, &owner, &error);
+    run.tokenizer = owner ? sx_model_tokenizer(owner) : own;
     if (!status)
         status = sx_cli_reader_open(&input, &reader, &error);
     for (bool more = !status; more && !status;) {
@@ -236,6 +243,7 @@ int sx_cli_tokenize(sx_cli *cli)
     sx_cli_reader_close(reader);
     sx_encoding_clear(&run.encoding);
     sx_buffer_clear(&run.line);
-    sx_tokenizer_close(run.tokenizer);
+    sx_tokenizer_close(own);
+    sx_model_close(owner);
     return code;
 }

@@ -6,6 +6,7 @@
 #include "model.h"
 
 #include "config_file.h"
+#include "gguf_model.h"
 #include "pooling.h"
 
 #include "../base/buffer.h"
@@ -15,6 +16,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- The weights' hashes ---- */
 
@@ -79,7 +81,7 @@ sx_status sx_model_weights_hash(const sx_model *model, const char **hex, sx_erro
 /* ---- Opening ---- */
 
 typedef struct tokenizer_job {
-    const char *folder;
+    const sx_model *model;
     sx_tokenizer *tokenizer;
     sx_status status;
     sx_error error;
@@ -88,7 +90,9 @@ typedef struct tokenizer_job {
 static void *tokenizer_main(void *argument)
 {
     tokenizer_job *job = argument;
-    job->status = sx_tokenizer_open(job->folder, &job->tokenizer, &job->error);
+    job->status = job->model->file->gguf
+                      ? sx_gguf_tokenizer_open(job->model->file, &job->tokenizer, &job->error)
+                      : sx_tokenizer_open(job->model->folder.transformer, &job->tokenizer, &job->error);
     return NULL;
 }
 
@@ -116,7 +120,7 @@ static sx_status open_weights(sx_model *model, sx_error *error)
 
 static sx_status open_parts(sx_model *model, sx_error *error)
 {
-    tokenizer_job job = {.folder = model->folder.transformer};
+    tokenizer_job job = {.model = model};
     pthread_t thread;
     bool beside = pthread_create(&thread, NULL, tokenizer_main, &job) == 0;
     sx_status status = open_weights(model, error);
@@ -180,12 +184,29 @@ static sx_status apply_modules(sx_model *model, const sx_model_options *options,
     return SX_OK;
 }
 
+/* What kind of model it is: a .gguf file says it in its metadata, a folder in its files. */
+static sx_status read_folder(sx_model *model, const char *path, sx_error *error)
+{
+    const char *ending = ".gguf";
+    size_t length = strlen(path);
+    struct stat found;
+    if (length <= strlen(ending) || strcmp(path + length - strlen(ending), ending) != 0 || stat(path, &found) != 0 ||
+        S_ISDIR(found.st_mode))
+        return sx_model_folder_read(path, &model->folder, error);
+    sx_status status = sx_tensors_open(path, &model->file, error);
+    if (!status && !model->file->gguf)
+        status = sx_fail(error, SX_E_FORMAT, "%s: not a GGUF file", path);
+    return status ? status : sx_model_folder_of_gguf(model->file, &model->folder, error);
+}
+
 static sx_status open_files(sx_model *model, const sx_model_options *options, sx_error *error)
 {
+    sx_status status = SX_OK;
     if (options->hash_folder && !(model->hash_folder = sx_strdup(options->hash_folder)))
         return sx_fail_nomem(error, strlen(options->hash_folder));
     model->kernels = sx_kernels_for(options->cpu_mask);
-    sx_status status = sx_tensors_open(model->folder.weights, &model->file, error);
+    if (!model->file)
+        status = sx_tensors_open(model->folder.weights, &model->file, error);
     if (!status && model->folder.kind == SX_MODEL_STATIC)
         status = sx_static_model_open(model->file, &model->table, error);
     if (status || (status = apply_length(model, options->max_length, error)) ||
@@ -288,7 +309,7 @@ sx_status sx_model_open(const char *folder, const sx_model_options *options, sx_
     if (!model)
         return sx_fail_nomem(error, sizeof *model);
     pthread_mutex_init(&model->lock, NULL);
-    if ((status = sx_model_folder_read(folder, &model->folder, error)) || (status = open_files(model, &given, error)))
+    if ((status = read_folder(model, folder, error)) || (status = open_files(model, &given, error)))
         goto out;
     hash_begin(model);
     if ((status = open_parts(model, error)) || (status = join_tokenizer(model, error)))
