@@ -288,11 +288,77 @@ static void test_encodings_go_from_tokenizer_to_tokenizer(void **state)
     sx_encoding_clear(&shared);
 }
 
+static void write_file(const char *folder, const char *name, const char *content)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(content, file);
+    fclose(file);
+}
+
+/* The ids of a text under a tokenizer.json with a tokenizer_config.json beside it (NULL: none). */
+static void check_config(const char *tokenizer_json, const char *config, const char *text, const uint32_t *want, size_t count)
+{
+    char folder[] = "/tmp/sx-test-config-XXXXXX", path[600];
+    sx_tokenizer *tokenizer;
+    sx_encoding encoding = {0};
+    sx_error error;
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "tokenizer.json", tokenizer_json);
+    if (config)
+        write_file(folder, "tokenizer_config.json", config);
+    if (sx_tokenizer_open(folder, &tokenizer, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(sx_tokenizer_encode(tokenizer, (sx_text){text, strlen(text)}, NULL, &encoding, NULL), SX_OK);
+    if (encoding.count != count || memcmp(encoding.ids, want, count * sizeof *want) != 0)
+        fail_msg("%s: \"%s\": %zu tokens, the first %u", config ? config : "no configuration", text, encoding.count,
+                 encoding.count ? encoding.ids[0] : 0);
+    sx_encoding_clear(&encoding);
+    sx_tokenizer_close(tokenizer);
+    const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    remove(folder);
+}
+
+/* tokenizer_config.json has its way as in transformers. */
+static void test_configuration_overrides(void **state)
+{
+#define WANT(...) (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t)
+    static const char bert[] = "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+                               "\"strip_accents\":null,\"lowercase\":false},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+                               "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"A\":1,\"a\":2,\"b\":3}}}";
+    check_config(bert, NULL, "A a", WANT(1, 2));
+    check_config(bert, "{\"tokenizer_class\":\"BertTokenizer\",\"do_lower_case\":false}", "A a", WANT(1, 2));
+    check_config(bert, "{\"tokenizer_class\":\"BertTokenizer\"}", "A a", WANT(2, 2));
+    check_config(bert, "{\"tokenizer_class\":\"MPNetTokenizerFast\",\"do_lower_case\":true}", "A \xc3\xa1", WANT(2, 2));
+    check_config(bert, "{\"tokenizer_class\":\"BertTokenizer\",\"strip_accents\":false}", "A \xc3\xa1", WANT(2, 0));
+    check_config(bert, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"do_lower_case\":true}", "A a", WANT(1, 2));
+    check_config(bert, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"added_tokens_decoder\":{\"4\":{\"content\":\"[M]\","
+                 "\"special\":true,\"normalized\":false}},\"mask_token\":\"[M]\"}", "A[M]a", WANT(1, 4, 2));
+    check_config(bert, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"pad_token\":\"ba\"}", "A ba b", WANT(1, 4, 3));
+    static const char bpe[] = "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+                              "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\xc4\xa0\":1,\"<bos>\":2,"
+                              "\"<eos>\":3},\"merges\":[]}}";
+    check_config(bpe, NULL, "a a", WANT(1, 0, 1, 0));
+    check_config(bpe, "{\"tokenizer_class\":\"RobertaTokenizer\"}", "a a", WANT(0, 1, 0));
+    check_config(bpe, "{\"tokenizer_class\":\"RobertaTokenizer\",\"add_prefix_space\":true}", "a a", WANT(1, 0, 1, 0));
+    check_config(bpe, "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_eos_token\":true,\"bos_token\":\"<bos>\","
+                 "\"eos_token\":\"<eos>\",\"add_prefix_space\":true}", "a", WANT(2, 1, 0, 3));
+    check_config(bpe, "{\"tokenizer_class\":\"GemmaTokenizer\",\"bos_token\":\"<bos>\",\"add_prefix_space\":true}", "a", WANT(2, 1, 0));
+#undef WANT
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_of_every_family),
         cmocka_unit_test(test_cutting),
+        cmocka_unit_test(test_configuration_overrides),
         cmocka_unit_test(test_memory_stays),
         cmocka_unit_test(test_encodings_go_from_tokenizer_to_tokenizer),
     };
