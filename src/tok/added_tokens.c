@@ -9,21 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned char first_byte(const sx_added_token *token)
+static bool put_pattern(sx_token_matcher *matcher, const sx_added_token *token)
 {
-    return (unsigned char)token->pattern.data[0];
-}
-
-static int compare_tokens(const void *a, const void *b)
-{
-    const sx_added_token *first = *(const sx_added_token *const *)a, *second = *(const sx_added_token *const *)b;
-    if (first_byte(first) != first_byte(second))
-        return first_byte(first) < first_byte(second) ? -1 : 1;
-    if (first->pattern.length != second->pattern.length)
-        return first->pattern.length > second->pattern.length ? -1 : 1;
-    if (first->special != second->special)
-        return first->special ? -1 : 1;
-    return first < second ? -1 : first > second; /* both are of one array */
+    sx_vocabulary_result result = sx_vocabulary_add(&matcher->patterns, token->pattern, (uint32_t)matcher->count);
+    if (result == SX_VOCABULARY_SAME_TEXT)
+        return true;
+    if (result != SX_VOCABULARY_OK)
+        return false;
+    unsigned char first = (unsigned char)token->pattern.data[0];
+    matcher->only = matcher->count == 0 || matcher->only == first ? first : -1;
+    matcher->tokens[matcher->count++] = token;
+    return true;
 }
 
 bool sx_token_matcher_build(sx_token_matcher *matcher, const sx_added_token *tokens, size_t count, bool normalized)
@@ -31,37 +27,28 @@ bool sx_token_matcher_build(sx_token_matcher *matcher, const sx_added_token *tok
     matcher->tokens = sx_calloc(count, sizeof *matcher->tokens);
     if (!matcher->tokens)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (tokens[i].normalized == normalized)
-            matcher->tokens[matcher->count++] = &tokens[i];
-    if (matcher->count == 0)
-        return true;
-    qsort(matcher->tokens, matcher->count, sizeof *matcher->tokens, compare_tokens);
-    for (size_t i = 0, byte = 0; byte < 257; byte++) {
-        while (i < matcher->count && first_byte(matcher->tokens[i]) < byte)
-            i++;
-        matcher->buckets[byte] = i;
-    }
-    unsigned char lowest = first_byte(matcher->tokens[0]);
-    matcher->only = first_byte(matcher->tokens[matcher->count - 1]) == lowest ? lowest : -1;
-    return true;
+    for (int special = 1; special >= 0; special--)
+        for (size_t i = 0; i < count; i++)
+            if (tokens[i].normalized == normalized && tokens[i].special == special && !put_pattern(matcher, &tokens[i]))
+                return false;
+    return matcher->count == 0 || sx_piece_trie_build(&matcher->trie, &matcher->patterns, (uint32_t)matcher->count, NULL) == SX_OK;
 }
 
 void sx_token_matcher_clear(sx_token_matcher *matcher)
 {
     free(matcher->tokens);
+    sx_vocabulary_clear(&matcher->patterns);
+    sx_piece_trie_clear(&matcher->trie);
     *matcher = (sx_token_matcher){0};
 }
 
 static const sx_added_token *match_at(const sx_token_matcher *matcher, const char *text, size_t length, size_t at)
 {
-    unsigned char byte = (unsigned char)text[at];
-    for (size_t i = matcher->buckets[byte]; i < matcher->buckets[byte + 1]; i++) {
-        sx_text pattern = matcher->tokens[i]->pattern;
-        if (pattern.length <= length - at && memcmp(text + at, pattern.data, pattern.length) == 0)
-            return matcher->tokens[i];
-    }
-    return NULL;
+    const sx_added_token *found = NULL;
+    for (uint32_t node = 0; at < length && (node = sx_piece_trie_child(&matcher->trie, node, (unsigned char)text[at])); at++)
+        if (matcher->trie.units[node].id != SX_TRIE_NO_PIECE)
+            found = matcher->tokens[matcher->trie.units[node].id];
+    return found;
 }
 
 static const sx_added_token *match_from(const sx_token_matcher *matcher, const char *text, size_t length, size_t *at)

@@ -2,6 +2,7 @@
 #ifndef SX_TOK_ADDED_TOKENS_H
 #define SX_TOK_ADDED_TOKENS_H
 
+#include "piece_trie.h"
 #include "sextant.h"
 
 #include <stdbool.h>
@@ -21,9 +22,10 @@ typedef struct sx_added_token {
 
 /* Finds tokens in a text: the leftmost, of those the longest, of those the first given. Zero-initialise. */
 typedef struct sx_token_matcher {
-    const sx_added_token **tokens; /* by first byte, then longest first */
+    const sx_added_token **tokens; /* special ones first */
     size_t count;
-    size_t buckets[257];           /* tokens of first byte b: [buckets[b], buckets[b + 1]) */
+    sx_vocabulary patterns;        /* of them; the number is the index */
+    sx_piece_trie trie;
     int only;                      /* the first byte of all of them, -1 when they differ */
 } sx_token_matcher;
 
