@@ -111,6 +111,21 @@ static const sx_tensor_names gemma3_names = {
     .feed_forward_after_norm = "post_feedforward_layernorm",
 };
 
+static const sx_tensor_names nomic_bert_names = {
+    .prefixes = {"", "bert.", "nomic_bert."},
+    .words = "embeddings.word_embeddings",
+    .token_types = "embeddings.token_type_embeddings",
+    .embedding_norm = "emb_ln",
+    .layer = "encoder.layers.%u.",
+    .mixed = "attn.Wqkv",
+    .attention_output = "attn.out_proj",
+    .attention_norm = "norm1",
+    .gate = "mlp.fc12",
+    .up = "mlp.fc11",
+    .down = "mlp.fc2",
+    .feed_forward_norm = "norm2",
+};
+
 static const sx_family families[] = {
     {"albert", sx_read_albert_config, &albert_names},
     {"bert", sx_read_bert_config, &bert_names},
@@ -122,6 +137,7 @@ static const sx_family families[] = {
     {"mistral", sx_read_mistral_config, &llama_names},
     {"modernbert", sx_read_modernbert_config, &modernbert_names},
     {"mpnet", sx_read_mpnet_config, &mpnet_names},
+    {"nomic_bert", sx_read_nomic_bert_config, &nomic_bert_names},
     {"qwen2", sx_read_qwen2_config, &llama_names},
     {"qwen3", sx_read_qwen3_config, &llama_names},
     {"roberta", sx_read_roberta_config, &roberta_names},

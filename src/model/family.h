@@ -30,5 +30,7 @@ sx_family_reader sx_read_bert_config, sx_read_roberta_config, sx_read_electra_co
 /* family_rotary.c */
 sx_family_reader sx_read_modernbert_config, sx_read_llama_config, sx_read_mistral_config, sx_read_qwen2_config,
     sx_read_qwen3_config, sx_read_gemma3_config;
+/* family_nomic.c */
+sx_family_reader sx_read_nomic_bert_config;
 
 #endif

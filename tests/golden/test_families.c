@@ -1,6 +1,6 @@
 /* test_families.c - the encoder of every family, from token ids to pooled states, against the reference's.
  *
- * Every folder of tests/fixtures/families with token ids and token poolings is run with every instruction set; batches of
+ * Every folder with token ids and token poolings is run with every instruction set; batches of
  * several compositions and one to three threads have to give the same bits.
  */
 #include "model/encoder.h"
@@ -21,9 +21,23 @@ enum { PATH_BYTES = 512, MOST_TEXTS = 64 };
 static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512};
 
 static const char *const folders[] = {
-    "albert",        "bert",    "bert-cased",     "bert-concat-pooling", "bert-prompt-excluded", "bge-m3",  "distilbert",
-    "distilroberta", "electra", "embeddinggemma", "modernbert",          "mpnet",                "qwen3",   "roberta",
-    "sentence-t5",   "xlm-roberta",
+    "families/albert",
+    "families/bert",
+    "families/bert-cased",
+    "families/bert-concat-pooling",
+    "families/bert-prompt-excluded",
+    "families/bge-m3",
+    "families/distilbert",
+    "families/distilroberta",
+    "families/electra",
+    "families/embeddinggemma",
+    "families/modernbert",
+    "families/mpnet",
+    "families/qwen3",
+    "families/roberta",
+    "families/sentence-t5",
+    "families/xlm-roberta",
+    "encoder/nomic_bert",
 };
 
 static const struct {
@@ -44,7 +58,7 @@ static json_t *read_json(const char *folder, const char *name)
 {
     char path[PATH_BYTES];
     json_error_t problem;
-    snprintf(path, sizeof path, SX_FIXTURES "/families/%s/%s", folder, name);
+    snprintf(path, sizeof path, SX_FIXTURES "/%s/%s", folder, name);
     json_t *root = json_load_file(path, 0, &problem);
     if (!root)
         fail_msg("%s: %s", path, problem.text);
@@ -56,7 +70,7 @@ static float *read_npy(const char *folder, const char *name, size_t *rows, size_
 {
     char path[PATH_BYTES], header[256];
     unsigned char start[10];
-    snprintf(path, sizeof path, SX_FIXTURES "/families/%s/%s", folder, name);
+    snprintf(path, sizeof path, SX_FIXTURES "/%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     if (!file)
         return NULL;
@@ -109,9 +123,9 @@ static void open_model(family_model *model, const char *folder, uint64_t level)
         if (model->lengths[i] > model->longest)
             model->longest = model->lengths[i];
     }
-    snprintf(path, sizeof path, SX_FIXTURES "/families/%s", folder);
+    snprintf(path, sizeof path, SX_FIXTURES "/%s", folder);
     sx_status status = sx_architecture_read(path, &model->arena, &model->architecture, &error);
-    snprintf(path, sizeof path, SX_FIXTURES "/families/%s/model.safetensors", folder);
+    snprintf(path, sizeof path, SX_FIXTURES "/%s/model.safetensors", folder);
     if (status || sx_tensors_open(path, &model->file, &error) || sx_thread_pool_open(2, &model->pool, &error) ||
         sx_weights_open(&model->architecture, model->file, sx_kernels_for(level), model->longest, model->pool, &model->weights,
                         &error))
