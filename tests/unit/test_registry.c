@@ -100,7 +100,7 @@ static void test_names(void **state)
     assert_true(sx_model_name_is_valid(longest));
     /* No name stands for two models. */
     const sx_known_model *known;
-    for (size_t i = 0; (known = sx_known_model_at(i)); i++) {
+    for (size_t i = 0; (known = sx_models_known(i)); i++) {
         assert_ptr_equal(sx_known_model_find(known->name), known);
         assert_ptr_equal(sx_known_model_find(known->hub), known);
         if (known->alias)
