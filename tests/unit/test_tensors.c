@@ -68,8 +68,9 @@ static void test_shards_name_their_file(void **state)
 {
     sx_tensors *tensors = open_file("model.safetensors.index.json");
     assert_string_equal(sx_path_name(tensors->path), "model.safetensors.index.json");
-    assert_string_equal(sx_path_name(sx_tensor_path(tensors, sx_tensors_find(tensors, "layer.0.weight"))), "model.part-1.safetensors");
-    assert_string_equal(sx_path_name(sx_tensor_path(tensors, sx_tensors_find(tensors, "scale"))), "model.part-2.safetensors");
+    const sx_tensor *first = sx_tensors_find(tensors, "layer.0.weight"), *second = sx_tensors_find(tensors, "scale");
+    assert_string_equal(sx_path_name(sx_tensor_path(tensors, first)), "model.part-1.safetensors");
+    assert_string_equal(sx_path_name(sx_tensor_path(tensors, second)), "model.part-2.safetensors");
     sx_tensors_close(tensors);
 }
 
