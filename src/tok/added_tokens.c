@@ -31,7 +31,8 @@ bool sx_token_matcher_build(sx_token_matcher *matcher, const sx_added_token *tok
         for (size_t i = 0; i < count; i++)
             if (tokens[i].normalized == normalized && tokens[i].special == special && !put_pattern(matcher, &tokens[i]))
                 return false;
-    return matcher->count == 0 || sx_piece_trie_build(&matcher->trie, &matcher->patterns, (uint32_t)matcher->count, NULL) == SX_OK;
+    return matcher->count == 0 ||
+           sx_piece_trie_build(&matcher->trie, &matcher->patterns, (uint32_t)matcher->count, NULL) == SX_OK;
 }
 
 void sx_token_matcher_clear(sx_token_matcher *matcher)

@@ -159,7 +159,7 @@ sx_status sx_piece_trie_build(sx_piece_trie *trie, const sx_vocabulary *vocabula
 
 out:
     if (status)
-        status = b.count > most_units ? sx_fail(error, SX_E_LIMIT, "a vocabulary of more than %u different beginnings", most_units)
+        status = b.count > most_units ? sx_fail(error, SX_E_LIMIT, "a vocabulary of more than %u beginnings", most_units)
                                       : sx_fail_nomem(error, (size_t)b.count * sizeof *b.units);
     free(b.order);
     free(b.pending);

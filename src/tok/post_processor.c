@@ -1,5 +1,5 @@
-/* post_processor.c - BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel and a Sequence of these, all turned into two
- * templates: a list of special tokens and texts for one text, and one for two. */
+/* post_processor.c - BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel and a Sequence of these, all turned
+ * into two templates: a list of special tokens and texts for one text, and one for two. */
 #include "post_processor.h"
 
 #include "../base/error.h"
@@ -93,8 +93,8 @@ static sx_status check_id(const post_reader *r, const json_t *value, uint32_t *i
         return fail(r, "a token's id must be a whole number in range");
     *id = (uint32_t)number;
     if (!sx_vocabulary_piece_text(r->vocabulary, *id).data)
-        return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor: there is no token with id %u (the vocabulary ends at %u)", r->path,
-                       *id, r->vocabulary->count);
+        return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor: there is no token with id %u (the vocabulary ends at %u)",
+                       r->path, *id, r->vocabulary->count);
     return SX_OK;
 }
 
@@ -127,7 +127,8 @@ static sx_status read_trimming(const post_reader *r, const json_t *component)
     if (status || !trim)
         return status;
     if (r->post->trims == SX_MOST_TRIMS)
-        return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: post_processor: offsets trimmed more than %d times", r->path, SX_MOST_TRIMS);
+        return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: post_processor: offsets trimmed more than %d times", r->path,
+                       SX_MOST_TRIMS);
     r->post->trim_prefix[r->post->trims++] = prefix;
     return SX_OK;
 }
@@ -160,8 +161,8 @@ static sx_status read_piece(const post_reader *r, const json_t *piece, const jso
     const json_t *body = sequence ? sequence : token, *type_id = json_object_get(body, "type_id");
     const char *name = json_string_value(json_object_get(body, "id"));
     if (!name || json_object_size(piece) != 1)
-        return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor.%s holds something that is neither a Sequence nor a SpecialToken "
-                       "with an id", r->path, field);
+        return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor.%s holds something that is neither a Sequence nor a "
+                       "SpecialToken with an id", r->path, field);
     if (type_id && (!json_is_integer(type_id) || json_integer_value(type_id) < 0))
         return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor.%s: type_id: expected a whole number", r->path, field);
     json_int_t type = json_integer_value(type_id);
@@ -175,8 +176,8 @@ static sx_status read_piece(const post_reader *r, const json_t *piece, const jso
     if (!first && (single || strcmp(name, "B") != 0))
         return sx_fail(r->error, SX_E_FORMAT, "%s: post_processor.%s holds another sequence than %s", r->path, field,
                        single ? "A" : "A and B");
-    return put_item(template, first ? SX_POST_FIRST : SX_POST_SECOND, 0, (uint32_t)type) ? SX_OK
-                                                                                          : sx_fail_nomem(r->error, sizeof(sx_post_item));
+    bool put = put_item(template, first ? SX_POST_FIRST : SX_POST_SECOND, 0, (uint32_t)type);
+    return put ? SX_OK : sx_fail_nomem(r->error, sizeof(sx_post_item));
 }
 
 static size_t count_kind(const sx_post_template *template, sx_post_kind kind)
@@ -219,8 +220,9 @@ static sx_status read_template(const post_reader *r, const json_t *component)
     if (count_kind(&r->post->single, SX_POST_FIRST) != 1)
         return fail(r, "single must hold the sequence A once");
     /* Files of models for single texts often have a pair without both, which then is no pair. */
-    if (count_kind(&r->post->pair, SX_POST_FIRST) != 1 || count_kind(&r->post->pair, SX_POST_SECOND) != 1 || !rises(&r->post->pair))
-        r->post->pair.count = 0;
+    sx_post_template *pair = &r->post->pair;
+    if (count_kind(pair, SX_POST_FIRST) != 1 || count_kind(pair, SX_POST_SECOND) != 1 || !rises(pair))
+        pair->count = 0;
     return SX_OK;
 }
 
@@ -236,8 +238,8 @@ static sx_status read_one(const post_reader *r, const json_t *component, bool *a
     if (!bert && !roberta && strcmp(type, "TemplateProcessing") != 0)
         return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: post_processor of type \"%.*s\" is not supported", r->path, SHOWN, type);
     if (*adds)
-        return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: post_processor: a Sequence with two processors that add tokens is not supported",
-                       r->path);
+        return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: post_processor: a Sequence with two processors that add tokens is not "
+                       "supported", r->path);
     *adds = true;
     if (!bert && !roberta)
         return read_template(r, component);

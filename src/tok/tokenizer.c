@@ -156,8 +156,8 @@ sx_status sx_tokenizer_add_token(sx_tokenizer *tokenizer, const sx_added_token *
 sx_status sx_tokenizer_set_bert(sx_tokenizer *tokenizer, const sx_bert_normalizer *bert, sx_error *error)
 {
     json_t *component = json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text", (int)bert->clean_text,
-                                  "handle_chinese_chars", (int)bert->chinese, "strip_accents", (int)bert->strip_accents, "lowercase",
-                                  (int)bert->lowercase);
+                                  "handle_chinese_chars", (int)bert->chinese, "strip_accents", (int)bert->strip_accents,
+                                  "lowercase", (int)bert->lowercase);
     if (!component)
         return sx_fail_nomem(error, sizeof *bert);
     sx_normalizer_clear(&tokenizer->normalizer);
@@ -238,9 +238,11 @@ sx_status sx_tokenizer_finish(sx_tokenizer *tokenizer, sx_error *error)
     if (status)
         return status;
     if (!sx_token_matcher_build(&tokenizer->written, tokenizer->added, tokenizer->added_count, false) ||
-        !sx_token_matcher_build(&tokenizer->normalized, tokenizer->added, tokenizer->added_count, true) || !mark_special(tokenizer))
+        !sx_token_matcher_build(&tokenizer->normalized, tokenizer->added, tokenizer->added_count, true) ||
+        !mark_special(tokenizer))
         return sx_fail_nomem(error, tokenizer->added_count * sizeof(void *));
-    tokenizer->direct = type == SX_TOKEN_MODEL_WORDPIECE && tokenizer->pre_tokenizer.only_bert && tokenizer->normalized.count == 0 &&
+    tokenizer->direct = type == SX_TOKEN_MODEL_WORDPIECE && tokenizer->pre_tokenizer.only_bert &&
+                        tokenizer->normalized.count == 0 &&
                         (tokenizer->normalizer.count == 0 || tokenizer->normalizer.only_bert);
     return SX_OK;
 }

@@ -5,7 +5,8 @@
  * - A ByteLevel pre-tokenizer gets add_prefix_space from the configuration; RoBERTa's post-processor follows it.
  * - Llama's and Gemma's classes write their own template from add_bos_token and add_eos_token.
  * - Tokens that only the configuration has are added.
- * Fields that are not there have the class's defaults, so a folder with a configuration but without do_lower_case is lower case. */
+ * Fields that are not there have the class's defaults, so a folder with a configuration but without do_lower_case is
+ *   lower case. */
 #include "tokenizer_internal.h"
 
 #include "../base/error.h"
@@ -173,7 +174,8 @@ static sx_status override_bert(const sx_tokenizer_overrides *overrides, json_t *
     return status;
 }
 
-static sx_status override_flag(const sx_tokenizer_overrides *overrides, json_t *tree, const char *field, bool value, sx_error *error)
+static sx_status override_flag(const sx_tokenizer_overrides *overrides, json_t *tree, const char *field, bool value,
+                               sx_error *error)
 {
     const json_t *given = json_object_get(overrides->config, field);
     if (!json_object_get(tree, field) || json_is_null(given))
@@ -188,7 +190,8 @@ static bool find_role(const sx_tokenizer_overrides *overrides, const sx_tokenize
 {
     const json_t *value = json_object_get(overrides->config, role);
     const json_t *text = json_is_object(value) ? json_object_get(value, "content") : value;
-    *content = json_is_string(text) ? (sx_text){json_string_value(text), json_string_length(text)} : (sx_text){usual, strlen(usual)};
+    *content = json_is_string(text) ? (sx_text){json_string_value(text), json_string_length(text)}
+                                    : (sx_text){usual, strlen(usual)};
     return sx_tokenizer_find(tokenizer, *content, id);
 }
 
@@ -348,7 +351,8 @@ out:
 
 sx_status sx_tokenizer_override_tokens(const sx_tokenizer_overrides *overrides, sx_tokenizer *tokenizer, sx_error *error)
 {
-    static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+    static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                        "pad_token", "cls_token", "mask_token"};
     if (!overrides->config)
         return SX_OK;
     sx_status status = override_decoder(overrides, tokenizer, error);

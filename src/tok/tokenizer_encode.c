@@ -271,8 +271,8 @@ sx_status sx_tokenizer_encode_pair(const sx_tokenizer *tokenizer, sx_text first,
 {
     const sx_post_template *pair = &tokenizer->post.pair;
     if (pair->count == 0)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: post_processor: there is no template for two texts, or it is none that puts one "
-                       "behind the other", tokenizer->path);
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: post_processor: there is no template for two texts, or it is none that "
+                       "puts one behind the other", tokenizer->path);
     sx_status status = check_text(first, error);
     if (!status)
         status = check_text(second_text, error);

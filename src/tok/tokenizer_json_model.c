@@ -207,10 +207,12 @@ static void read_flag(model_reader *r, bool *flag)
 static sx_status read_member(model_reader *r, sx_text key)
 {
     static const char *const fields[] = {"type", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout",
-                                         "max_input_chars_per_word", "fuse_unk", "byte_fallback", "ignore_merges", "unk_id", "merges"};
+                                         "max_input_chars_per_word", "fuse_unk", "byte_fallback", "ignore_merges", "unk_id",
+                                         "merges"};
     static const char *const names[] = {"model.type", "model.unk_token", "model.continuing_subword_prefix",
                                         "model.end_of_word_suffix", "model.dropout", "model.max_input_chars_per_word",
-                                        "model.fuse_unk", "model.byte_fallback", "model.ignore_merges", "model.unk_id", "model.merges"};
+                                        "model.fuse_unk", "model.byte_fallback", "model.ignore_merges", "model.unk_id",
+                                        "model.merges"};
     enum { TYPE, UNKNOWN, PREFIX, SUFFIX, DROPOUT, LONGEST, FUSE, FALLBACK, IGNORE, UNKNOWN_ID, MERGES, FIELDS };
     sx_model_reading *reading = r->reading;
     int field = 0;
@@ -290,8 +292,9 @@ static sx_status check_members(const model_reader *r)
     const sx_tokenizer *tokenizer = r->tokenizer;
     sx_token_model_type type = tokenizer->model_type;
     if (type == SX_TOKEN_MODEL_UNIGRAM ? !r->has_array : !r->has_object)
-        return fail_format(r, type == SX_TOKEN_MODEL_UNIGRAM ? "there is no vocabulary (model.vocab, an array of pieces and scores)"
-                                                             : "there is no vocabulary (model.vocab, an object of pieces and ids)");
+        return fail_format(r, type == SX_TOKEN_MODEL_UNIGRAM
+                                  ? "there is no vocabulary (model.vocab, an array of pieces and scores)"
+                                  : "there is no vocabulary (model.vocab, an object of pieces and ids)");
     if ((type == SX_TOKEN_MODEL_WORDPIECE || type == SX_TOKEN_MODEL_WORDLEVEL) && !r->reading->unknown.data)
         return fail_format(r, "there is no unknown token (model.unk_token)");
     if (type == SX_TOKEN_MODEL_BPE && !r->reading->merges.data)

@@ -1,5 +1,5 @@
-/* unigram.c - the most probable cut of a piece under a unigram language model (Kudo 2018), as tokenizers' models/unigram finds it:
- * Viterbi from left to right over the code points, in double precision, the earlier candidate winning a tie.
+/* unigram.c - the most probable cut of a piece under a unigram language model (Kudo 2018), as tokenizers' models/unigram
+ * finds it: Viterbi from left to right over the code points, in double precision, the earlier candidate winning a tie.
  *
  * A code point that is no piece by itself may always stand alone as unknown, at ten below the worst score. Neighbouring unknowns
  * are joined before their text is looked up; so joined text that happens to be a piece is that piece, and with byte_fallback

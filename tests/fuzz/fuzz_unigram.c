@@ -1,5 +1,5 @@
-/* fuzz_unigram.c - any pieces and scores, any text: the tokens lie one behind the other and cover the text, and their score is that
- * of the best way there is, found by the plainest algorithm. */
+/* fuzz_unigram.c - any pieces and scores, any text: the tokens lie one behind the other and cover the text, and their
+ * score is that of the best way there is, found by the plainest algorithm. */
 #include "base/memory.h"
 #include "tok/unigram.h"
 

@@ -545,7 +545,8 @@ static void test_damaged_files_are_named(void **state)
         {{.model = "{\"type\":\"Sampled\",\"vocab\":{\"a\":0}}"}, SX_E_UNSUPPORTED, "model of type \"Sampled\""},
         {{.model = "{\"type\":\"BPE\",\"vocab\":{\"a\":0}}"}, SX_E_FORMAT, "no merges"},
         {{.model = "{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}"}, SX_E_FORMAT, "vocabulary is empty"},
-        {{.model = "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}"}, SX_E_UNSUPPORTED, "model.dropout"},
+        {{.model = "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}"}, SX_E_UNSUPPORTED,
+         "model.dropout"},
         {{.model = "{\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[\"a a a\"]}"}, SX_E_FORMAT, "model.merges: byte "},
         {{.model = "{\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[[\"a\"]]}"}, SX_E_FORMAT, "model.merges: byte "},
         {{.model = "{\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[\"a b\"]}"}, SX_E_FORMAT, "b"},
@@ -565,8 +566,10 @@ static void test_damaged_files_are_named(void **state)
         {{.pre_tokenizer = "{\"type\":\"Scissors\"}"}, SX_E_UNSUPPORTED, "Scissors"},
         {{.post_processor = "{\"type\":\"Wrap\"}"}, SX_E_UNSUPPORTED, "post_processor of type \"Wrap\""},
         {{.post_processor = "{\"type\":\"Sequence\"}"}, SX_E_FORMAT, "Sequence has no list"},
-        {{.post_processor = "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\",\"sep\":[\"s\",2],\"cls\":[\"c\",1]},"
-                            "{\"type\":\"BertProcessing\",\"sep\":[\"s\",2],\"cls\":[\"c\",1]}]}"}, SX_E_UNSUPPORTED, "two processors"},
+        {{.post_processor = "{\"type\":\"Sequence\",\"processors\":["
+                            "{\"type\":\"BertProcessing\",\"sep\":[\"s\",2],\"cls\":[\"c\",1]},"
+                            "{\"type\":\"BertProcessing\",\"sep\":[\"s\",2],\"cls\":[\"c\",1]}]}"}, SX_E_UNSUPPORTED,
+         "two processors"},
         {{.post_processor = "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",2]}"}, SX_E_FORMAT, "needs cls and sep"},
         {{.post_processor = "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",2],\"cls\":[\"x\",99]}"}, SX_E_FORMAT, "id 99"},
         {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[]}"}, SX_E_FORMAT, "sequence A once"},

@@ -1,5 +1,5 @@
-/* test_tokenizer_families.c - every family's tokenizer gives the reference's ids, for single texts and for pairs; offsets are sane;
- * encoding allocates nothing once it has its memory. */
+/* test_tokenizer_families.c - every family's tokenizer gives the reference's ids, for single texts and for pairs; offsets are
+ * sane; encoding allocates nothing once it has its memory. */
 #include "base/buffer.h"
 #include "base/file.h"
 #include "tok/tokenizer.h"
@@ -331,7 +331,8 @@ static void test_configuration_overrides(void **state)
 #define WANT(...) (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t)
     static const char bert[] = "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
                                "\"strip_accents\":null,\"lowercase\":false},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-                               "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"A\":1,\"a\":2,\"b\":3}}}";
+                               "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\","
+                               "\"vocab\":{\"?\":0,\"A\":1,\"a\":2,\"b\":3}}}";
     check_config(bert, NULL, "A a", WANT(1, 2));
     check_config(bert, "{\"tokenizer_class\":\"BertTokenizer\",\"do_lower_case\":false}", "A a", WANT(1, 2));
     check_config(bert, "{\"tokenizer_class\":\"BertTokenizer\"}", "A a", WANT(2, 2));
@@ -349,7 +350,8 @@ static void test_configuration_overrides(void **state)
     check_config(bpe, "{\"tokenizer_class\":\"RobertaTokenizer\",\"add_prefix_space\":true}", "a a", WANT(1, 0, 1, 0));
     check_config(bpe, "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_eos_token\":true,\"bos_token\":\"<bos>\","
                  "\"eos_token\":\"<eos>\",\"add_prefix_space\":true}", "a", WANT(2, 1, 0, 3));
-    check_config(bpe, "{\"tokenizer_class\":\"GemmaTokenizer\",\"bos_token\":\"<bos>\",\"add_prefix_space\":true}", "a", WANT(2, 1, 0));
+    check_config(bpe, "{\"tokenizer_class\":\"GemmaTokenizer\",\"bos_token\":\"<bos>\",\"add_prefix_space\":true}", "a",
+                 WANT(2, 1, 0));
 #undef WANT
 }
 
