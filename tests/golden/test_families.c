@@ -257,11 +257,49 @@ static void test_same_bits(void **state)
     }
 }
 
+/* The file is refused for this architecture, and the message holds the word. */
+static void refuse_weights(const family_model *model, const sx_architecture *changed, sx_status expected, const char *word)
+{
+    sx_weights *weights;
+    sx_error error = {0};
+    sx_status status = sx_weights_open(changed, model->file, sx_kernels_for(0), 8, model->pool, &weights, &error);
+    assert_null(weights);
+    if (status != expected || !strstr(error.message, word))
+        fail_msg("expected %d and \"%s\", got %d: %s", expected, word, status, error.message);
+}
+
+/* A tensor that is missing, of another shape, or a bias where none is expected. */
+static void test_refused(void **state)
+{
+    family_model model;
+    open_model(&model, "families/bert-cased", 0);
+    sx_architecture changed = model.architecture;
+    changed.mixed_bias = false;
+    refuse_weights(&model, &changed, SX_E_UNSUPPORTED, "bert.encoder.layer.0.attention.self.query.bias: a bias");
+    changed = model.architecture;
+    changed.norm_bias = false;
+    refuse_weights(&model, &changed, SX_E_UNSUPPORTED, "bert.embeddings.LayerNorm.bias: a bias");
+    changed = model.architecture;
+    changed.intermediate_size++;
+    refuse_weights(&model, &changed, SX_E_FORMAT,
+                   "intermediate.dense.weight: shape [96, 36], but the configuration makes it [97, 36]");
+    changed = model.architecture;
+    changed.layers++;
+    refuse_weights(&model, &changed, SX_E_FORMAT, "bert.encoder.layer.2.attention.self.query.weight is missing");
+    close_model(&model);
+    open_model(&model, "families/qwen3", 0);
+    changed = model.architecture;
+    changed.mixed_bias = true;
+    refuse_weights(&model, &changed, SX_E_FORMAT, "layers.0.self_attn.q_proj.bias is missing");
+    close_model(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
