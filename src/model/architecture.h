@@ -1,6 +1,6 @@
 /* architecture.h - what a transformer is, in terms all families share: sizes, switches, and the names of its tensors.
  *
- * The encoder and the loader know no families: family.c and the readers of config.json and of GGUF metadata fill this in.
+ * The encoder and the loader know no families: the readers of config.json (family_*.c) and of GGUF metadata fill this in.
  */
 #ifndef SX_MODEL_ARCHITECTURE_H
 #define SX_MODEL_ARCHITECTURE_H
