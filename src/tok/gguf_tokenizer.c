@@ -26,7 +26,10 @@ static const char bert_stages[] =
     "\"lowercase\":%s},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
     "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"unk_token\":";
 static const char split_stage[] =
-    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\",\"invert\":false," "\"pattern\":{\"Regex\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|%s|" " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"}}," "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":false}]},";
+    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\",\"invert\":false,"
+    "\"pattern\":{\"Regex\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|%s|"
+    " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"}},"
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":false}]},";
 static const char byte_level_stage[] =
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true,\"use_regex\":true},";
 static const char bpe_model[] =
@@ -102,11 +105,12 @@ static void write_added(writer *w)
     for (size_t id = 0; id < v->count; id++) {
         if (!is_added(w, id) || v->tokens[id].length == 0)
             continue;
-        bool strip = (int64_t)id == v->mask && !w->bert;
-        sx_buffer_printf(&w->json, "%s{\"id\":%zu,\"single_word\":false,\"rstrip\":false,\"normalized\":false,",
-                         first ? "" : ",", id);
+        bool strip = (int64_t)id == v->mask && (w->gpt2 || w->t5);
+        bool user = type_of(w, id) == SX_GGUF_TOKEN_USER_DEFINED;
+        sx_buffer_printf(&w->json, "%s{\"id\":%zu,\"single_word\":false,\"rstrip\":false,\"normalized\":%s,",
+                         first ? "" : ",", id, user && w->gpt2 ? "true" : "false");
         sx_buffer_printf(&w->json, "\"lstrip\":%s,\"special\":%s,\"content\":", strip ? "true" : "false",
-                         type_of(w, id) == SX_GGUF_TOKEN_USER_DEFINED ? "false" : "true");
+                         user ? "false" : "true");
         write_text(w, v->tokens[id]);
         write(w, "}");
         first = false;

@@ -4,7 +4,6 @@
 #include "model/gguf.h"
 #include "model/gguf_model.h"
 #include "model/pooling.h"
-#include "model/weights.h"
 #include "tok/gguf_tokenizer.h"
 
 #include <setjmp.h>
@@ -94,53 +93,6 @@ static void test_architecture(void **state)
     }
 }
 
-/* What the encoder computes with is the same: exactly, or to half a step of Q8_0 (1 / 127 of a block's largest value). */
-static void test_weights(void **state)
-{
-    enum { LONGEST = 40 };
-    for (int i = 0; i < MODELS; i++) {
-        char path[4096], name[4096];
-        sx_arena arena = {0}, gguf_arena = {0};
-        sx_architecture architecture, gguf_architecture;
-        sx_error error = {0};
-        sx_thread_pool *pool;
-        sx_weights *weights, *gguf_weights;
-        const sx_kernels *kernels = sx_kernels_for(SX_CPU_C);
-        float tolerance = strstr(models[i].file, "q8_0") ? 0.01f : 0.0f;
-        snprintf(path, sizeof path, "%s/%s", SX_FIXTURES, models[i].folder);
-        snprintf(name, sizeof name, "%s/model.safetensors", models[i].folder);
-        sx_tensors *file = open_file(name), *gguf = open_file(models[i].file);
-        assert_int_equal(sx_thread_pool_open(1, &pool, &error), SX_OK);
-        assert_int_equal(sx_architecture_read(path, &arena, &architecture, &error), SX_OK);
-        assert_int_equal(sx_architecture_of_gguf(gguf, &gguf_arena, &gguf_architecture, &error), SX_OK);
-        if (sx_weights_open(&architecture, file, kernels, LONGEST, pool, &weights, &error) ||
-            sx_weights_open(&gguf_architecture, gguf, kernels, LONGEST, pool, &gguf_weights, &error))
-            fail_msg("%s: %s", models[i].file, error.message);
-        if (architecture.first_position == 0) { /* else the tables of positions begin elsewhere */
-            assert_int_equal(weights->memory_bytes, gguf_weights->memory_bytes);
-            for (size_t f = 0; f < weights->memory_bytes / sizeof(float); f++)
-                if (!(fabsf(weights->memory[f] - gguf_weights->memory[f]) <= tolerance))
-                    fail_msg("%s: float %zu: %g for %g", models[i].file, f, (double)gguf_weights->memory[f],
-                             (double)weights->memory[f]);
-        }
-        for (uint32_t row = 0; row < architecture.vocabulary_size; row++) {
-            float a[512], b[512];
-            size_t width = architecture.embedding_size;
-            sx_tensor_read(weights->words, kernels, row * width, width, a);
-            sx_tensor_read(gguf_weights->words, kernels, row * width, width, b);
-            for (size_t c = 0; c < width; c++)
-                assert_true(fabsf(a[c] - b[c]) <= tolerance);
-        }
-        sx_weights_close(weights);
-        sx_weights_close(gguf_weights);
-        sx_thread_pool_close(pool);
-        sx_arena_clear(&arena);
-        sx_arena_clear(&gguf_arena);
-        sx_tensors_close(file);
-        sx_tensors_close(gguf);
-    }
-}
-
 /* Every text of texts.jsonl has the tokens that the model's own tokenizer.json gives it. */
 static void test_tokens(void **state)
 {
@@ -183,6 +135,47 @@ static void test_tokens(void **state)
         sx_tokenizer_close(tokenizer);
         sx_tokenizer_close(wanted);
         sx_tensors_close(file);
+    }
+}
+
+/* The model in one file gives the vectors of the model in a folder, both normalised. */
+static void test_vectors(void **state)
+{
+    enum { TEXTS = 4, WIDEST = 1024 };
+    const sx_text texts[TEXTS] = {{"a", 1}, {"The quick brown fox jumps over the lazy dog.", 44},
+                                  {"Gr\xc3\xbc\xc3\x9f" "e, 42!", 12}, {"one two three four five six seven", 33}};
+    for (int i = 0; i < MODELS; i++) {
+        char path[4096];
+        float vectors[2][TEXTS * WIDEST];
+        size_t width = 0;
+        for (int side = 0; side < 2; side++) {
+            sx_model *model;
+            sx_session *session;
+            sx_error error = {0};
+            const sx_embed_options options = {.size = sizeof options, .prompt = ""};
+            snprintf(path, sizeof path, "%s/%s", SX_FIXTURES, side ? models[i].file : models[i].folder);
+            if (sx_model_open(path, NULL, &model, &error) || sx_session_open(model, NULL, &session, &error))
+                fail_msg("%s", error.message);
+            width = sx_model_describe(model)->dimensions;
+            assert_true(width <= WIDEST);
+            if (sx_session_embed(session, texts, TEXTS, &options, vectors[side], NULL, &error))
+                fail_msg("%s", error.message);
+            sx_session_close(session);
+            sx_model_close(model);
+        }
+        bool exact = !strstr(models[i].file, "q8_0");
+        for (size_t t = 0; t < TEXTS; t++) {
+            double cosine = 0, first = 0, second = 0;
+            for (size_t c = t * width; c < (t + 1) * width; c++) {
+                cosine += (double)vectors[0][c] * (double)vectors[1][c];
+                first += (double)vectors[0][c] * (double)vectors[0][c];
+                second += (double)vectors[1][c] * (double)vectors[1][c];
+                if (exact)
+                    assert_true(fabsf(vectors[0][c] - vectors[1][c]) <= 1e-5f);
+            }
+            if (cosine < 0.999 * sqrt(first * second) || fabs(second - 1) > 1e-4)
+                fail_msg("%s: text %zu: cosine %g", models[i].file, t, cosine);
+        }
     }
 }
 
@@ -263,8 +256,8 @@ static void test_tokenizer_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_architecture), cmocka_unit_test(test_weights), cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_metadata), cmocka_unit_test(test_tokenizer_refusals),
+        cmocka_unit_test(test_architecture), cmocka_unit_test(test_tokens), cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_metadata),     cmocka_unit_test(test_tokenizer_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
