@@ -77,13 +77,24 @@ static bool has_suffix(const char *name, const char *suffix)
     return length > tail && strcasecmp(name + length - tail, suffix) == 0;
 }
 
-/* Configurations, vocabularies, the licence, and of weights only the file that is read: not the same model for other programs. */
-static bool is_needed(const char *name, const char *weights_name)
+/* Of weights only the files that are read: the model's own or the shards of its index, modules', and bge-m3's heads. */
+static bool is_needed_weight(const char *name, const char *weights_name)
+{
+    const char *ending = has_suffix(name, ".safetensors") ? ".safetensors.index.json" : ".bin.index.json";
+    if (strncmp(name, "sparse_linear.", 14) == 0 || strncmp(name, "colbert_linear.", 15) == 0)
+        return true;
+    return strcmp(name, weights_name) == 0 || (has_suffix(weights_name, ending) && strstr(name, "-of-"));
+}
+
+/* Configurations, vocabularies, the licence and the weights: not the same model for other programs. */
+static bool is_needed(const char *name, const char *weights_name, int depth)
 {
     if (strcmp(name, SX_MODEL_RECORD) == 0)
         return false;
-    if (has_suffix(name, ".safetensors"))
-        return strcmp(name, weights_name) == 0;
+    if (depth && (strcmp(name, "model.safetensors") == 0 || strcmp(name, "pytorch_model.bin") == 0))
+        return true;
+    if (has_suffix(name, ".safetensors") || has_suffix(name, ".bin") || has_suffix(name, ".pt"))
+        return is_needed_weight(name, weights_name);
     static const char *const suffixes[] = {".json", ".txt", ".model", ".md"};
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
         if (has_suffix(name, suffixes[i]))
@@ -150,14 +161,23 @@ static sx_status copy_folder(const char *from, const char *to, const char *weigh
         else if (stat(source, &found) != 0)
             status = sx_fail_errno(error, errno, "%s: cannot be examined", source);
         else if (S_ISDIR(found.st_mode) && depth == 0 && isdigit((unsigned char)entry->d_name[0]))
-            status = copy_folder(source, target, "model.safetensors", 1, error);
-        else if (S_ISREG(found.st_mode) && is_needed(entry->d_name, weights_name))
+            status = copy_folder(source, target, weights_name, 1, error);
+        else if (S_ISREG(found.st_mode) && is_needed(entry->d_name, weights_name, depth))
             status = copy_file(source, target, error);
         free(source);
         free(target);
     }
     closedir(directory);
     return status;
+}
+
+/* The weights' path below the model's folder: they may lie in that of its first module. */
+static const char *inside(const sx_model_info *info)
+{
+    size_t length = strlen(info->folder);
+    if (strncmp(info->weights_file, info->folder, length) != 0)
+        return sx_path_name(info->weights_file);
+    return info->weights_file + length + strspn(info->weights_file + length, "/");
 }
 
 static sx_status write_record(const char *folder, const char *name, const char *source, const sx_model_info *info,
@@ -180,7 +200,7 @@ static sx_status write_record(const char *folder, const char *name, const char *
     json_object_set(record, "aliases", aliases);
     json_object_set_new(record, "source", json_string(source));
     json_object_set_new(record, "family", json_string(info->family));
-    json_object_set_new(record, "weights", json_string(sx_path_name(info->weights_file)));
+    json_object_set_new(record, "weights", json_string(inside(info)));
     json_object_set_new(record, "sha256", json_string(info->weights_sha256));
     json_object_set_new(record, "licence", json_string(licence));
     json_object_set_new(record, "dimensions", json_integer(info->dimensions));
@@ -213,7 +233,7 @@ static sx_status check_name(const char *function, const sx_places *places, const
 /* Compares what a caller expects, what the source holds and what arrived. */
 static sx_status check_copy(const char *folder, const sx_model_info *info, sx_error *error)
 {
-    char *path = sx_path_join(folder, sx_path_name(info->weights_file));
+    char *path = sx_path_join(folder, inside(info));
     if (!path)
         return sx_fail_nomem(error, 4096);
     sx_sha256 hash;

@@ -358,6 +358,14 @@ static void test_recipes(void **state)
     assert_string_not_equal(recipe[0], recipe[3]);
     assert_string_not_equal(space[0], space[4]);
     assert_true(strstr(space[0], sx_model_describe(model)->weights_sha256) != NULL);
+    assert_null(strstr(space[0], "modules")); /* what there was before modules keeps its name */
+    sx_model *dense = open_model("sentence-t5", NULL);
+    assert_int_equal(sx_recipe_describe(dense, NULL, &space[5], &recipe[5], &error), SX_OK);
+    assert_non_null(strstr(space[5], "\"modules\":\"dense(identity)\"")); /* and its weights count */
+    assert_null(strstr(space[5], sx_model_describe(dense)->weights_sha256));
+    free(space[5]);
+    free(recipe[5]);
+    sx_model_close(dense);
     for (int i = 0; i < 5; i++) {
         free(space[i]);
         free(recipe[i]);
