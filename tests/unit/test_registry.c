@@ -145,7 +145,7 @@ static void test_paths(void **state)
     snprintf(path, sizeof path, "%s/empty", scratch);
     assert_refused(path, SX_E_NOT_FOUND, "config.json is missing");
     snprintf(path, sizeof path, "%s/model.gguf", scratch);
-    assert_refused(path, SX_E_UNSUPPORTED, "GGUF");
+    assert_resolves(path, "model.gguf"); /* opened as a model by itself */
     snprintf(path, sizeof path, "%s/other.bin", scratch);
     assert_refused(path, SX_E_FORMAT, "is a file");
     assert_refused("./nowhere/at/all", SX_E_NOT_FOUND, "./nowhere/at/all");
