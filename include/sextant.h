@@ -171,6 +171,8 @@ typedef struct sx_model_options {
     int no_normalize;        /* leave out the folder's last Normalize module */
     uint64_t cpu_mask;       /* instruction sets to use, SX_CPU_*; 0: all this machine has */
     const char *hash_folder; /* where sha-256 sums of weights are remembered between runs; NULL: nowhere */
+    const char *precision;   /* of the layers' products: "f32" (NULL too) or "int8": several times as fast, with vectors in the same
+                              * space whose cosine to those of f32 is 0.998 or so; the recipe tells them apart */
 } sx_model_options;
 
 enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4, SX_CPU_AVX512_VNNI = 8, SX_CPU_AVX_VNNI = 16 };
@@ -190,7 +192,7 @@ typedef struct sx_model_info {
     const char *similarity;  /* "cosine" */
     const char *weights_file;   /* the index where there are several */
     const char *weights_sha256; /* of that file, 64 hexadecimal digits */
-    const char *precision;   /* "f32": the arithmetic's precision class, with a revision when not the reference */
+    const char *precision;   /* "f32", "int8/1": the arithmetic's precision class, with a revision when not the reference */
     const char *storage;     /* "f32", "f16", "bf16": how the file holds the weights */
     const char *kernels;     /* "avx512": the instruction set in use */
     uint64_t weights_bytes;
@@ -430,6 +432,7 @@ typedef struct sx_embedder_options {
     uint32_t batch_size;     /* texts in one provider batch; 0: chosen by tokens */
     uint64_t cpu_mask;
     sx_database *cache;      /* NULL: no cache. Must outlive the embedder. */
+    const char *precision;   /* as in sx_model_options */
 } sx_embedder_options;
 
 typedef struct sx_embedder_info {
@@ -592,6 +595,45 @@ typedef struct sx_machine {
     const char *sqlite_version;
 } sx_machine;
 SX_API void sx_machine_describe(sx_machine *machine);
+
+typedef struct sx_measure_options {
+    size_t size;
+    unsigned threads;        /* 0: all cores */
+    double seconds;          /* for each figure; 0: 0.2 */
+    uint64_t cpu_mask;       /* as in sx_model_options */
+} sx_measure_options;
+
+/* What the machine gives at most, all threads together; the best of the rounds that fit into the time. */
+typedef struct sx_machine_peak {
+    unsigned threads;
+    double f32_operations;   /* a second: multiplications and additions of fused ones between registers; 0: not measured here */
+    double int8_operations;  /* the same of 8-bit dot products (VNNI); 0: the processor has none */
+    double read_bytes;       /* from memory, a second */
+} sx_machine_peak;
+SX_API sx_status sx_measure_peak(const sx_measure_options *options, sx_machine_peak *out, sx_error *error);
+
+/* Operations, as above, of a pass over one text of so many tokens. Static models: 0. */
+typedef struct sx_pass_operations {
+    double products;         /* of the linear layers */
+    double attention;
+} sx_pass_operations;
+SX_API sx_pass_operations sx_measure_operations(const sx_model *model, uint32_t tokens);
+
+/* One kernel at a shape of the model; every figure of one call. Time is the median of the rounds. */
+typedef struct sx_kernel_speed {
+    const char *name;        /* "gemm", "attention", "norm", "gelu", "quantize", "gemm-int8", "search" */
+    char shape[64];          /* "128 x 384 x 1536" */
+    const char *kernels;     /* "avx512": the instruction set */
+    unsigned threads;        /* "search" uses all it may, the others one */
+    double seconds;
+    double operations;       /* 0: not what bounds it */
+    double bytes;            /* read from memory; 0: not what bounds it */
+    int integer;             /* operations are 8-bit ones */
+} sx_kernel_speed;
+/* Measures the kernel at this place of the list, from 0 on; SX_E_NOT_FOUND beyond the last. model gives the shapes; NULL: those
+ * of a BERT of 384 dimensions. name not NULL: kernels of other names are left out (their seconds are 0). */
+SX_API sx_status sx_measure_kernel(const sx_model *model, size_t index, const char *name, const sx_measure_options *options,
+                                   sx_kernel_speed *out, sx_error *error);
 
 #ifdef __cplusplus
 }

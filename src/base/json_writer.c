@@ -241,3 +241,19 @@ bool sx_json_write_floats(sx_buffer *buffer, const float *values, size_t count)
     }
     return sx_buffer_append_byte(buffer, ']');
 }
+
+bool sx_json_write_base64(sx_buffer *buffer, const void *data, size_t length)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *bytes = data;
+    sx_buffer_append_byte(buffer, '"');
+    for (size_t i = 0; i < length; i += 3) {
+        unsigned long group = (unsigned long)bytes[i] << 16;
+        group |= i + 1 < length ? (unsigned long)bytes[i + 1] << 8 : 0;
+        group |= i + 2 < length ? bytes[i + 2] : 0;
+        char four[4] = {digits[group >> 18 & 63], digits[group >> 12 & 63], i + 1 < length ? digits[group >> 6 & 63] : '=',
+                        i + 2 < length ? digits[group & 63] : '='};
+        sx_buffer_append(buffer, four, sizeof four);
+    }
+    return sx_buffer_append_byte(buffer, '"');
+}

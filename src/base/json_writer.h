@@ -20,5 +20,7 @@ bool sx_json_write_double(sx_buffer *buffer, double value);
 bool sx_json_write_integer(sx_buffer *buffer, int64_t value);
 /* [f, f, ...] */
 bool sx_json_write_floats(sx_buffer *buffer, const float *values, size_t count);
+/* A string of base64 (RFC 4648, section 4, with padding). */
+bool sx_json_write_base64(sx_buffer *buffer, const void *data, size_t length);
 
 #endif

@@ -98,6 +98,7 @@ int sx_cli_models_import(sx_cli *cli);
 int sx_cli_models_verify(sx_cli *cli);
 int sx_cli_models_remove(sx_cli *cli);
 int sx_cli_doctor(sx_cli *cli);
+int sx_cli_bench(sx_cli *cli);
 int sx_cli_help(sx_cli *cli);
 int sx_cli_version(sx_cli *cli);
 

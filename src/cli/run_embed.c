@@ -113,23 +113,6 @@ static void make_npy_header(char header[NPY_HEADER], uint64_t rows, uint32_t dim
     header[NPY_HEADER - 1] = '\n';
 }
 
-static void append_base64(sx_buffer *line, const float *vector, size_t dimensions)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *bytes = (const unsigned char *)vector; /* little-endian, as all machines this runs on */
-    size_t count = dimensions * sizeof *vector;
-    sx_buffer_append_byte(line, '"');
-    for (size_t i = 0; i < count; i += 3) {
-        unsigned long group = (unsigned long)bytes[i] << 16;
-        group |= i + 1 < count ? (unsigned long)bytes[i + 1] << 8 : 0;
-        group |= i + 2 < count ? bytes[i + 2] : 0;
-        char four[4] = {digits[group >> 18 & 63], digits[group >> 12 & 63], i + 1 < count ? digits[group >> 6 & 63] : '=',
-                        i + 2 < count ? digits[group & 63] : '='};
-        sx_buffer_append(line, four, sizeof four);
-    }
-    sx_buffer_append_byte(line, '"');
-}
-
 static void append_receipt(sx_buffer *line, const sx_receipt *receipt)
 {
     sx_cli_member_integer(line, "tokens", receipt->tokens);
@@ -187,7 +170,7 @@ static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *i
     } else if (run->outputs & SX_OUTPUT_DENSE) {
         sx_cli_key(line, "embedding");
         if (run->format == AS_BASE64)
-            append_base64(line, vector, run->info->dimensions);
+            sx_json_write_base64(line, vector, run->info->dimensions * sizeof *vector);
         else
             sx_json_write_floats(line, vector, run->info->dimensions);
     }
@@ -444,6 +427,7 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
             .threads = (unsigned)sx_cli_count(cli, "threads"),
             .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
             .cache = run->database,
+            .precision = sx_cli_text(cli, "precision"),
         };
         status = sx_embedder_open(&options, &run->embedder, error);
     }

@@ -113,7 +113,7 @@ static const sx_cli_option embed_options[] = {
     {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt is put before", NULL, "none"},
     {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
     OPTION_DIMENSIONS,
-    {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998", NULL, "f32"},
     {"outputs", 0, SX_CLI_TEXT, "LIST", "dense, sparse and multi, those the model has, separated by commas", NULL, "dense"},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
@@ -149,6 +149,17 @@ static const sx_cli_option tokenize_options[] = {
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
     {"no-special", 0, SX_CLI_FLAG, NULL, "without [CLS], [SEP] and the like", NULL, NULL},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens (default: no limit)", NULL, NULL, 1, 1 << 30},
+    {NULL},
+};
+
+static const sx_cli_option bench_options[] = {
+    {"stdio", 0, SX_CLI_FLAG, NULL, "answer a harness's requests, one JSON object a line", NULL, NULL},
+    {"kernels", 0, SX_CLI_FLAG, NULL,
+     "measure single kernels, all or the one named: gemm, attention, norm, gelu, quantize, gemm-int8, search", NULL, NULL},
+    {"neighbour", 0, SX_CLI_FLAG, NULL, "measure a query alone and beside a program that keeps one core busy", NULL, NULL},
+    {"seconds", 0, SX_CLI_NUMBER, "S", "about how long to measure (default: 20)", NULL, NULL},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
+    {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
     {NULL},
 };
 
@@ -305,6 +316,13 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
      "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",
      sx_cli_doctor},
+    {"bench", "measure speed on this machine", "[KERNEL]", 0, 1, bench_options, true,
+     "Measures how fast a model embeds texts of several lengths, one in a call and many, with one core and with all; the tokenizer; and "
+     "exact search; each beside the most that this processor and its memory give, measured in the same run. Other programs that run "
+     "meanwhile make every figure worse.\n\n"
+     "With --stdio it measures nothing by itself but answers requests on standard input, one JSON object a line: embed, vectors and "
+     "tokenize.",
+     "sextant bench --seconds 5", "", sx_cli_bench},
     {"help", "help for a verb", "[VERB...]", 0, 2, no_options, false, "The same as VERB --help.", "sextant help search", "",
      sx_cli_help},
     {"version", "print the version", "", 0, 0, no_options, false, "Prints the program's version.", "sextant version", "",

@@ -198,6 +198,8 @@ static void run_window(sx_session *session)
 static size_t window_size(const sx_text *texts, size_t first, size_t count)
 {
     size_t bytes = 0, taken = 0;
+    if (!texts) /* tokens */
+        return count - first < WINDOW_TEXTS ? count - first : WINDOW_TEXTS;
     while (first + taken < count && taken < WINDOW_TEXTS && bytes < WINDOW_BYTES) {
         size_t length = texts[first + taken].length;
         bytes += length < WINDOW_BYTES ? length : WINDOW_BYTES;
@@ -236,13 +238,16 @@ static sx_status begin_call(sx_session *session, size_t count, sx_error *error)
     return SX_OK;
 }
 
-static sx_status run_call(sx_session *session, const sx_text *texts, size_t count, sx_receipt *receipts, sx_error *error)
+/* texts or tokens, the other is NULL. */
+static sx_status run_call(sx_session *session, const sx_text *texts, const sx_tokens *tokens, size_t count,
+                          sx_receipt *receipts, sx_error *error)
 {
     sx_status status = begin_call(session, count, error);
     if (!status)
         status = sx_session_count_prompt(session, error);
     for (size_t first = 0; first < count && !status; first += session->window_count) {
-        session->window = texts + first;
+        session->window = texts ? texts + first : NULL;
+        session->window_tokens = tokens ? tokens + first : NULL;
         session->window_first = first;
         session->window_count = window_size(texts, first, count);
         run_window(session);
@@ -272,31 +277,49 @@ static sx_status lacks_output(const sx_model *model, unsigned missing, sx_error 
     return SX_E_UNSUPPORTED;
 }
 
-sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count, const sx_embed_options *options,
-                           float *vectors, sx_receipt *receipts, sx_error *error)
+static sx_status embed_call(const char *name, sx_session *session, const sx_text *texts, const sx_tokens *tokens, size_t count,
+                            const sx_embed_options *options, float *vectors, sx_receipt *receipts, sx_error *error)
 {
     const unsigned known = SX_OUTPUT_DENSE | SX_OUTPUT_SPARSE | SX_OUTPUT_MULTI;
     sx_embed_options given;
-    if (!session || (count && !texts))
-        return sx_fail(error, SX_E_INVALID, "sx_session_embed: %s is NULL", !session ? "session" : "texts");
     sx_status status = sx_options_read(options, &given, sizeof given, "sx_embed_options", error);
     if (status)
         return status;
     unsigned wanted = given.outputs ? given.outputs : SX_OUTPUT_DENSE;
     if (wanted & ~known)
-        return sx_fail(error, SX_E_INVALID, "sx_session_embed: outputs: %#x is none", wanted & ~known);
+        return sx_fail(error, SX_E_INVALID, "%s: outputs: %#x is none", name, wanted & ~known);
     if (count && !vectors && wanted & SX_OUTPUT_DENSE)
-        return sx_fail(error, SX_E_INVALID, "sx_session_embed: vectors is NULL");
+        return sx_fail(error, SX_E_INVALID, "%s: vectors is NULL", name);
     if (wanted & ~session->model->outputs)
         return lacks_output(session->model, wanted & ~session->model->outputs, error);
     session->wanted = wanted;
-    session->prompt = given.prompt ? given.prompt : session->model->folder.default_prompt;
+    session->prompt = tokens ? "" : given.prompt ? given.prompt : session->model->folder.default_prompt;
     session->prompt_length = strlen(session->prompt);
     session->strict = given.strict;
     session->vectors = wanted & SX_OUTPUT_DENSE ? vectors : NULL;
     session->scores = NULL;
     session->row_width = session->model->dimensions;
-    return run_call(session, texts, count, receipts, error);
+    return run_call(session, texts, tokens, count, receipts, error);
+}
+
+sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count, const sx_embed_options *options,
+                           float *vectors, sx_receipt *receipts, sx_error *error)
+{
+    if (!session || (count && !texts))
+        return sx_fail(error, SX_E_INVALID, "sx_session_embed: %s is NULL", !session ? "session" : "texts");
+    return embed_call("sx_session_embed", session, texts, NULL, count, options, vectors, receipts, error);
+}
+
+sx_status sx_session_embed_tokens(sx_session *session, const sx_tokens *texts, size_t count, const sx_embed_options *options,
+                                  float *vectors, sx_receipt *receipts, sx_error *error)
+{
+    static const sx_tokens none;
+    if (!session || (count && !texts))
+        return sx_fail(error, SX_E_INVALID, "sx_session_embed_tokens: %s is NULL", !session ? "session" : "texts");
+    if (session->model->folder.kind != SX_MODEL_EMBEDDER)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: a model of the kind \"%s\" takes no tokens", session->model->info.folder,
+                       session->model->info.kind);
+    return embed_call("sx_session_embed_tokens", session, NULL, texts ? texts : &none, count, options, vectors, receipts, error);
 }
 
 const sx_text_outputs *sx_session_outputs(const sx_session *session, size_t *count)
@@ -329,5 +352,5 @@ sx_status sx_session_score(sx_session *session, sx_text query, const sx_text *te
     session->vectors = logits;
     session->scores = scores;
     session->row_width = session->model->head.output.outputs;
-    return run_call(session, texts, count, receipts, error);
+    return run_call(session, texts, NULL, count, receipts, error);
 }

@@ -50,7 +50,8 @@ struct sx_session {
     sx_text query;          /* with SX_OUTPUT_SCORES */
     uint32_t skip;          /* tokens at the start that poolings leave out */
     bool strict;
-    const sx_text *window;
+    const sx_text *window;  /* one of these two, the other is NULL */
+    const sx_tokens *window_tokens;
     size_t window_count;
     size_t window_first;    /* number of its first text in the call */
     float *vectors;         /* the call's rows: vectors or logits; may be NULL */

@@ -121,9 +121,41 @@ static sx_status check_length(const sx_session *session, const sx_encoding *enco
     return SX_OK;
 }
 
+/* Appends a text's tokens to those this worker has found in the window. */
+static sx_status keep_ids(session_worker *worker, const uint32_t *ids, size_t count, session_text *slot, sx_error *error)
+{
+    if (!sx_reserve((void **)&worker->ids, &worker->id_capacity, worker->id_count + count, sizeof *worker->ids))
+        return sx_fail_nomem(error, (worker->id_count + count) * sizeof *worker->ids);
+    memcpy(worker->ids + worker->id_count, ids, count * sizeof *worker->ids);
+    slot->place = worker->id_count;
+    worker->id_count += count;
+    return SX_OK;
+}
+
+/* A text that came as tokens. */
+static sx_status take_tokens(sx_session *session, session_worker *worker, size_t index, sx_error *error)
+{
+    const sx_tokens *tokens = &session->window_tokens[index];
+    const sx_model *model = session->model;
+    size_t rows = model->folder.architecture.vocabulary_size;
+    if (!tokens->count || !tokens->ids)
+        return sx_fail(error, SX_E_INVALID, "a text without tokens");
+    if (tokens->count > model->max_length)
+        return sx_fail(error, SX_E_LIMIT, "the text has %zu tokens, but the model takes at most %u", tokens->count,
+                       model->max_length);
+    for (size_t i = 0; i < tokens->count; i++)
+        if (tokens->ids[i] >= rows)
+            return sx_fail(error, SX_E_INVALID, "token id %u, but %s has embeddings for %zu only", tokens->ids[i],
+                           model->folder.weights, rows);
+    session->texts[index].receipt.tokens = (uint32_t)tokens->count;
+    return keep_ids(worker, tokens->ids, tokens->count, &session->texts[index], error);
+}
+
 sx_status sx_session_tokenise(sx_session *session, session_worker *worker, size_t index, sx_error *error)
 {
     const sx_model *model = session->model;
+    if (session->window_tokens)
+        return take_tokens(session, worker, index, error);
     sx_text text = session->window[index], prepared;
     session_text *slot = &session->texts[index];
     sx_receipt *receipt = &slot->receipt;
@@ -149,12 +181,7 @@ sx_status sx_session_tokenise(sx_session *session, session_worker *worker, size_
         return status;
     if (model->folder.kind == SX_MODEL_STATIC)
         return SX_OK;
-    if (!sx_reserve((void **)&worker->ids, &worker->id_capacity, worker->id_count + encoding->count, sizeof *worker->ids))
-        return sx_fail_nomem(error, (worker->id_count + encoding->count) * sizeof *worker->ids);
-    memcpy(worker->ids + worker->id_count, encoding->ids, encoding->count * sizeof *worker->ids);
-    slot->place = worker->id_count;
-    worker->id_count += encoding->count;
-    return SX_OK;
+    return keep_ids(worker, encoding->ids, encoding->count, slot, error);
 }
 
 /* Tokens at the start that belong to the prompt, where the model does not pool them: as many as the prompt alone has, without
