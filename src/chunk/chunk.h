@@ -14,10 +14,13 @@ typedef struct sx_token_counter {
     /* Tokens of text, without special tokens. starts (caller's, room for capacity offsets) may be NULL; when not, the byte
      * offset of each token's first byte is stored, at most capacity of them. Returns the count, or SIZE_MAX on failure. */
     size_t (*count)(void *user, const char *text, size_t length, uint32_t *starts, size_t capacity);
+    /* Tokens of a text exactly as it is embedded: the prompt before it, special tokens, and whatever else the model does to it.
+     * SIZE_MAX on failure. NULL: count + special + prompt. */
+    size_t (*count_embedded)(void *user, const char *text, size_t length);
     void *user;
     uint32_t special;   /* special tokens the model adds to each text */
     uint32_t limit;     /* most tokens the model takes, special tokens included; 0: none */
-    uint32_t prompt;    /* tokens of the prompt put before each text */
+    uint32_t prompt;    /* tokens of the prompt put before each text, by itself */
 } sx_token_counter;
 
 /* Checked and completed options: every field has a meaning, no zero stands for a default. */
@@ -41,8 +44,7 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
  *   limit) for each chunk, so nothing is ever truncated; lines are right; the header is shortened (outermost headings first,
  *   then dropped) rather than take more than a third of the budget; time O(n log n); the same input gives the same chunks.
  * The one exception: a single code point that costs more than the budget stands alone, without header, in a chunk whose tokens
- * exceed the limit. A document of white space, or of a byte order mark only, has no chunks. The counter's prompt tokens are added
- * as a number: a tokenizer that merges the end of a prompt with the text's beginning may count one more or less.
+ * exceed the limit. A document of white space, or of a byte order mark only, has no chunks.
  * In the unit "chars" the size is that of the text alone; the limit still holds for header, text, prompt and special tokens.
  * Sentences and paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token
  * of the budget, since a tokenizer may make one unknown token of a word of any length. Lines end with LF.

@@ -2,7 +2,7 @@
  *
  * The text is counted once, in windows, which tells where tokens begin; the end of a chunk is estimated from that by
  * rank and select. A tokenizer need not count a slice as it counted the whole, so each chunk is then counted once more
- * exactly as it will be embedded, and made shorter until it fits. Nothing is assumed of the counter: were it to
+ * exactly as it will be embedded, with header, prompt and special tokens, and made shorter until it fits. Nothing is assumed of the counter: were it to
  * contradict itself at every call, chunks would get small, but not too large, and the number of bytes counted would stay
  * within a constant times n log n. */
 #include "chunk_internal.h"
@@ -79,12 +79,14 @@ sx_status sx_budget_open(sx_chunker *chunker)
     bool counts_units = chunker->method == SX_CHUNK_SENTENCES || chunker->method == SX_CHUNK_PARAGRAPHS;
     chunker->cap = SIZE_MAX;
     chunker->unit_budget = plan->in_tokens || counts_units ? SIZE_MAX : plan->size;
-    chunker->token_budget = SIZE_MAX;
+    chunker->token_budget = chunker->most_tokens = SIZE_MAX;
     if (counter && (plan->in_tokens || counter->limit)) {
         uint64_t most = plan->in_tokens ? plan->size : counter->limit;
         if (counter->limit && most > counter->limit)
             most = counter->limit;
         uint64_t taken = (uint64_t)counter->special + counter->prompt;
+        chunker->most_tokens = (size_t)most;
+        chunker->taken_tokens = (size_t)taken;
         chunker->token_budget = most > taken ? (size_t)(most - taken) : 1;
     }
     sx_status status = chunker->token_budget != SIZE_MAX ? mark_tokens(chunker) : SX_OK;
@@ -169,7 +171,7 @@ static size_t ceiling_of(const sx_chunker *chunker, size_t start, size_t hard_en
     return ceiling < hard_end ? sx_code_point_start(chunker->text, start, hard_end, ceiling) : hard_end;
 }
 
-/* Tokens of header and text together; 0 without a counter. */
+/* Tokens of all that is embedded for a chunk; 0 without a counter. */
 static sx_status count_chunk(sx_chunker *chunker, const sx_header *header, size_t start, size_t end, size_t *tokens)
 {
     const sx_token_counter *counter = chunker->counter;
@@ -188,9 +190,12 @@ static sx_status count_chunk(sx_chunker *chunker, const sx_header *header, size_
         text = scratch->data;
         length = scratch->length;
     }
-    *tokens = counter->count(counter->user, text, length, NULL, 0);
+    *tokens = counter->count_embedded ? counter->count_embedded(counter->user, text, length)
+                                      : counter->count(counter->user, text, length, NULL, 0);
     if (*tokens == SIZE_MAX)
         return sx_fail(chunker->error, SX_E_NOMEM, "counting the tokens of bytes %zu to %zu failed", start, end);
+    if (!counter->count_embedded)
+        *tokens += (size_t)counter->special + counter->prompt;
     return SX_OK;
 }
 
@@ -199,10 +204,8 @@ static sx_status add_chunk(sx_chunker *chunker, const sx_header *header, size_t 
     sx_chunk_list *list = chunker->list;
     if (!sx_reserve((void **)&list->chunks, &chunker->capacity, list->count + 1, sizeof *list->chunks))
         return sx_fail_nomem(chunker->error, (list->count + 1) * sizeof *list->chunks);
-    const sx_token_counter *counter = chunker->counter;
-    uint64_t total = counter ? (uint64_t)tokens + counter->special + counter->prompt : 0;
     sx_chunk *chunk = &list->chunks[list->count++];
-    *chunk = (sx_chunk){.start = start, .end = end, .tokens = total < UINT32_MAX ? (uint32_t)total : UINT32_MAX,
+    *chunk = (sx_chunk){.start = start, .end = end, .tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX,
                         .headings = header->headings, .heading_count = header->heading_count, .header = header->text};
     sx_chunk_lines(chunker, chunk);
     return SX_OK;
@@ -265,11 +268,12 @@ sx_status sx_chunk_place(sx_chunker *chunker, size_t *start, size_t fresh, size_
             status = count_chunk(chunker, header, begin, last, &tokens);
         if (status != SX_OK)
             return status;
-        if (tokens > chunker->token_budget) {
-            far_off = far_off || ++failures > PATIENCE || tokens / 2 > chunker->token_budget;
+        if (tokens > chunker->most_tokens) {
+            far_off = far_off || ++failures > PATIENCE || tokens / 2 > chunker->most_tokens;
             if (last > fresh + least) {
-                size_t room = chunker->token_budget > header->tokens ? chunker->token_budget - header->tokens : 1;
-                size_t own = tokens > header->tokens ? tokens - header->tokens : 1;
+                size_t around = chunker->taken_tokens + header->tokens;
+                size_t room = chunker->most_tokens > around ? chunker->most_tokens - around : 1;
+                size_t own = tokens > around ? tokens - around : 1;
                 most = shorten(begin, last, own, room < own ? room : own - 1, failures);
                 continue;
             }

@@ -119,7 +119,9 @@ typedef struct sx_chunker {
     sx_error *error;
 
     size_t unit_budget;              /* most code points (SIZE_MAX: any number) */
-    size_t token_budget;             /* most tokens of header and text (SIZE_MAX: any number) */
+    size_t most_tokens;              /* most tokens of all that is embedded for a chunk (SIZE_MAX: any number) */
+    size_t taken_tokens;             /* of these, special tokens and prompt: an estimate, as tokens are no sum of their parts' */
+    size_t token_budget;             /* what is left for header and text (SIZE_MAX: any number) */
     sx_marks characters, tokens;     /* each only made when its budget is finite */
 
     sx_section *sections;

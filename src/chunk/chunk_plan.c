@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-const uint32_t sx_chunker_version = 2;
+const uint32_t sx_chunker_version = 3;
 
 const sx_chunk_tuning sx_chunk_tuned = {
     .small_section_percent = 33,

@@ -256,6 +256,13 @@ static size_t count_unless_stopped(void *user, const char *text, size_t length, 
     return sx_index_stopped(job) ? SIZE_MAX : counter->count(counter->user, text, length, starts, capacity);
 }
 
+static size_t count_embedded_unless_stopped(void *user, const char *text, size_t length)
+{
+    index_job *job = user;
+    const sx_token_counter *counter = &job->embedder->provider->counter;
+    return sx_index_stopped(job) ? SIZE_MAX : counter->count_embedded(counter->user, text, length);
+}
+
 static void advanced(const sx_pipeline_counts *counts, void *user)
 {
     (void)counts;
@@ -341,6 +348,7 @@ sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_
     job.report = *report;
     job.counter = embedder->provider->counter;
     job.counter.count = count_unless_stopped;
+    job.counter.count_embedded = job.counter.count_embedded ? count_embedded_unless_stopped : NULL;
     job.counter.user = &job;
     job.began_ns = job.published_ns = sx_index_now(&job);
     status = read_options(&job, options, error);

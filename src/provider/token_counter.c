@@ -3,34 +3,49 @@
 
 #include "../base/error.h"
 #include "../base/memory.h"
+#include "../model/text_tokens.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct model_counter {
-    const sx_tokenizer *tokenizer;
-    sx_encoding encoding; /* reused from call to call */
+    const sx_model *model;
+    char *prompt;
+    size_t prompt_length;
+    sx_text_counting scratch; /* reused from call to call */
 } model_counter;
 
 /* More scratch than this is given back after a call: one huge paragraph must not hold memory for the whole run. */
 enum { KEPT_TOKENS = 1 << 18 };
 
-static sx_status encode(model_counter *counter, const char *text, size_t length, int no_special, sx_error *error)
+static void release_large_scratch(model_counter *counter)
 {
-    sx_encode_options options = {.size = sizeof options, .no_special = no_special};
-    return sx_tokenizer_encode(counter->tokenizer, (sx_text){text, length}, &options, &counter->encoding, error);
+    if (counter->scratch.encoding.capacity > KEPT_TOKENS)
+        sx_encoding_clear(&counter->scratch.encoding);
 }
 
 static size_t count_tokens(void *user, const char *text, size_t length, uint32_t *starts, size_t capacity)
 {
     model_counter *counter = user;
-    if (encode(counter, text, length, 1, NULL))
+    sx_encode_options options = {.size = sizeof options, .no_special = 1};
+    sx_encoding *encoding = &counter->scratch.encoding;
+    if (sx_tokenizer_encode(sx_model_tokenizer(counter->model), (sx_text){text, length}, &options, encoding, NULL))
         return SIZE_MAX;
-    size_t count = counter->encoding.count;
+    size_t count = encoding->count;
     if (starts && count)
-        memcpy(starts, counter->encoding.starts, (count < capacity ? count : capacity) * sizeof *starts);
-    if (counter->encoding.capacity > KEPT_TOKENS)
-        sx_encoding_clear(&counter->encoding);
+        memcpy(starts, encoding->starts, (count < capacity ? count : capacity) * sizeof *starts);
+    release_large_scratch(counter);
+    return count;
+}
+
+static size_t count_embedded(void *user, const char *text, size_t length)
+{
+    model_counter *counter = user;
+    size_t count;
+    if (sx_text_count_tokens(counter->model, (sx_text){counter->prompt, counter->prompt_length}, (sx_text){text, length},
+                             &counter->scratch, &count, NULL))
+        return SIZE_MAX;
+    release_large_scratch(counter);
     return count;
 }
 
@@ -40,31 +55,35 @@ sx_status sx_model_counter_open(const sx_model *model, const char *prompt, sx_to
     model_counter *own = sx_calloc(1, sizeof *own);
     if (!own)
         return sx_fail_nomem(error, sizeof *own);
-    own->tokenizer = sx_model_tokenizer(model);
-    counter->user = own;
-    counter->count = count_tokens;
-    counter->limit = sx_model_describe(model)->max_length;
-    sx_status status = encode(own, "", 0, 0, error);
-    if (!status) {
-        counter->special = (uint32_t)own->encoding.count;
-        if (prompt && prompt[0])
-            status = encode(own, prompt, strlen(prompt), 1, error);
-        else
-            own->encoding.count = 0;
+    *counter = (sx_token_counter){
+        .count = count_tokens,
+        .count_embedded = count_embedded,
+        .user = own,
+        .special = sx_text_special_tokens(model),
+        .limit = sx_text_token_limit(model),
+    };
+    own->model = model;
+    own->prompt = sx_strdup(prompt ? prompt : "");
+    sx_status status = own->prompt ? SX_OK : sx_fail_nomem(error, strlen(prompt) + 1);
+    if (!status && own->prompt[0]) {
+        own->prompt_length = strlen(own->prompt);
+        size_t count = count_tokens(own, own->prompt, own->prompt_length, NULL, 0);
+        counter->prompt = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+        if (count == SIZE_MAX)
+            status = sx_fail_nomem(error, own->prompt_length);
     }
-    if (status) {
+    if (status)
         sx_model_counter_close(counter);
-        return status;
-    }
-    counter->prompt = (uint32_t)own->encoding.count;
-    return SX_OK;
+    return status;
 }
 
 void sx_model_counter_close(sx_token_counter *counter)
 {
     model_counter *own = counter->user;
-    if (own)
-        sx_encoding_clear(&own->encoding);
+    if (own) {
+        sx_text_counting_clear(&own->scratch);
+        free(own->prompt);
+    }
     free(own);
     memset(counter, 0, sizeof *counter);
 }

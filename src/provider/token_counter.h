@@ -4,7 +4,7 @@
 
 #include "../chunk/chunk.h"
 
-/* Counts with the model's tokenizer; special tokens, the prompt (NULL: none) and the model's limit are filled. The counter has
+/* Counts with the model's tokenizer, whole chunks with the prompt (NULL: none) as a session would feed them. The counter has
  * scratch memory: one thread at a time. The model must outlive it. */
 sx_status sx_model_counter_open(const sx_model *model, const char *prompt, sx_token_counter *counter, sx_error *error);
 void sx_model_counter_close(sx_token_counter *counter);
