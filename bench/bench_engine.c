@@ -202,7 +202,7 @@ int main(int count, char **arguments)
     if (!status)
         status = sx_tensors_open(b.folder.weights, &b.file, &error);
     if (!status)
-        status = sx_weights_open(&b.folder.architecture, b.file, sx_kernels_for(mask), b.folder.architecture.longest, pool,
+        status = sx_weights_open(&b.folder.architecture, b.file, sx_kernels_for(mask), NULL, b.folder.architecture.longest, pool,
                                  &b.weights, &error);
     if (!status) {
         printf("weights ready in %.1f ms\n", (now() - start) * 1e3);

@@ -16,6 +16,7 @@
 enum {
     LINE_FLOATS = 16,      /* a cache line */
     MIDDLE_ROWS = 112,     /* rows of the wide middle of the feed-forward part that exist at once: they stay in L2 */
+    QUANTISED_ROWS = 112,  /* rows quantised at once */
     ROWS_EACH = 56         /* at least so many rows for each thread make it worth to split by rows instead of columns */
 };
 
@@ -53,6 +54,14 @@ static float *take(float *memory, size_t *used, size_t count)
     return part;
 }
 
+/* Bytes of one quantised row: an odd number of cache lines, as row_stride. */
+static size_t quantised_row(const sx_encoder *encoder)
+{
+    const sx_layer *layer = &encoder->weights->layers[0];
+    size_t deepest = larger(larger(layer->mixed.inputs, layer->attention_output.inputs), larger(layer->up.inputs, layer->down.inputs));
+    return (sx_int8_row_bytes(encoder->weights->int8, deepest) + 63) / 64 * 64 | 64;
+}
+
 /* Sets the pointers into memory and returns the floats needed; with memory NULL only the latter means something. */
 static size_t lay_out(const sx_encoder *encoder, size_t tokens, size_t longest, unsigned threads, sx_workspace *space,
                       float *memory)
@@ -72,6 +81,11 @@ static size_t lay_out(const sx_encoder *encoder, size_t tokens, size_t longest, 
     space->context = take(memory, &used, tokens * space->context_stride);
     space->middle = take(memory, &used, middle_rows * space->middle_stride);
     space->scratch = take(memory, &used, threads * space->scratch_stride);
+    if (encoder->weights->int8) {
+        space->quantised_row = quantised_row(encoder);
+        space->quantised_stride = QUANTISED_ROWS * (space->quantised_row + sizeof(float) + sizeof(int32_t));
+        space->quantised = (unsigned char *)take(memory, &used, threads * space->quantised_stride / sizeof(float));
+    }
     return used;
 }
 
@@ -103,12 +117,63 @@ static void meet(const pass *p)
         sx_thread_pool_barrier(p->pool);
 }
 
+/* out = activation(in * linear) + residual for these rows and for the columns of panels [first, end), in 8-bit integers. Where
+ * threads share rows each quantises them for itself: that is cheaper than to wait for one another. */
+static void multiply_quantised(const pass *p, const sx_linear *linear, const float *in, size_t in_stride, size_t rows,
+                               size_t first, size_t end, const float *residual, float *out, size_t out_stride,
+                               sx_activation activation)
+{
+    const sx_int8_kernels *int8 = p->encoder->weights->int8;
+    const sx_workspace *space = p->space;
+    size_t width = int8->panel_width, column = first * width, last = end * width < linear->outputs ? end * width : linear->outputs;
+    size_t padded = (linear->outputs + width - 1) / width * width;
+    const int32_t *sums = (const int32_t *)(const void *)(linear->column_scales + padded);
+    unsigned char *quantised = space->quantised + p->worker * space->quantised_stride;
+    float *scales = (float *)(void *)(quantised + QUANTISED_ROWS * space->quantised_row);
+    int32_t *zeros = (int32_t *)(void *)(scales + QUANTISED_ROWS);
+    if (column >= last)
+        return;
+    for (size_t row = 0; row < rows; row += QUANTISED_ROWS) {
+        size_t count = rows - row < QUANTISED_ROWS ? rows - row : QUANTISED_ROWS;
+        int8->quantize(in + row * in_stride, in_stride, count, linear->inputs, linear->factors, quantised, space->quantised_row,
+                       scales, zeros);
+        sx_int8_gemm job = {.a = quantised, .a_stride = space->quantised_row, .a_scales = scales, .a_zeros = zeros,
+                            .rows = count, .columns = last - column, .depth = linear->inputs,
+                            .panels = (const unsigned char *)linear->quantised + first * sx_int8_panel_bytes(int8, linear->inputs),
+                            .b_scales = linear->column_scales + column, .b_sums = sums + column,
+                            .bias = linear->bias ? linear->bias + column : NULL,
+                            .residual = residual ? residual + row * out_stride + column : NULL, .residual_stride = out_stride,
+                            .out = out + row * out_stride + column, .out_stride = out_stride, .activation = activation,
+                            .kernels = p->kernels};
+        int8->gemm(&job);
+    }
+}
+
+/* This thread's part of a product in 8-bit integers, split as multiply() splits. */
+static void multiply_quantised_part(const pass *p, const sx_linear *linear, const float *in, size_t in_stride, size_t rows,
+                                    const float *residual, float *out, size_t out_stride, sx_activation activation)
+{
+    size_t width = p->encoder->weights->int8->panel_width, panels = (linear->outputs + width - 1) / width, begin, end;
+    if (p->workers > 1 && rows < (size_t)ROWS_EACH * p->workers) {
+        sx_share(panels, p->worker, p->workers, &begin, &end);
+        multiply_quantised(p, linear, in, in_stride, rows, begin, end, residual, out, out_stride, activation);
+        return;
+    }
+    sx_share(rows, p->worker, p->workers, &begin, &end);
+    multiply_quantised(p, linear, in + begin * in_stride, in_stride, end - begin, 0, panels,
+                       residual ? residual + begin * out_stride : NULL, out + begin * out_stride, out_stride, activation);
+}
+
 /* This thread's part of out = activation(in * linear) + residual, for `rows` rows: a range of rows when there are many, else of
  * panels, so that each weight is read by one thread only. */
 static void multiply(const pass *p, const sx_linear *linear, const float *in, size_t in_stride, size_t rows,
                      const float *residual, float *out, size_t out_stride, sx_activation activation)
 {
     size_t width = p->kernels->panel_width, begin, end;
+    if (linear->quantised) {
+        multiply_quantised_part(p, linear, in, in_stride, rows, residual, out, out_stride, activation);
+        return;
+    }
     sx_gemm job = {.a = in, .a_stride = in_stride, .rows = rows, .columns = linear->outputs, .depth = linear->inputs,
                    .panels = linear->panels, .bias = linear->bias, .residual = residual, .residual_stride = out_stride,
                    .out = out, .out_stride = out_stride, .activation = activation};

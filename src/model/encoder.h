@@ -30,6 +30,8 @@ typedef struct sx_workspace {
     size_t middle_stride;
     float *scratch;        /* of attention, one for each thread that shares a pass */
     size_t scratch_stride;
+    unsigned char *quantised; /* a block of rows in 8-bit integers, with its scales and zero points, one for each thread */
+    size_t quantised_stride, quantised_row; /* bytes */
     void *memory;
     size_t memory_bytes;
 } sx_workspace;

@@ -105,8 +105,8 @@ static sx_status open_weights(sx_model *model, sx_error *error)
         return SX_OK;
     sx_status status = sx_thread_pool_open(0, &pool, error);
     if (!status)
-        status = sx_weights_open(&folder->architecture, model->file, model->kernels, model->max_length, pool, &model->weights,
-                                 error);
+        status = sx_weights_open(&folder->architecture, model->file, model->kernels, model->int8, model->max_length, pool,
+                                 &model->weights, error);
     sx_thread_pool_close(pool);
     if (status)
         return status;
@@ -199,12 +199,30 @@ static sx_status read_folder(sx_model *model, const char *path, sx_error *error)
     return status ? status : sx_model_folder_of_gguf(model->file, &model->folder, error);
 }
 
+static sx_status apply_precision(sx_model *model, const sx_model_options *options, sx_error *error)
+{
+    if (!options->precision || strcmp(options->precision, "f32") == 0)
+        return SX_OK;
+    if (strcmp(options->precision, "int8") != 0) {
+        sx_fail(error, SX_E_INVALID, "precision: \"%s\" is none", options->precision);
+        sx_hint(error, "one of f32 int8");
+        return SX_E_INVALID;
+    }
+    if (model->folder.kind == SX_MODEL_STATIC)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: precision int8: a static model has no products that it would make faster",
+                       model->folder.path);
+    model->int8 = sx_int8_kernels_for(options->cpu_mask);
+    return SX_OK;
+}
+
 static sx_status open_files(sx_model *model, const sx_model_options *options, sx_error *error)
 {
     sx_status status = SX_OK;
     if (options->hash_folder && !(model->hash_folder = sx_strdup(options->hash_folder)))
         return sx_fail_nomem(error, strlen(options->hash_folder));
     model->kernels = sx_kernels_for(options->cpu_mask);
+    if ((status = apply_precision(model, options, error)))
+        return status;
     if (!model->file)
         status = sx_tensors_open(model->folder.weights, &model->file, error);
     if (!status && model->folder.kind == SX_MODEL_STATIC)
@@ -273,10 +291,10 @@ static void describe(sx_model *model)
         .similarity = folder->similarity,
         .weights_file = folder->weights,
         .weights_sha256 = model->weights_hex,
-        .precision = "f32",
+        .precision = model->int8 ? "int8/1" : "f32",
         .storage = model->weights ? sx_dtype_storage(model->weights->storage)
                                   : sx_dtype_storage(model->table.embeddings->dtype),
-        .kernels = model->kernels->name,
+        .kernels = model->int8 ? model->int8->name : model->kernels->name,
         .weights_bytes = model->file->bytes + model->chain.bytes + model->tokens.bytes,
         .parameters = (model->weights ? model->weights->parameters : model->table.parameters) + model->chain.parameters +
                       model->head.parameters + model->tokens.parameters,

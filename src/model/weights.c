@@ -7,6 +7,7 @@
 #include "weights.h"
 
 #include "position_tables.h"
+#include "smoothing.h"
 
 #include "../base/error.h"
 
@@ -21,7 +22,13 @@ enum { NAME_MAX_BYTES = 256, MAX_SOURCES = 3, ALIGN_FLOATS = 16, HUGE_PAGE = 2 *
 
 /* One matrix or vector to be filled from one or several tensors below each other; without sources: room for what is computed
  * afterwards. */
+typedef enum fill_phase { FILL_VECTORS, FILL_FACTORS, FILL_PANELS, FILL_PHASES } fill_phase;
+
 typedef struct fill_job {
+    fill_phase phase;          /* factors need the norms, quantised panels the factors */
+    const sx_norm *norm;       /* FILL_FACTORS: what the matrix's input comes from */
+    size_t first_row;          /* FILL_FACTORS: the rows before it have no say */
+    sx_linear *linear;         /* to be quantised; NULL: panels of floats, or a vector */
     const sx_tensor *sources[MAX_SOURCES];
     unsigned source_count;
     size_t columns;            /* of each source; 1 for a vector */
@@ -30,7 +37,6 @@ typedef struct fill_job {
     float offset;              /* added to all, before the scale */
     float **target;            /* where the pointer goes */
     size_t place;              /* floats from the beginning of the memory */
-    bool packed;
     size_t first_unit;         /* number of its first panel (or of the whole vector) among all units */
 } fill_job;
 
@@ -51,6 +57,7 @@ typedef struct loader {
     size_t job_count, job_capacity;
     size_t floats, units;
     size_t deepest;            /* most columns of a packed matrix */
+    fill_phase phase;
     _Atomic size_t next_unit;
     _Atomic int no_memory;
 } loader;
@@ -99,7 +106,7 @@ static sx_status add_job(loader *load, fill_job job, size_t floats, size_t units
     job.place = load->floats;
     job.first_unit = load->units;
     load->jobs[load->job_count++] = job;
-    for (unsigned i = 0; i < job.source_count; i++)
+    for (unsigned i = 0; i < job.source_count && job.phase != FILL_FACTORS; i++)
         load->weights->parameters += job.sources[i]->elements;
     if (__builtin_add_overflow(load->floats, (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS, &load->floats))
         return sx_fail_nomem(error, floats);
@@ -143,12 +150,46 @@ static sx_status refuse_bias(const loader *load, const char *layer, const char *
                    sx_tensor_path(load->file, tensor), tensor->name, load->architecture->family);
 }
 
-/* `scaled` outputs from the first one on are multiplied by `scale`. */
-static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
-                            size_t scaled, float scale, sx_linear *linear, sx_error *error)
+/* What a matrix's input is, for the factors of 8-bit integers. */
+typedef struct input_source {
+    const sx_norm *norm;       /* whose output it is; NULL where that is no norm */
+    size_t first_row;          /* outputs before it have no say in the factors */
+} input_source;
+
+/* Room and jobs of a matrix in 8-bit integers. */
+static sx_status add_quantised(loader *load, fill_job job, input_source input, sx_linear *linear, sx_error *error)
 {
-    fill_job job = {.source_count = count, .columns = inputs, .scaled = scaled, .scale = scale, .target = &linear->panels,
-                    .packed = true};
+    const sx_int8_kernels *int8 = load->weights->int8;
+    size_t panels = (linear->outputs + int8->panel_width - 1) / int8->panel_width, width = panels * int8->panel_width, bytes;
+    _Static_assert(sizeof(int32_t) == sizeof(float), "scales and sums share an array");
+    sx_status status = add_room(load, 2, width, &linear->column_scales, error);
+    if (status)
+        return status;
+    if (input.norm) {
+        fill_job factors = job;
+        factors.phase = FILL_FACTORS;
+        factors.norm = input.norm;
+        factors.first_row = input.first_row;
+        factors.target = &linear->factors;
+        if ((status = add_job(load, factors, linear->inputs, 1, error)))
+            return status;
+    }
+    if (!sx_multiply(panels, sx_int8_panel_bytes(int8, linear->inputs), &bytes))
+        return sx_fail_nomem(error, SIZE_MAX);
+    job.linear = linear;
+    job.target = &linear->quantised;
+    return add_job(load, job, (bytes + sizeof(float) - 1) / sizeof(float), panels, error);
+}
+
+/* What the numbers of a matrix are: where its input comes from, and in which arithmetic. */
+typedef enum arithmetic { IN_FLOAT, AS_LAYER } arithmetic;
+
+/* `scaled` outputs from the first one on are multiplied by `scale`. AS_LAYER: in 8-bit integers when the model is opened so. */
+static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
+                            size_t scaled, float scale, arithmetic kind, input_source input, sx_linear *linear, sx_error *error)
+{
+    fill_job job = {.phase = FILL_PANELS, .source_count = count, .columns = inputs, .scaled = scaled, .scale = scale,
+                    .target = &linear->panels};
     sx_status status = SX_OK;
     linear->inputs = inputs;
     linear->outputs = 0;
@@ -165,7 +206,9 @@ static sx_status add_linear(loader *load, const char *layer, const part *parts, 
         return sx_fail_nomem(error, SIZE_MAX);
     if (inputs > load->deepest)
         load->deepest = inputs;
-    status = add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
+    status = load->weights->int8 && kind == AS_LAYER
+                 ? add_quantised(load, job, input, linear, error)
+                 : add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
     if (status || !bias)
         return status;
     fill_job vector = {.scaled = scaled, .scale = scale};
@@ -184,7 +227,7 @@ static sx_status add_norm(loader *load, const char *layer, const char *name, siz
     return add_vector(load, layer, &whole, 1, ".bias", (fill_job){0}, &norm->bias, error);
 }
 
-static sx_status add_attention(loader *load, const char *name, sx_layer *layer, sx_error *error)
+static sx_status add_attention(loader *load, const char *name, const sx_norm *norm, sx_layer *layer, sx_error *error)
 {
     const sx_tensor_names *names = load->names;
     const sx_architecture *a = load->architecture;
@@ -192,13 +235,15 @@ static sx_status add_attention(loader *load, const char *name, sx_layer *layer, 
     const part separate[MAX_SOURCES] = {{names->query, queries}, {names->key, keys}, {names->value, keys}};
     const part together = {names->mixed, queries + 2 * keys}, output = {names->attention_output, a->hidden_size};
     size_t scaled = a->head_norms ? 0 : queries;
+    /* Errors in Q and K pass through the softmax and mostly cancel; those in V go straight into the states. So V rules. */
+    const input_source input = {norm, queries + keys};
     sx_status status;
     if (names->mixed)
-        status = add_linear(load, name, &together, 1, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, &layer->mixed,
-                            error);
+        status = add_linear(load, name, &together, 1, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, AS_LAYER,
+                            input, &layer->mixed, error);
     else
-        status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, &layer->mixed,
-                            error);
+        status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, AS_LAYER,
+                            input, &layer->mixed, error);
     if (!status && a->head_norms) {
         const part query = {names->query_norm, a->head_size}, key = {names->key_norm, a->head_size};
         fill_job job = {.offset = a->norm_weight_offset};
@@ -210,10 +255,11 @@ static sx_status add_attention(loader *load, const char *name, sx_layer *layer, 
     }
     if (status)
         return status;
-    return add_linear(load, name, &output, 1, queries, a->output_bias, 0, 1.0f, &layer->attention_output, error);
+    return add_linear(load, name, &output, 1, queries, a->output_bias, 0, 1.0f, AS_LAYER,
+                      (input_source){0}, &layer->attention_output, error);
 }
 
-static sx_status add_feed_forward(loader *load, const char *name, sx_layer *layer, sx_error *error)
+static sx_status add_feed_forward(loader *load, const char *name, const sx_norm *norm, sx_layer *layer, sx_error *error)
 {
     const sx_tensor_names *names = load->names;
     const sx_architecture *a = load->architecture;
@@ -222,8 +268,24 @@ static sx_status add_feed_forward(loader *load, const char *name, sx_layer *laye
     const part down = {names->down, a->hidden_size};
     const part *parts = !a->gated ? &both[1] : names->gated ? &fused : both;
     sx_status status = add_linear(load, name, parts, a->gated && !names->gated ? 2 : 1, a->hidden_size, a->feed_forward_bias, 0,
-                                  1.0f, &layer->up, error);
-    return status ? status : add_linear(load, name, &down, 1, middle, a->feed_forward_bias, 0, 1.0f, &layer->down, error);
+                                  1.0f, AS_LAYER, (input_source){norm, 0}, &layer->up, error);
+    return status ? status
+                  : add_linear(load, name, &down, 1, middle, a->feed_forward_bias, 0, 1.0f, AS_LAYER, (input_source){0},
+                               &layer->down, error);
+}
+
+/* The norm whose output is the input of a layer's attention; NULL: none (a projection's, or the words' as they are). */
+static const sx_norm *norm_before(const loader *load, unsigned index)
+{
+    const sx_architecture *a = load->architecture;
+    const sx_weights *weights = load->weights;
+    if (a->placement != SX_NORM_AFTER)
+        return index > 0 || a->first_attention_norm ? &weights->layers[index].attention_norm : NULL;
+    if (a->tied_layers) /* mostly its own output, since it is run several times */
+        return &weights->layers[index].feed_forward_norm;
+    if (index > 0)
+        return &weights->layers[index - 1].feed_forward_norm;
+    return a->embedding_norm && !a->embedding_projection ? &weights->embedding_norm : NULL;
 }
 
 static sx_status add_layer(loader *load, unsigned index, sx_layer *layer, sx_error *error)
@@ -233,11 +295,12 @@ static sx_status add_layer(loader *load, unsigned index, sx_layer *layer, sx_err
     size_t hidden = a->hidden_size;
     char name[NAME_MAX_BYTES];
     snprintf(name, sizeof name, names->layer, index);
-    sx_status status = add_attention(load, name, layer, error);
+    sx_status status = add_attention(load, name, norm_before(load, index), layer, error);
     if (!status && (index > 0 || a->first_attention_norm))
         status = add_norm(load, name, names->attention_norm, hidden, &layer->attention_norm, error);
     if (!status)
-        status = add_feed_forward(load, name, layer, error);
+        status = add_feed_forward(load, name, a->placement == SX_NORM_AFTER ? &layer->attention_norm : &layer->feed_forward_norm,
+                                  layer, error);
     if (!status)
         status = add_norm(load, name, names->feed_forward_norm, hidden, &layer->feed_forward_norm, error);
     if (status || a->placement != SX_NORM_AROUND)
@@ -308,7 +371,8 @@ static sx_status add_embeddings(loader *load, sx_error *error)
     const part projection = {names->embedding_projection, a->hidden_size};
     if (!a->embedding_projection)
         return SX_OK;
-    return add_linear(load, "", &projection, 1, width, true, 0, 1.0f, &weights->embedding_projection, error);
+    return add_linear(load, "", &projection, 1, width, true, 0, 1.0f, IN_FLOAT, (input_source){0}, &weights->embedding_projection,
+                      error);
 }
 
 static sx_status add_position_tables(loader *load, size_t longest, sx_error *error)
@@ -354,41 +418,99 @@ static void fill_vector(const loader *load, const fill_job *job)
     adjust(job, out + job->scaled, total - job->scaled, false);
 }
 
-static void fill_panel(const loader *load, const fill_job *job, size_t panel, float *rows)
+/* Rows `first` .. `first + count - 1` of the matrix a job's sources make, as floats, scaled. */
+static void read_rows(const loader *load, const fill_job *job, size_t first, size_t count, float *rows)
 {
-    const sx_kernels *kernels = load->weights->kernels;
-    size_t columns = job->columns, first = panel * kernels->panel_width, total = 0;
-    for (unsigned i = 0; i < job->source_count; i++)
-        total += job->sources[i]->shape[0];
-    size_t count = total - first < kernels->panel_width ? total - first : kernels->panel_width;
-    float *out = load->weights->memory + job->place + first * columns;
-    size_t source = 0, row = first;
+    size_t columns = job->columns, source = 0, row = first;
     while (row >= job->sources[source]->shape[0])
         row -= job->sources[source++]->shape[0];
-    const sx_tensor *tensor = job->sources[source];
-    bool alike = first + count <= job->scaled || first >= job->scaled;
-    if (tensor->dtype == SX_DTYPE_F32 && row + count <= tensor->shape[0] && alike &&
-        (uintptr_t)tensor->data % _Alignof(float) == 0) {
-        const float *data = (const float *)(const void *)tensor->data;
-        kernels->pack(data + row * columns, columns, count, columns, first < job->scaled ? job->scale : 1.0f, out);
-        return;
-    }
     for (size_t i = 0; i < count; i++, row++) {
         if (row == job->sources[source]->shape[0]) {
             source++;
             row = 0;
         }
-        sx_tensor_read(job->sources[source], kernels, row * columns, columns, rows + i * columns);
+        sx_tensor_read(job->sources[source], load->weights->kernels, row * columns, columns, rows + i * columns);
         adjust(job, rows + i * columns, columns, first + i < job->scaled);
     }
+}
+
+static size_t row_count(const fill_job *job)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < job->source_count; i++)
+        total += job->sources[i]->shape[0];
+    return total;
+}
+
+/* The rows where they lie, when they are aligned floats of one tensor and all or none are scaled; else NULL. */
+static const float *rows_in_place(const fill_job *job, size_t first, size_t count)
+{
+    size_t source = 0, row = first;
+    while (row >= job->sources[source]->shape[0])
+        row -= job->sources[source++]->shape[0];
+    const sx_tensor *tensor = job->sources[source];
+    bool alike = first + count <= job->scaled || first >= job->scaled;
+    if (tensor->dtype != SX_DTYPE_F32 || row + count > tensor->shape[0] || !alike ||
+        (uintptr_t)tensor->data % _Alignof(float) != 0)
+        return NULL;
+    return (const float *)(const void *)tensor->data + row * job->columns;
+}
+
+static void fill_panel(const loader *load, const fill_job *job, size_t panel, float *rows)
+{
+    const sx_kernels *kernels = load->weights->kernels;
+    size_t columns = job->columns, first = panel * kernels->panel_width, left = row_count(job) - first;
+    size_t count = left < kernels->panel_width ? left : kernels->panel_width;
+    float *out = load->weights->memory + job->place + first * columns;
+    const float *data = rows_in_place(job, first, count);
+    if (data) {
+        kernels->pack(data, columns, count, columns, first < job->scaled ? job->scale : 1.0f, out);
+        return;
+    }
+    read_rows(load, job, first, count, rows);
     kernels->pack(rows, columns, count, columns, 1.0f, out);
+}
+
+static void fill_quantised(const loader *load, const fill_job *job, size_t panel, float *rows)
+{
+    const sx_int8_kernels *int8 = load->weights->int8;
+    sx_linear *linear = job->linear;
+    size_t columns = job->columns, width = int8->panel_width, first = panel * width, left = row_count(job) - first;
+    size_t count = left < width ? left : width, padded = (linear->outputs + width - 1) / width * width;
+    int32_t *sums = (int32_t *)(void *)(linear->column_scales + padded);
+    read_rows(load, job, first, count, rows);
+    int8->pack(rows, columns, count, columns, linear->factors,
+               (unsigned char *)linear->quantised + panel * sx_int8_panel_bytes(int8, columns), linear->column_scales + first,
+               sums + first);
+}
+
+/* The largest weight each input meets, then the factors, in its place. */
+static void fill_factors(const loader *load, const fill_job *job, float *row)
+{
+    float *largest = load->weights->memory + job->place;
+    size_t total = row_count(job);
+    memset(largest, 0, job->columns * sizeof *largest);
+    for (size_t i = job->first_row; i < total; i++) {
+        read_rows(load, job, i, 1, row);
+        for (size_t k = 0; k < job->columns; k++) {
+            float x = row[k] < 0.0f ? -row[k] : row[k];
+            largest[k] = x > largest[k] ? x : largest[k];
+        }
+    }
+    sx_smoothing_factors(job->norm->weight, job->norm->bias, largest, job->columns, largest);
+}
+
+static size_t rows_at_once(const sx_weights *weights)
+{
+    size_t width = weights->kernels->panel_width;
+    return weights->int8 && weights->int8->panel_width > width ? weights->int8->panel_width : width;
 }
 
 static void fill_work(void *user, unsigned worker)
 {
     loader *load = user;
-    size_t panel_width = load->weights->kernels->panel_width;
-    float *rows = sx_aligned_calloc(64, load->deepest * panel_width, sizeof *rows);
+    size_t width = rows_at_once(load->weights);
+    float *rows = sx_aligned_calloc(64, load->deepest * width, sizeof *rows);
     if (!rows) {
         atomic_store(&load->no_memory, 1);
         return;
@@ -397,10 +519,17 @@ static void fill_work(void *user, unsigned worker)
     for (size_t unit; (unit = atomic_fetch_add(&load->next_unit, 1)) < load->units;) {
         while (job + 1 < load->job_count && load->jobs[job + 1].first_unit <= unit)
             job++;
-        if (load->jobs[job].packed)
-            fill_panel(load, &load->jobs[job], unit - load->jobs[job].first_unit, rows);
+        const fill_job *found = &load->jobs[job];
+        if (found->phase != load->phase)
+            continue;
+        if (found->phase == FILL_VECTORS)
+            fill_vector(load, found);
+        else if (found->phase == FILL_FACTORS)
+            fill_factors(load, found, rows);
+        else if (found->linear)
+            fill_quantised(load, found, unit - found->first_unit, rows);
         else
-            fill_vector(load, &load->jobs[job]);
+            fill_panel(load, found, unit - found->first_unit, rows);
     }
     free(rows);
 }
@@ -430,9 +559,13 @@ static sx_status fill_all(loader *load, sx_thread_pool *pool, sx_error *error)
     weights->memory_bytes = bytes;
     for (size_t i = 0; i < load->job_count; i++)
         *load->jobs[i].target = weights->memory + load->jobs[i].place;
-    sx_thread_pool_run(pool, fill_work, load);
+    for (int phase = 0; phase < FILL_PHASES; phase++) {
+        load->phase = (fill_phase)phase;
+        atomic_store(&load->next_unit, 0);
+        sx_thread_pool_run(pool, fill_work, load);
+    }
     if (atomic_load(&load->no_memory))
-        return sx_fail_nomem(error, load->deepest * weights->kernels->panel_width * sizeof(float));
+        return sx_fail_nomem(error, load->deepest * rows_at_once(weights) * sizeof(float));
     for (size_t i = 0; i < load->job_count; i++)
         for (unsigned j = 0; j < load->jobs[i].source_count; j++)
             release_pages(load, load->jobs[i].sources[j]);
@@ -484,7 +617,7 @@ static sx_status fill_position_tables(const loader *load, sx_error *error)
 }
 
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
-                          size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error)
+                          const sx_int8_kernels *int8, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error)
 {
     *out = NULL;
     sx_status status;
@@ -493,6 +626,7 @@ sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors 
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);
     weights->kernels = kernels;
+    weights->int8 = int8;
     weights->layer_count = architecture->tied_layers ? architecture->tied_layers : architecture->layers;
     if (weights->layer_count > file->count) { /* before memory is taken for layers that cannot be there */
         status = sx_fail(error, SX_E_FORMAT, "%s: only %zu tensors, but the configuration makes it %zu layers", file->path,

@@ -6,12 +6,17 @@
 #include "tensors.h"
 
 #include "../base/thread_pool.h"
+#include "../kern/int8.h"
 
-/* A packed matrix with its bias: out = activation(in * panels + bias). */
+/* A packed matrix with its bias: out = activation(in * panels + bias). In 8-bit integers (sx_weights.int8) the layers' matrices
+ * have `quantised` instead of `panels`. */
 typedef struct sx_linear {
     size_t inputs, outputs;
     float *panels;
     float *bias;               /* outputs floats, or NULL */
+    float *quantised;          /* panels of int8.h */
+    float *column_scales;      /* with `quantised`, for each output, padded to whole panels; behind them as many column sums */
+    float *factors;            /* for each input, or NULL: see int8.h */
 } sx_linear;
 
 typedef struct sx_norm {
@@ -37,6 +42,7 @@ typedef struct sx_rotation {
 /* Immutable once open; refers to the mapped file for the word embeddings. */
 typedef struct sx_weights {
     const sx_kernels *kernels;
+    const sx_int8_kernels *int8; /* NULL: everything in float */
     const sx_tensor *words;    /* vocabulary x embedding_size, read row by row from the map */
     float *positions;          /* what is added to a word: its position's row, the embedding of token type 0 added; or NULL */
     size_t position_stride;    /* 0: there is one row for all positions, that of token type 0 */
@@ -56,10 +62,10 @@ typedef struct sx_weights {
 } sx_weights;
 
 /* Looks every tensor up, compares its shape with the architecture, packs the matrices on the pool's threads, then lets the
- * pages of the map go that were only needed for it. No text will be longer than `longest` tokens. Errors name file, tensor
+ * pages of the map go that were only needed for it. int8 NULL: all in float; else the layers' matrices are quantised. No text will be longer than `longest` tokens. Errors name file, tensor
  * and both shapes; a tensor that is missing and a bias that should not be there are errors. */
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
-                          size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
+                          const sx_int8_kernels *int8, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);
 
 #endif

@@ -307,6 +307,7 @@ static sx_status open_model(local_provider *local, const sx_embedder_options *op
         .no_normalize = options->no_normalize,
         .cpu_mask = options->cpu_mask,
         .hash_folder = places.cache_folder,
+        .precision = options->precision,
     };
     status = sx_model_open(folder, &model_options, &local->model, error);
     free(folder);
