@@ -1,49 +1,17 @@
-/* session_tokens.c - a text as the model is fed it: prompt, white space, lower case, tokens, limits.
- *
- * sentence-transformers puts the prompt before the text, strips the whole and perhaps lowers it; texts of cross-encoders and
- * static models are left as they are.
- */
+/* session_tokens.c - a text as the model is fed it: prepared (text_tokens.c), as tokens, within limits. */
 #include "session_internal.h"
+#include "text_tokens.h"
 
 #include "../base/error.h"
-#include "../text/lower.h"
 #include "../text/utf8.h"
 #include "../tok/tokenizer.h"
 
 #include <string.h>
 
-static sx_text strip(sx_text text)
-{
-    size_t start, end;
-    sx_text_strip(text.data, text.length, &start, &end);
-    return (sx_text){text.data ? text.data + start : "", end - start};
-}
-
 static sx_status prepare(sx_session *session, session_worker *worker, sx_text text, sx_text *prepared, sx_error *error)
 {
-    const sx_model *model = session->model;
-    if (session->prompt_length) {
-        sx_buffer_reset(&worker->text);
-        if (!sx_buffer_append(&worker->text, session->prompt, session->prompt_length) ||
-            !sx_buffer_append(&worker->text, text.data, text.length)) {
-            sx_buffer_clear(&worker->text);
-            return sx_fail_nomem(error, session->prompt_length + text.length);
-        }
-        text = (sx_text){worker->text.data, worker->text.length};
-    }
-    *prepared = text.data ? text : (sx_text){"", 0};
-    if (model->folder.kind != SX_MODEL_EMBEDDER)
-        return SX_OK;
-    *prepared = strip(text);
-    if (!model->folder.lower_case || !prepared->length)
-        return SX_OK;
-    sx_buffer_reset(&worker->lower);
-    if (!sx_text_lower(prepared->data, prepared->length, &worker->lower)) {
-        sx_buffer_clear(&worker->lower);
-        return sx_fail_nomem(error, prepared->length);
-    }
-    *prepared = (sx_text){worker->lower.data, worker->lower.length};
-    return SX_OK;
+    sx_text prompt = {session->prompt, session->prompt_length};
+    return sx_text_prepare(session->model, prompt, text, &worker->text, &worker->lower, prepared, error);
 }
 
 static sx_status encode(const sx_session *session, sx_text text, sx_encoding *encoding, sx_error *error)
