@@ -8,6 +8,7 @@
 
 #include "pooling.h"
 
+#include "../base/clock.h"
 #include "../base/error.h"
 #include "../base/options.h"
 
@@ -158,21 +159,31 @@ static void separate_work(void *user, unsigned index)
     }
 }
 
-/* All threads work on one group after the other. */
+/* The threads of a team work on one group after the other. */
 static void shared_work(void *user, unsigned index)
 {
     sx_session *session = user;
     sx_workspace *space = &session->workers[0].space;
+    unsigned threads = sx_thread_pool_team_size(session->pool);
     for (size_t g = 0; g < session->plan.group_count; g++) {
         const sx_group *group = &session->plan.groups[g];
         size_t begin, end;
         sx_encoder_run(&session->model->encoder, session->plan.sequences + group->first, group->count, space, session->pool,
-                       index, session->threads);
-        sx_share(group->count, index, session->threads, &begin, &end);
+                       index, threads);
+        sx_share(group->count, index, threads, &begin, &end);
         for (size_t i = begin; i < end; i++)
             sx_session_finish_sequence(session, &session->workers[index], space, group->first + i);
         sx_thread_pool_barrier(session->pool);
     }
+}
+
+static void run_shared(sx_session *session)
+{
+    bool alone = sx_plan_alone(&session->plan);
+    int64_t start = sx_system_clock.monotonic_ns(sx_system_clock.user);
+    sx_thread_pool_run_team(session->pool, alone, shared_work, session);
+    sx_plan_learn(&session->plan, sx_system_clock.monotonic_ns(sx_system_clock.user) - start,
+                  !alone && sx_thread_pool_stalled(session->pool));
 }
 
 static void run_window(sx_session *session)
@@ -181,7 +192,7 @@ static void run_window(sx_session *session)
     if (session->window_count == 1)
         tokenise_work(session, 0);
     else
-        sx_thread_pool_run(session->pool, tokenise_work, session);
+        sx_thread_pool_offer(session->pool, tokenise_work, session);
     if (session->model->folder.kind == SX_MODEL_STATIC)
         return;
     for (size_t i = 0; i < session->window_count; i++)
@@ -190,8 +201,10 @@ static void run_window(sx_session *session)
     for (size_t i = 0; i < session->plan.sequence_count; i++)
         session->plan.sequences[i].second = session->texts[session->plan.order[i]].second;
     atomic_store(&session->next, 0);
-    if (session->plan.group_count)
-        sx_thread_pool_run(session->pool, session->plan.shared ? shared_work : separate_work, session);
+    if (session->plan.group_count && session->plan.shared)
+        run_shared(session);
+    else if (session->plan.group_count)
+        sx_thread_pool_offer(session->pool, separate_work, session);
 }
 
 /* The texts from `first` on that make the next window. */

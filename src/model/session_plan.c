@@ -4,6 +4,10 @@
  * that all end at nearly the same time (Graham's longest-processing-time rule). With few texts that would leave threads idle;
  * then all share each step of one pass. The rule: share when the busiest thread would have more than SHARE_PERCENT of the
  * mean.
+ *
+ * Threads that share each step wait for one another at every step, so one that another program keeps from its core stops them
+ * all for a time slice, which is longer than a query takes. When that happened the caller makes the next passes alone, twice as
+ * many each time it happens again, if alone is in fact quicker; and it is tried again thereafter.
  */
 #include "session_plan.h"
 
@@ -14,7 +18,8 @@
 
 enum {
     LEAST_GROUP = 64,     /* tokens below which a group's weights cost more to read than to use */
-    SHARE_PERCENT = 115   /* what barriers and narrower products cost, roughly */
+    SHARE_PERCENT = 115,  /* what barriers and narrower products cost, roughly */
+    MOST_PATIENCE = 64    /* passes */
 };
 
 sx_status sx_plan_open(size_t window, size_t longest, size_t group_tokens, unsigned threads, size_t hidden_size, sx_plan *plan,
@@ -127,4 +132,30 @@ void sx_plan_make(sx_plan *plan, const uint32_t *lengths, const uint32_t *const 
     plan->shared = plan->threads > 1 && busiest(plan) * plan->threads * 100 > total * SHARE_PERCENT;
     if (plan->shared)
         make_groups(plan, plan->group_tokens, false);
+}
+
+bool sx_plan_alone(const sx_plan *plan)
+{
+    return plan->alone_left > 0;
+}
+
+void sx_plan_learn(sx_plan *plan, int64_t nanoseconds, bool stalled)
+{
+    uint64_t work = 0;
+    for (size_t g = 0; g < plan->group_count; g++)
+        work += plan->groups[g].work;
+    double cost = (double)nanoseconds / (double)(work ? work : 1);
+    if (plan->alone_left) {
+        plan->alone_left--;
+        if (cost > plan->stalled_cost) /* even with the wait others were a help */
+            plan->alone_left = plan->patience = 0;
+    } else if (stalled) {
+        plan->patience = !plan->patience                      ? 2
+                         : plan->patience > MOST_PATIENCE / 4 ? MOST_PATIENCE
+                                                              : 4 * plan->patience;
+        plan->alone_left = plan->patience;
+        plan->stalled_cost = cost;
+    } else {
+        plan->patience /= 2;
+    }
 }

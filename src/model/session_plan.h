@@ -20,6 +20,10 @@ typedef struct sx_plan {
     sx_group *groups;        /* heaviest work first, roughly */
     size_t group_count;
     bool shared;             /* all threads work on each group together, instead of each on its own groups */
+    /* what earlier shared passes have shown */
+    unsigned alone_left;     /* passes that the caller makes alone before others are called again */
+    unsigned patience;       /* how many that were the last time */
+    double stalled_cost;     /* nanoseconds for a unit of work in a pass that waited */
     /* immutable after open */
     size_t window, longest, group_tokens;
     unsigned threads;
@@ -34,5 +38,10 @@ void sx_plan_close(sx_plan *plan);
 
 /* lengths[i]: tokens of text i of the window, 0 for one that is left out; ids[i] its tokens. count <= window. */
 void sx_plan_make(sx_plan *plan, const uint32_t *lengths, const uint32_t *const *ids, size_t count);
+
+/* Whether a shared pass is made by the caller alone, because others were put aside by the system lately. */
+bool sx_plan_alone(const sx_plan *plan);
+/* How a shared pass went: what it took, and whether threads waited for one another for long. */
+void sx_plan_learn(sx_plan *plan, int64_t nanoseconds, bool stalled);
 
 #endif
