@@ -97,7 +97,7 @@ sx_status sx_cli_bench_open(sx_cli *cli, sx_model **out, sx_error *error)
         status = sx_models_resolve(&cli->places, reference, &folder, error);
     if (!status) {
         sx_model_options options = {.size = sizeof options, .max_length = (uint32_t)sx_cli_count(cli, "max-length"),
-                                    .hash_folder = cli->cache_folder};
+                                    .precision = sx_cli_text(cli, "precision"), .hash_folder = cli->cache_folder};
         status = sx_model_open(folder, &options, out, error);
     }
     sx_free(folder);
@@ -291,7 +291,7 @@ static void say_figures(const bench_run *run)
         const speed *s = &run->speeds[i];
         sx_cli_human_count((uint64_t)(s->rate + 0.5), count);
         sx_cli_say("%6u %5u %13.2f %7.2f %9s %6.0f %%", s->tokens, s->threads, s->p50, s->p99, count, 100.0 * s->share);
-        bar(run->cli, s->share, 52);
+        bar(run->cli, s->share, 53);
     }
     sx_cli_say("\ntokenizer, 1 core: %.1f MB/s of English prose\n", 1e-6 * run->tokenizer_rate);
     for (size_t i = 0; i < run->thread_counts; i++) {

@@ -159,7 +159,7 @@ static const sx_cli_option bench_options[] = {
     {"neighbour", 0, SX_CLI_FLAG, NULL, "measure a query alone and beside a program that keeps one core busy", NULL, NULL},
     {"seconds", 0, SX_CLI_NUMBER, "S", "about how long to measure (default: 20)", NULL, NULL},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
-    {"precision", 0, SX_CLI_CHOICE, "f32", "arithmetic", NULL, "f32", 0, 0, false, "int8"},
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic", NULL, "f32"},
     {NULL},
 };
 
