@@ -280,6 +280,12 @@ SX_API sx_status sx_session_score(sx_session *session, sx_text query, const sx_t
                                   const sx_score_options *options, float *logits, float *scores, sx_receipt *receipts,
                                   sx_error *error);
 
+/* The tokens that sx_session_embed, with this prompt (NULL: the folder's default; "": none), would feed the model for a text; with
+ * a query (not NULL; cross-encoders only) those of the pair. Cut to what the model takes. *tokens are the session's until its
+ * next call. */
+SX_API sx_status sx_session_tokens(sx_session *session, const sx_text *query, sx_text text, const char *prompt, sx_tokens *tokens,
+                                   sx_error *error);
+
 /* ---- Places and model files -------------------------------------------------------------------------------------- */
 
 /* Where things lie. The program fills it from flags and environment; the library reads no environment. All may be NULL. */
@@ -417,6 +423,19 @@ SX_API sx_status sx_cache_import(sx_database *database, const char *source, uint
 
 typedef struct sx_embedder sx_embedder;
 
+/* How remote services are reached; all may be NULL or 0. The library reads no environment: the program fills this from it. */
+typedef struct sx_remote_options {
+    size_t size;
+    const char *api_key;       /* of the service the model names */
+    const char *base_url;      /* instead of the vendor's address; a reference with @URL names its own */
+    const char *api_version;   /* Azure's */
+    const char *overrides;     /* JSON file with prices and limits, see docs/providers.md */
+    unsigned max_concurrent;   /* requests in flight; 0: 10 */
+    uint32_t requests_per_minute, tokens_per_minute; /* 0: the table's, or none */
+    double timeout_s;          /* of one request; 0: 120 */
+    double budget_usd;         /* stops (SX_E_LIMIT) before the spend would pass it; 0: none */
+} sx_remote_options;
+
 typedef struct sx_embedder_options {
     size_t size;
     const char *model;       /* a reference as sx_models_resolve takes it, or "fake:NAME" (tests: deterministic vectors) */
@@ -433,6 +452,7 @@ typedef struct sx_embedder_options {
     uint64_t cpu_mask;
     sx_database *cache;      /* NULL: no cache. Must outlive the embedder. */
     const char *precision;   /* as in sx_model_options */
+    sx_remote_options remote; /* remote.size 0: none */
 } sx_embedder_options;
 
 typedef struct sx_embedder_info {
