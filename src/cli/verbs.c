@@ -215,7 +215,8 @@ static const sx_cli_option model_import_options[] = {
 
 static const sx_cli_option verify_options[] = {
     {"vectors", 0, SX_CLI_TEXT, "FILE.npy", "reference vectors, float32 (n, d)", NULL, NULL},
-    {"texts", 0, SX_CLI_TEXT, "FILE.jsonl", "their texts, in the same order", NULL, NULL},
+    {"texts", 0, SX_CLI_TEXT, "FILE.jsonl", "their texts, in the same order; token ids beside them are compared too", NULL, NULL},
+    {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt was put before", NULL, "none"},
     {"tolerance", 0, SX_CLI_NUMBER, "X", "largest difference allowed", NULL, "1e-5"},
     {NULL},
 };
@@ -308,7 +309,10 @@ const sx_cli_verb sx_cli_verbs[] = {
      "sextant models import all-MiniLM-L6-v2 --name minilm", "", sx_cli_models_import},
     {"models verify", "compare a model with reference vectors", "[MODEL]", 0, 1, verify_options, true,
      "Computes the SHA-256 of the weights again and compares it with the one recorded at import. With --vectors and --texts, "
-     "embeds the texts and prints the largest absolute difference and the smallest cosine; more than the tolerance is a failure.",
+     "embeds the texts and prints the largest absolute difference and the smallest cosine; more than the tolerance is a failure. "
+     "Records of --texts that have an array `ids` are compared with the token ids the model is fed, special tokens included, and "
+     "the first that differ are shown; these need no --vectors. Of a cross-encoder, records hold a query and a text, and the "
+     "vectors are its logits or its scores, one row a pair.",
      "sextant models verify -m minilm --vectors vectors.npy --texts texts.jsonl", "", sx_cli_models_verify},
     {"models remove", "remove an imported model", "NAME", 1, 1, no_options, false,
      "Removes a model's folder. Collections made with it stay, but need it to be searched.", "sextant models remove minilm", "",

@@ -367,3 +367,35 @@ sx_status sx_session_score(sx_session *session, sx_text query, const sx_text *te
     session->row_width = session->model->head.output.outputs;
     return run_call(session, texts, NULL, count, receipts, error);
 }
+
+sx_status sx_session_tokens(sx_session *session, const sx_text *query, sx_text text, const char *prompt, sx_tokens *tokens,
+                            sx_error *error)
+{
+    if (tokens)
+        *tokens = (sx_tokens){0};
+    if (!session || !tokens)
+        return sx_fail(error, SX_E_INVALID, "sx_session_tokens: %s is NULL", !session ? "session" : "tokens");
+    const sx_model *model = session->model;
+    bool pair = model->folder.kind == SX_MODEL_CROSS_ENCODER;
+    if (pair != (query != NULL))
+        return sx_fail(error, SX_E_INVALID, "sx_session_tokens: a model of the kind \"%s\" takes %s", model->info.kind,
+                       pair ? "a query and a text" : "no query");
+    session->prompt = pair ? "" : prompt ? prompt : model->folder.default_prompt;
+    session->prompt_length = strlen(session->prompt);
+    session->query = pair ? *query : (sx_text){"", 0};
+    session->strict = false;
+    session->skip = 0;
+    session->window = &text;
+    session->window_tokens = NULL;
+    session_worker *worker = &session->workers[0];
+    worker->id_count = 0;
+    memset(&session->texts[0], 0, sizeof session->texts[0]);
+    sx_status status = sx_session_tokenise(session, worker, 0, error);
+    session->window = NULL;
+    if (status)
+        return status;
+    bool kept = model->folder.kind != SX_MODEL_STATIC;
+    tokens->ids = kept ? worker->ids + session->texts[0].place : worker->encoding.ids;
+    tokens->count = kept ? worker->id_count : worker->encoding.count;
+    return SX_OK;
+}
