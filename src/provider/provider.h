@@ -25,7 +25,16 @@ typedef struct sx_provider_info {
     uint32_t max_texts;       /* limits of one batch */
     uint32_t max_tokens;      /* one text may be longer: it then goes alone */
     uint32_t max_in_flight;   /* batches submitted and not finished */
+    bool remote;              /* texts leave this machine: secrets are held back */
+    double usd_per_million;   /* of tokens; 0: nothing; negative: unpriced, which is never taken for nothing */
 } sx_provider_info;
+
+/* What a provider was asked for since it was opened, by the service's own count where it says one; grows only. */
+typedef struct sx_provider_usage {
+    uint64_t requests;        /* sent, failed ones included */
+    uint64_t tokens;          /* charged for */
+    double usd;               /* for those; 0 when the model is unpriced */
+} sx_provider_usage;
 
 /* What became of a batch as a whole; single texts have their receipts. */
 typedef struct sx_batch_outcome {
@@ -63,6 +72,7 @@ struct sx_provider {
     /* Set at open, immutable. */
     const sx_provider_class *class;
     sx_provider_info info;
+    sx_provider_usage usage;  /* brought up to date before a batch comes out of wait */
     const sx_model *model;    /* the local engine's, or NULL */
     /* Counts the model's own tokens, so that chunks fit; has scratch memory, so it is for the thread that owns the provider. */
     sx_token_counter counter;
