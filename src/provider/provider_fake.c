@@ -5,6 +5,7 @@
  *
  *   dimensions=8 max_length=256 normalize=1   what the model is
  *   max_texts=16 max_tokens=4096 in_flight=2  limits of a batch
+ *   price=0 unpriced=0 remote=0               micro-dollars for a million tokens; no price known; texts leave the machine
  *   slow_ms=0                                 how long a batch takes, by the clock given at open
  *   retry=N retry_count=1 retry_after_ms=0    batches N, N+1 ... fail with RETRY, retry_count of them
  *   fatal=N                                   batch N fails for good
@@ -35,7 +36,7 @@ enum { SPECIAL_TOKENS = 2, MOST_IN_FLIGHT = 64 };
 
 typedef struct fake_settings {
     uint64_t dimensions, max_length, normalize, max_texts, max_tokens, in_flight, slow_ms;
-    uint64_t retry, retry_count, retry_after_ms, fatal, hang, short_batch;
+    uint64_t retry, retry_count, retry_after_ms, fatal, hang, short_batch, price, unpriced, remote;
     const char *poison, *refuse, *nan, *zero, *too_long;
 } fake_settings;
 
@@ -146,6 +147,9 @@ static void embed_text(fake_provider *fake, sx_text text, float *vector, sx_rece
     }
     fake->counts.texts++;
     fake->counts.tokens += receipt->tokens;
+    fake->base.usage.tokens += receipt->tokens;
+    if (fake->base.info.usd_per_million > 0)
+        fake->base.usage.usd = (double)fake->base.usage.tokens * fake->base.info.usd_per_million / 1e6;
 }
 
 static void set_failure(fake_provider *fake, sx_batch *batch, sx_status status, int failure, const char *message)
@@ -191,6 +195,7 @@ static sx_status fake_submit(sx_provider *provider, sx_batch *batch, sx_error *e
     if (fake->flight_count >= provider->info.max_in_flight)
         return sx_fail(error, SX_E_BUSY, "fake: %zu batches are in flight already", fake->flight_count);
     uint64_t number = ++fake->counts.batches;
+    provider->usage.requests++;
     int64_t due = number == fake->settings.hang
                       ? INT64_MAX
                       : fake->clock.monotonic_ns(fake->clock.user) + (int64_t)fake->settings.slow_ms * 1000000;
@@ -269,7 +274,9 @@ static sx_status set_one(fake_settings *settings, const char *key, const char *v
         {"slow_ms", &settings->slow_ms, NULL},       {"retry", &settings->retry, NULL},
         {"retry_count", &settings->retry_count, NULL}, {"retry_after_ms", &settings->retry_after_ms, NULL},
         {"fatal", &settings->fatal, NULL},           {"hang", &settings->hang, NULL},
-        {"short", &settings->short_batch, NULL},     {"poison", NULL, &settings->poison},
+        {"short", &settings->short_batch, NULL},     {"price", &settings->price, NULL},
+        {"unpriced", &settings->unpriced, NULL},     {"remote", &settings->remote, NULL},
+        {"poison", NULL, &settings->poison},
         {"refuse", NULL, &settings->refuse},         {"nan", NULL, &settings->nan},
         {"zero", NULL, &settings->zero},             {"long", NULL, &settings->too_long},
     };
@@ -372,6 +379,8 @@ static sx_status describe(fake_provider *fake, sx_error *error)
         .max_texts = (uint32_t)settings->max_texts,
         .max_tokens = (uint32_t)settings->max_tokens,
         .max_in_flight = (uint32_t)settings->in_flight,
+        .remote = settings->remote != 0,
+        .usd_per_million = settings->unpriced ? -1 : (double)settings->price / 1e6,
     };
     return SX_OK;
 }
