@@ -175,7 +175,16 @@ typedef struct sx_model_options {
                               * space whose cosine to those of f32 is 0.998 or so; the recipe tells them apart */
 } sx_model_options;
 
-enum { SX_CPU_C = 1, SX_CPU_AVX2 = 2, SX_CPU_AVX512 = 4, SX_CPU_AVX512_VNNI = 8, SX_CPU_AVX_VNNI = 16 };
+enum {
+    SX_CPU_C = 1,
+    SX_CPU_AVX2 = 2,
+    SX_CPU_AVX512 = 4,
+    SX_CPU_AVX512_VNNI = 8,
+    SX_CPU_AVX_VNNI = 16,
+    SX_CPU_NEON = 32,        /* 64-bit ARM; then with dot products, and with matrix products, of bytes */
+    SX_CPU_NEON_DOT = 64,
+    SX_CPU_NEON_I8MM = 128
+};
 
 /* What a model can give: sx_model_info.outputs, sx_embed_options.outputs. */
 enum {
@@ -216,9 +225,16 @@ SX_API const sx_model_info *sx_model_describe(const sx_model *model);
 SX_API const sx_tokenizer *sx_model_tokenizer(const sx_model *model);
 
 /* The prompt for a role or prompt name: "query", "document", any name in the folder, or "none" (the folder's default
- * prompt, as sentence-transformers' encode() does). "" when the folder has none for it. SX_E_NOT_FOUND for a name that is
+ * prompt, as sentence-transformers' encode() does). "" when the folder has none for it. Where a known model's own files say
+ * nothing at all (bge-*-v1.5, e5-*), "query" and "document" are what its authors recommend. SX_E_NOT_FOUND for a name that is
  * neither a role nor in the folder. */
 SX_API sx_status sx_model_prompt(const sx_model *model, const char *name, const char **prompt, sx_error *error);
+typedef struct sx_prompt {
+    const char *name, *text;
+    const char *source;  /* "files": the model's; "recommended": by its authors, see sx_models_known */
+} sx_prompt;
+/* The prompts in turn, from 0; returns 0 beyond the last. */
+SX_API int sx_model_prompt_at(const sx_model *model, size_t index, sx_prompt *prompt);
 
 typedef struct sx_session_options {
     size_t size;

@@ -3,6 +3,7 @@
 
 #include "../base/error.h"
 #include "../base/file.h"
+#include "../base/json_writer.h"
 #include "../base/memory.h"
 
 #include <stdlib.h>
@@ -91,11 +92,50 @@ sx_status sx_cli_find_model_entry(const sx_cli *cli, const char *folder, char **
     return status;
 }
 
+static void append_prompts(sx_buffer *json, const sx_model *model)
+{
+    sx_prompt prompt;
+    sx_cli_key(json, "prompts");
+    sx_buffer_append_byte(json, '[');
+    for (size_t i = 0; sx_model_prompt_at(model, i, &prompt); i++) {
+        sx_buffer_append_string(json, i ? ",{" : "{");
+        sx_cli_member_text(json, "name", prompt.name);
+        sx_cli_member_text(json, "text", prompt.text);
+        sx_cli_member_text(json, "source", prompt.source);
+        sx_buffer_append_byte(json, '}');
+    }
+    sx_buffer_append_byte(json, ']');
+}
+
+static void say_prompts(const sx_model *model)
+{
+    sx_prompt prompt;
+    const char *standing;
+    for (size_t i = 0; sx_model_prompt_at(model, i, &prompt); i++) {
+        sx_buffer quoted = {0};
+        sx_json_write_string(&quoted, prompt.text, strlen(prompt.text));
+        sx_cli_say("%-12s %s: %s%s\n", i ? "" : "prompts", prompt.name, quoted.data ? quoted.data : "",
+                   strcmp(prompt.source, "recommended") == 0 ? " (recommended by its authors; its files have none)" : "");
+        sx_buffer_clear(&quoted);
+    }
+    if (!sx_model_prompt(model, "none", &standing, NULL) && *standing)
+        sx_cli_say("%-12s before every text where no role is named: %s\n", "", standing);
+}
+
+/* The commit of a folder in a Hugging Face cache: .../snapshots/COMMIT. Malloc'ed, or NULL. */
+static char *commit_of(const char *folder)
+{
+    static const char mark[] = "/snapshots/";
+    const char *found = strstr(folder, "/models--");
+    found = found ? strstr(found, mark) : NULL;
+    return found ? sx_strndup(found + sizeof mark - 1, strcspn(found + sizeof mark - 1, "/")) : NULL;
+}
+
 int sx_cli_models_info(sx_cli *cli)
 {
     sx_error error = {0};
     sx_model *model = NULL;
-    char *licence = NULL, *recorded = NULL;
+    char *licence = NULL, *recorded = NULL, *commit = NULL;
     sx_status status = sx_cli_open_named_model(cli, &model, &error);
     if (!status)
         status = sx_cli_find_model_entry(cli, sx_model_describe(model)->folder, &licence, &recorded, &error);
@@ -105,6 +145,7 @@ int sx_cli_models_info(sx_cli *cli)
         goto out;
     }
     const sx_model_info *info = sx_model_describe(model);
+    commit = commit_of(info->folder);
     if (cli->json) {
         sx_buffer json = {0};
         sx_buffer_append_byte(&json, '{');
@@ -132,6 +173,8 @@ int sx_cli_models_info(sx_cli *cli)
         sx_cli_member_text(&json, "storage", info->storage);
         sx_cli_member_text(&json, "kernels", info->kernels);
         sx_cli_member_text(&json, "licence", licence && *licence ? licence : NULL);
+        sx_cli_member_text(&json, "commit", commit);
+        append_prompts(&json, model);
         sx_buffer_append_byte(&json, '}');
         code = sx_cli_print_json(cli, &json);
     } else {
@@ -154,8 +197,12 @@ int sx_cli_models_info(sx_cli *cli)
                    parameters, info->storage, info->weights_sha256, info->kernels, info->precision);
         if (licence && *licence)
             sx_cli_say("licence      %s\n", licence);
+        if (commit)
+            sx_cli_say("commit       %s\n", commit);
+        say_prompts(model);
     }
 out:
+    free(commit);
     free(licence);
     free(recorded);
     sx_model_close(model);

@@ -1,6 +1,7 @@
 /* known_models.c - the table of models known by name: what their authors publish about them, on their cards and in their configurations.
  *
- * The table only names and informs. What a model's own files say always rules, so a wrong entry can mislead a reader, never a vector.
+ * What a model's own files say always rules. Only where they name no prompt at all do the prompts here serve the roles query and
+ * document (recommended_prompts.c); nothing else in this table decides what a vector is.
  */
 #include "registry.h"
 

@@ -8,6 +8,7 @@
 #include "config_file.h"
 #include "gguf_model.h"
 #include "pooling.h"
+#include "recommended_prompts.h"
 
 #include "../base/buffer.h"
 #include "../base/error.h"
@@ -223,6 +224,7 @@ static sx_status open_files(sx_model *model, const sx_model_options *options, sx
     model->kernels = sx_kernels_for(options->cpu_mask);
     if ((status = apply_precision(model, options, error)))
         return status;
+    sx_model_folder_recommend(&model->folder);
     if (!model->file)
         status = sx_tensors_open(model->folder.weights, &model->file, error);
     if (!status && model->folder.kind == SX_MODEL_STATIC)
@@ -381,4 +383,19 @@ sx_status sx_model_prompt(const sx_model *model, const char *name, const char **
     if (!model || !name)
         return sx_fail(error, SX_E_INVALID, "sx_model_prompt: %s is NULL", model ? "name" : "model");
     return sx_model_folder_prompt(&model->folder, name, prompt, error);
+}
+
+int sx_model_prompt_at(const sx_model *model, size_t index, sx_prompt *prompt)
+{
+    if (!model || !prompt)
+        return 0;
+    const sx_known_model *recommended = model->folder.recommended;
+    if (recommended && index < 2)
+        *prompt = index == 0 ? (sx_prompt){"query", recommended->query_prompt, "recommended"}
+                             : (sx_prompt){"document", recommended->passage_prompt, "recommended"};
+    else if (!recommended && index < model->folder.prompt_count)
+        *prompt = (sx_prompt){model->folder.prompts[index].name, model->folder.prompts[index].text, "files"};
+    else
+        return 0;
+    return 1;
 }

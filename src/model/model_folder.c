@@ -241,6 +241,10 @@ sx_status sx_model_folder_prompt(const sx_model_folder *folder, const char *name
     *prompt = "";
     if (strcmp(name, "none") == 0) {
         text = folder->default_prompt;
+    } else if (folder->recommended && strcmp(name, "query") == 0) {
+        text = folder->recommended->query_prompt;
+    } else if (folder->recommended && strcmp(name, "document") == 0) {
+        text = folder->recommended->passage_prompt;
     } else if (strcmp(name, "document") == 0) {
         /* the names that encode_document() of sentence-transformers goes through */
         if (!text || !*text)

@@ -38,6 +38,7 @@ typedef struct sx_model_folder {
     size_t prompt_count;
     const char *default_prompt;    /* its text, or "" */
     const char *similarity;
+    const sx_known_model *recommended; /* whose prompts serve the roles query and document; NULL: the folder's own do */
 
     sx_arena arena;
 } sx_model_folder;
