@@ -12,6 +12,12 @@
 
 typedef struct sx_wire_form sx_wire_form;
 
+/* What a service takes at once; 0: no limit known. Overridden by a file, see docs/providers.md. */
+typedef struct sx_wire_limits {
+    uint32_t max_texts, max_tokens_of_request, max_tokens_of_text;
+    uint32_t requests_per_minute, tokens_per_minute;
+} sx_wire_limits;
+
 /* Which service, from a model reference and settings. Strings are malloc'ed, the target's. Zero-initialise. */
 typedef struct sx_wire_target {
     const sx_wire_form *form;
@@ -21,8 +27,14 @@ typedef struct sx_wire_target {
     char *api_key;             /* NULL: none. Never part of a message. */
     char *api_version;         /* Azure's; NULL otherwise */
     uint32_t dimensions;       /* asked for; 0: the model's own */
-    bool no_dimensions;        /* the server refused the field: left out from now on, and the vector is cut and normalised here */
+    bool no_dimensions;        /* the server refused the field (the caller sets this at SX_WIRE_WITHOUT_DIMENSIONS) or has none: left out,
+                                  and `read` cuts the vectors to `dimensions` and makes them length 1 */
+    bool no_role;              /* the server refused the field for the role (set at SX_WIRE_WITHOUT_ROLE): left out from now on */
     bool is_default_host;      /* the vendor's own address, so its limits and prices hold */
+    bool known;                /* the model is in the table or the override file */
+    sx_wire_limits limits;     /* from these */
+    uint32_t model_dimensions; /* what the model gives when nothing is asked; 0: not known */
+    double price;              /* as sx_wire_price gives it */
 } sx_wire_target;
 
 /* One HTTP request to be sent. Headers are "Name: value" lines; those with secrets are marked by being in `secret_header`. */
@@ -33,18 +45,13 @@ typedef struct sx_wire_request {
     sx_buffer secret_header;   /* "Authorization: Bearer ...", never logged; "" for none */
 } sx_wire_request;
 
-/* What a service takes at once; 0: no limit known. Overridden by a file (prices_and_limits.h). */
-typedef struct sx_wire_limits {
-    uint32_t max_texts, max_tokens_of_request, max_tokens_of_text;
-    uint32_t requests_per_minute, tokens_per_minute;
-} sx_wire_limits;
-
 typedef enum sx_wire_verdict {
     SX_WIRE_OK,
     SX_WIRE_RETRY,             /* 408, 409, 425, 429, 5xx, a reply that is damaged or fails a check */
     SX_WIRE_SPLIT,             /* 400, 413, 422: a text in it is bad, or there is too much */
     SX_WIRE_FATAL,             /* 401, 402, 403, 404 and what no repetition mends */
-    SX_WIRE_WITHOUT_DIMENSIONS /* the field `dimensions` was refused: send again without it */
+    SX_WIRE_WITHOUT_DIMENSIONS, /* the field for the dimensions was refused: set target->no_dimensions and send again */
+    SX_WIRE_WITHOUT_ROLE       /* the field for the role was refused (TEI, no such prompt): set target->no_role and send again */
 } sx_wire_verdict;
 
 typedef struct sx_wire_reply {
@@ -58,7 +65,7 @@ typedef struct sx_wire_reply {
 struct sx_wire_form {
     const char *name;          /* "openai", "azure", "cohere", "voyage", "jina", "gemini", "mistral", "ollama", "tei", "remote" */
     bool normalized;           /* the service promises length 1 (checked) */
-    /* Builds the request for some texts; role as in sx_embedder_options ("query", "document", "none"). */
+    /* Builds the request for some texts, prompt already before them; blank ones are refused (SX_E_INVALID, naming which); role as in sx_embedder_options ("query", "document", "none"). */
     sx_status (*build)(const sx_wire_target *target, const char *role, const sx_text *texts, size_t count,
                        sx_wire_request *request, sx_error *error);
     /* Reads a 2xx reply: count vectors of *dimensions floats each into vectors (count x room floats; rows `room` apart), in the
@@ -68,7 +75,8 @@ struct sx_wire_form {
                  size_t room, sx_wire_reply *reply);
     /* What a reply other than 2xx means. */
     void (*refuse)(const sx_wire_target *target, long status, const char *body, size_t length, sx_wire_reply *reply);
-    /* NULL, or how the model's dimension is asked for at open (Ollama, TEI /info, remote /health); else one probe text is sent. */
+    /* NULL, or a request for what the service knows about its model (Ollama /api/show, TEI /info, remote /health): which model it is
+     * and its limits. It need not succeed. A dimension that is not known after it (0) is found with one probe text. */
     sx_status (*build_info)(const sx_wire_target *target, sx_wire_request *request, sx_error *error);
     void (*read_info)(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits, uint32_t *dimensions);
 };
@@ -77,11 +85,19 @@ struct sx_wire_form {
  * errors never hold a key. */
 sx_status sx_wire_target_open(const char *reference, const sx_remote_options *options, sx_wire_target *target, sx_error *error);
 void sx_wire_target_close(sx_wire_target *target);
+/* The space and recipe of what comes back, as in model/recipe.h; to be called when dimensions and target->model are settled, so after
+ * info and probe. prompt: what is put before each text, "" for nothing. SX_E_NOT_FOUND for a role that the service has not. Both strings
+ * are malloc'ed, the caller's. */
+sx_status sx_wire_describe(const sx_wire_target *target, const char *role, const char *prompt, uint32_t dimensions,
+                           char **space_json, char **recipe_json, sx_error *error);
+/* Why a text cannot be sent to a service ("the text is empty", "... nothing but white space"), or NULL. Without its prompt. */
+const char *sx_wire_text_problem(sx_text text);
 /* Whether a model reference names a remote service. */
 bool sx_wire_is_remote(const char *reference);
 void sx_wire_request_clear(sx_wire_request *request);
 
-/* Limits and dimension of a known model of the vendor's own address; false when it is not in the table. */
+/* Limits and dimension (as asked, else the model's own) of a known model of the vendor's own address, and what the override file says;
+ * false when neither knows it. The limits of the service hold all the same. */
 bool sx_wire_known_limits(const sx_wire_target *target, sx_wire_limits *limits, uint32_t *dimensions);
 /* US dollars for a million tokens; negative: unpriced (an unknown model is never free of charge by assumption). Local services
  * (ollama, tei, remote) cost 0. */
