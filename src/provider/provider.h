@@ -22,9 +22,10 @@ typedef struct sx_provider_info {
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
     bool zero_for_nothing;    /* a text without any token rightly has the vector 0 (static models) */
-    uint32_t max_texts;       /* limits of one batch */
+    uint32_t max_texts;       /* limits of one batch; a remote provider lowers this one, in wait, when the service takes fewer */
     uint32_t max_tokens;      /* one text may be longer: it then goes alone */
     uint32_t max_in_flight;   /* batches submitted and not finished */
+    uint32_t attempts;        /* most times a batch should be tried after RETRY; 0: the pipeline's default */
     bool remote;              /* texts leave this machine: secrets are held back */
     double usd_per_million;   /* of tokens; 0: nothing; negative: unpriced, which is never taken for nothing */
 } sx_provider_info;
@@ -44,6 +45,7 @@ typedef struct sx_batch_outcome {
     enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure;
     int64_t retry_after_ns;   /* RETRY: not before this long; 0: the caller's back-off decides */
     char message[256];
+    char hint[160];           /* FATAL: what people can do; "" for nothing */
 } sx_batch_outcome;
 
 typedef struct sx_batch {
@@ -59,7 +61,8 @@ typedef struct sx_batch {
 
 typedef struct sx_provider_class {
     const char *name;
-    /* Starts work; the provider keeps the pointer until the batch comes out of wait. SX_E_BUSY above max_in_flight. */
+    /* Starts work; the provider keeps the pointer until the batch comes out of wait. SX_E_BUSY above max_in_flight. SX_E_LIMIT when
+     * the budget would be passed: nothing is sent, and what is in flight is waited for. */
     sx_status (*submit)(sx_provider *provider, sx_batch *batch, sx_error *error);
     /* The next finished batch, or *finished = NULL after timeout_ns without one (0: do not wait). */
     sx_status (*wait)(sx_provider *provider, int64_t timeout_ns, sx_batch **finished, sx_error *error);
@@ -69,7 +72,7 @@ typedef struct sx_provider_class {
 } sx_provider_class;
 
 struct sx_provider {
-    /* Set at open, immutable. */
+    /* Set at open, immutable but for info.max_texts. */
     const sx_provider_class *class;
     sx_provider_info info;
     sx_provider_usage usage;  /* brought up to date before a batch comes out of wait */
