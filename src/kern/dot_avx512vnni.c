@@ -1,0 +1,49 @@
+/* dot_avx512vnni.c - dot products with 8-bit codes by AVX-512 VNNI.
+ *
+ * VPDPBUSD multiplies unsigned bytes (codes) with signed ones, so the query's 16 bits are taken as two digits: the sum is 256 times
+ * that of the high ones plus that of the low ones.
+ * Source of the instructions' meaning: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+ */
+#include "dot_internal.h"
+
+#include <immintrin.h>
+
+enum { TILE_ROWS = 2, TILE_QUERIES = 4, CODES = 64 };
+typedef __m512i vi;
+typedef __m512i code_part;
+
+#define VECTOR_INLINE static inline __attribute__((always_inline))
+
+VECTOR_INLINE vi code_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+VECTOR_INLINE code_part code_load(const uint8_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+VECTOR_INLINE code_part code_load_tail(const uint8_t *p, size_t count)
+{
+    return _mm512_maskz_loadu_epi8(((uint64_t)1 << count) - 1, p);
+}
+
+VECTOR_INLINE void code_step(vi sum[2], const code_part *codes, const int16_t *query, size_t padded, size_t k)
+{
+    const int8_t *digits = (const int8_t *)(query + padded) + k;
+    sum[0] = _mm512_dpbusd_epi32(sum[0], *codes, _mm512_loadu_si512(digits));
+    sum[1] = _mm512_dpbusd_epi32(sum[1], *codes, _mm512_loadu_si512(digits + padded));
+}
+
+VECTOR_INLINE uint32_t code_sum(const vi sum[2])
+{
+    return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(sum[0], 8), sum[1]));
+}
+
+#include "dot_codes.h"
+
+void sx_dot_codes_avx512vnni(const sx_code_job *job)
+{
+    code_all(job);
+}
