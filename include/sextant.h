@@ -166,13 +166,16 @@ typedef struct sx_session sx_session;
 typedef struct sx_model_options {
     size_t size;
     const char *pooling;     /* overrides the folder's: cls mean max mean_sqrt_len weightedmean lasttoken */
-    uint32_t max_length;     /* at most the folder's; 0: the folder's */
+    uint32_t max_length;     /* at most the positions the architecture has; 0: what the folder says */
     uint32_t dimensions;     /* Matryoshka truncation: the first so many of the vector, before a last Normalize; 0: all */
     int no_normalize;        /* leave out the folder's last Normalize module */
     uint64_t cpu_mask;       /* instruction sets to use, SX_CPU_*; 0: all this machine has */
     const char *hash_folder; /* where sha-256 sums of weights are remembered between runs; NULL: nowhere */
     const char *precision;   /* of the layers' products: "f32" (NULL too) or "int8": several times as fast, with vectors in the same
                               * space whose cosine to those of f32 is 0.998 or so; the recipe tells them apart */
+    const char *storage;     /* of the matrices in memory, with precision f32: "f32"; "f16": halves, in half the memory; NULL: halves
+                              * where the file has halves, else floats. What is published as f16 or bf16 stays so and gives the same
+                              * bits in any storage; what is not is rounded once, which the recipe tells */
 } sx_model_options;
 
 enum {
@@ -201,7 +204,8 @@ typedef struct sx_model_info {
     const char *similarity;  /* "cosine" */
     const char *weights_file;   /* the index where there are several */
     const char *weights_sha256; /* of that file, 64 hexadecimal digits */
-    const char *precision;   /* "f32", "int8/1": the arithmetic's precision class, with a revision when not the reference */
+    const char *precision;   /* "f32", "f32/f16w" (weights rounded to halves), "int8/1": the arithmetic's precision class, with a
+                              * revision when not the reference */
     const char *storage;     /* "f32", "f16", "bf16": how the file holds the weights */
     const char *kernels;     /* "avx512": the instruction set in use */
     uint64_t weights_bytes;
@@ -314,13 +318,14 @@ typedef struct sx_places {
 
 typedef struct sx_model_entry {
     char *name;        /* alias or org/name, as one would give it to -m */
-    char *folder;
+    char *folder;      /* or the .gguf file */
     char *source;      /* "imported", "hub cache" */
     char *family;
     char *sha256;      /* of the weights, "" when not known yet */
     char *licence;     /* "" when not known */
-    uint64_t bytes;    /* of the weights file */
-    uint32_t dimensions, max_length;
+    uint64_t bytes;    /* of all files of weights */
+    uint32_t dimensions, max_length; /* 0: none, or not known */
+    char *kind;        /* "embedder", "cross-encoder", "static"; "" when not known */
 } sx_model_entry;
 typedef struct sx_model_list {
     sx_model_entry *entries;
@@ -332,7 +337,7 @@ typedef struct sx_model_list {
 SX_API sx_status sx_models_resolve(const sx_places *places, const char *reference, char **folder, sx_error *error);
 SX_API sx_status sx_models_list(const sx_places *places, sx_model_list **out, sx_error *error);
 SX_API void sx_model_list_free(sx_model_list *list);
-/* Copies a model folder into models_folder under a name, after opening it once and, when sha256 is not NULL, comparing its
+/* Copies a model folder (or a .gguf file, into a folder of its own) into models_folder under a name, after opening it once and, when sha256 is not NULL, comparing its
  * weights. Atomic: a crash leaves the old state. */
 SX_API sx_status sx_models_import(const sx_places *places, const char *folder, const char *name, const char *sha256,
                                   sx_error *error);
@@ -435,6 +440,42 @@ SX_API sx_status sx_cache_prune(sx_database *database, uint64_t bytes, uint64_t 
 SX_API sx_status sx_cache_export(sx_database *database, const char *target, uint64_t *count, sx_error *error);
 SX_API sx_status sx_cache_import(sx_database *database, const char *source, uint64_t *count, sx_error *error);
 
+/* ---- Cost: what was spent, from the database's ledger ---------------------------------------------------------------- */
+
+/* What was spent, or would be. Days are UTC's, as on bills. */
+typedef struct sx_spend {
+    uint64_t requests;
+    uint64_t texts;           /* embedded */
+    uint64_t cached;          /* found instead */
+    uint64_t tokens;          /* charged for, by the service's own count */
+    uint64_t unpriced_tokens; /* of those, with a model whose price is not known: that is not for nothing */
+    double usd;               /* for the others; local work costs 0 */
+} sx_spend;
+
+typedef struct sx_cost_options {
+    size_t size;
+    const char *by;           /* "day", "month", "job", "collection", "model"; NULL: "month" */
+    const char *since, *until;/* "2026", "2026-11" or "2026-11-21", all of it included; NULL: everything */
+    const char *collection;   /* only this one; NULL: all */
+} sx_cost_options;
+
+typedef struct sx_cost_row {
+    char *key;                /* the day, month, job's number, collection ("": none) or model */
+    uint64_t jobs;
+    sx_spend spend;
+    int unpriced;             /* nothing in it has a price */
+    char *verb, *collection, *provider, *model; /* by job only, else NULL */
+    int64_t began_ns;         /* by job: since 1970 */
+} sx_cost_row;
+
+typedef struct sx_cost_report {
+    sx_cost_row *rows;
+    size_t count;
+    sx_spend total;
+} sx_cost_report;
+SX_API sx_status sx_database_cost(sx_database *database, const sx_cost_options *options, sx_cost_report **out, sx_error *error);
+SX_API void sx_cost_report_free(sx_cost_report *report);
+
 /* ---- Embedder: a model behind a provider, with the cache ------------------------------------------------------------ */
 
 typedef struct sx_embedder sx_embedder;
@@ -449,7 +490,10 @@ typedef struct sx_remote_options {
     unsigned max_concurrent;   /* requests in flight; 0: 10 */
     uint32_t requests_per_minute, tokens_per_minute; /* 0: the table's, or none */
     double timeout_s;          /* of one request; 0: 120 */
-    double budget_usd;         /* stops (SX_E_LIMIT) before the spend would pass it; 0: none */
+    double budget_usd;         /* stops (SX_E_LIMIT) before the spend of this embedder would pass it; 0: none */
+    double alert_usd;          /* once a month's spend in the database passes it: a warning in its log; 0: none */
+    const char *alert_url;     /* and a POST of JSON there, once a month; NULL: none */
+    int allow_secrets;         /* send texts that hold keys or passwords too */
 } sx_remote_options;
 
 typedef struct sx_embedder_options {
@@ -469,6 +513,7 @@ typedef struct sx_embedder_options {
     sx_database *cache;      /* NULL: no cache. Must outlive the embedder. */
     const char *precision;   /* as in sx_model_options */
     sx_remote_options remote; /* remote.size 0: none */
+    const char *storage;     /* as in sx_model_options */
 } sx_embedder_options;
 
 typedef struct sx_embedder_info {
@@ -490,6 +535,12 @@ SX_API const sx_model *sx_embedder_model(const sx_embedder *embedder);
  * NULL; when *stop becomes non-zero the call ends with SX_E_STOPPED and keeps in the cache what was done. */
 SX_API sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t count, float *vectors,
                                    sx_receipt *receipts, const volatile int *stop, sx_error *error);
+
+/* What the embedder has spent since it was opened. */
+SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error);
+/* What embedding the texts would cost: those in the cache nothing, equal ones once, the others by the model's own tokens. Adds to
+ * *sum, so that many calls make one estimate. */
+SX_API sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size_t count, sx_spend *sum, sx_error *error);
 
 /* ---- Chunks -------------------------------------------------------------------------------------------------------- */
 
@@ -571,6 +622,8 @@ typedef struct sx_index_report {
     size_t failed_count;
     sx_problem *skipped;
     size_t skipped_count;
+    sx_spend cost;       /* of this run; dry run: what the run would cost */
+    sx_spend left;       /* what the budget left undone, and would cost: set when the call ends with SX_E_LIMIT */
 } sx_index_report;
 
 /* Reads, chunks, embeds and stores what is new or changed under the paths, and removes what is gone from them. Durable per

@@ -106,8 +106,8 @@ static sx_status open_weights(sx_model *model, sx_error *error)
         return SX_OK;
     sx_status status = sx_thread_pool_open(0, &pool, error);
     if (!status)
-        status = sx_weights_open(&folder->architecture, model->file, model->kernels, model->int8, model->max_length, pool,
-                                 &model->weights, error);
+        status = sx_weights_open(&folder->architecture, model->file, model->kernels, model->int8, model->storage,
+                                 model->max_length, pool, &model->weights, error);
     sx_thread_pool_close(pool);
     if (status)
         return status;
@@ -140,8 +140,11 @@ static sx_status open_parts(sx_model *model, sx_error *error)
 
 static sx_status apply_length(sx_model *model, uint32_t asked, sx_error *error)
 {
-    uint32_t most = model->folder.max_length;
-    model->max_length = asked ? asked : most;
+    /* The folder's limit is what its authors chose; asked for, a text may be as long as there are positions. */
+    uint32_t usual = model->folder.max_length, most = usual;
+    if (model->folder.kind != SX_MODEL_STATIC && asked > usual)
+        most = model->folder.architecture.longest;
+    model->max_length = asked ? asked : usual;
     if (most && model->max_length > most)
         return sx_fail(error, SX_E_INVALID, "max_length: %u, but %s takes at most %u tokens", model->max_length,
                        model->folder.path, most);
@@ -216,13 +219,33 @@ static sx_status apply_precision(sx_model *model, const sx_model_options *option
     return SX_OK;
 }
 
+static sx_status apply_storage(sx_model *model, const sx_model_options *options, sx_error *error)
+{
+    if (!options->storage)
+        return SX_OK;
+    if (strcmp(options->storage, "f32") != 0 && strcmp(options->storage, "f16") != 0) {
+        sx_fail(error, SX_E_INVALID, "storage: \"%s\" is none", options->storage);
+        sx_hint(error, "one of f32 f16");
+        return SX_E_INVALID;
+    }
+    model->storage = strcmp(options->storage, "f32") == 0 ? SX_STORAGE_F32 : SX_STORAGE_HALF;
+    if (model->storage == SX_STORAGE_F32)
+        return SX_OK;
+    if (model->int8)
+        return sx_fail(error, SX_E_INVALID, "storage: f16 goes with precision f32; int8 holds weights in 8 bits already");
+    if (model->folder.kind == SX_MODEL_STATIC)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: storage f16: a static model's table is used as the file holds it",
+                       model->folder.path);
+    return SX_OK;
+}
+
 static sx_status open_files(sx_model *model, const sx_model_options *options, sx_error *error)
 {
     sx_status status = SX_OK;
     if (options->hash_folder && !(model->hash_folder = sx_strdup(options->hash_folder)))
         return sx_fail_nomem(error, strlen(options->hash_folder));
     model->kernels = sx_kernels_for(options->cpu_mask);
-    if ((status = apply_precision(model, options, error)))
+    if ((status = apply_precision(model, options, error)) || (status = apply_storage(model, options, error)))
         return status;
     sx_model_folder_recommend(&model->folder);
     if (!model->file)
@@ -293,7 +316,7 @@ static void describe(sx_model *model)
         .similarity = folder->similarity,
         .weights_file = folder->weights,
         .weights_sha256 = model->weights_hex,
-        .precision = model->int8 ? "int8/1" : "f32",
+        .precision = model->int8 ? "int8/1" : model->weights && model->weights->rounded ? "f32/f16w" : "f32",
         .storage = model->weights ? sx_dtype_storage(model->weights->storage)
                                   : sx_dtype_storage(model->table.embeddings->dtype),
         .kernels = model->int8 ? model->int8->name : model->kernels->name,

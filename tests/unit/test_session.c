@@ -228,7 +228,7 @@ static void test_invalid_calls(void **state)
         const char *word;
     } cases[] = {
         {{.size = sizeof(sx_model_options), .pooling = "median"}, "median"},
-        {{.size = sizeof(sx_model_options), .max_length = 97}, "97"},
+        {{.size = sizeof(sx_model_options), .max_length = 129}, "129"},
         {{.size = sizeof(sx_model_options), .max_length = 2}, "2"},
         {{.size = sizeof(sx_model_options), .dimensions = 49}, "49"},
         {{.size = 3}, "size"},
