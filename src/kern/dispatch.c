@@ -1,7 +1,7 @@
 /* dispatch.c - which instruction sets this machine has, and the table for a choice of them.
  *
  * CPUID says what the processor knows, XCR0 which registers the operating system saves (Intel SDM volume 1, chapters 13-15);
- * both must agree before a vector instruction is safe.
+ * both must agree before a vector instruction is safe. On ARM Linux tells in the auxiliary vector what programs may use.
  */
 #include "int8_internal.h"
 #include "kernels_internal.h"
@@ -43,6 +43,23 @@ uint64_t sx_cpu_detect(void)
         found |= SX_CPU_AVX_VNNI;
     return found;
 }
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+uint64_t sx_cpu_detect(void)
+{
+    unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    uint64_t found = SX_CPU_C;
+    if (!(first & HWCAP_ASIMD))
+        return found;
+    found |= SX_CPU_NEON;
+    if (first & HWCAP_ASIMDDP)
+        found |= SX_CPU_NEON_DOT;
+    if (second & HWCAP2_I8MM)
+        found |= SX_CPU_NEON_I8MM;
+    return found;
+}
 #else
 uint64_t sx_cpu_detect(void)
 {
@@ -52,30 +69,40 @@ uint64_t sx_cpu_detect(void)
 
 const sx_kernels *sx_kernels_for(uint64_t cpu_mask)
 {
-#if defined(__x86_64__)
     uint64_t usable = sx_cpu_detect();
     if (cpu_mask)
         usable &= cpu_mask;
+#if defined(__x86_64__)
     if (usable & SX_CPU_AVX512)
         return &sx_kernels_avx512;
     if (usable & SX_CPU_AVX2)
         return &sx_kernels_avx2;
+#elif defined(__aarch64__)
+    if (usable & SX_CPU_NEON)
+        return &sx_kernels_neon;
 #endif
     return &sx_kernels_c;
 }
 
 const sx_int8_kernels *sx_int8_kernels_for(uint64_t cpu_mask)
 {
-#if defined(__x86_64__)
     uint64_t usable = sx_cpu_detect();
     if (cpu_mask)
         usable &= cpu_mask;
+#if defined(__x86_64__)
     if (usable & SX_CPU_AVX512_VNNI)
         return &sx_int8_kernels_avx512vnni;
     if (usable & SX_CPU_AVX_VNNI)
         return &sx_int8_kernels_avxvnni;
     if (usable & (SX_CPU_AVX2 | SX_CPU_AVX512))
         return &sx_int8_kernels_avx2;
+#elif defined(__aarch64__)
+    if (usable & SX_CPU_NEON_I8MM)
+        return &sx_int8_kernels_neon_i8mm;
+    if (usable & SX_CPU_NEON_DOT)
+        return &sx_int8_kernels_neon_dot;
+    if (usable & SX_CPU_NEON)
+        return &sx_int8_kernels_neon;
 #endif
     return &sx_int8_kernels_c;
 }

@@ -32,7 +32,7 @@ typedef struct sx_int8_gemm {
 } sx_int8_gemm;
 
 typedef struct sx_int8_kernels {
-    const char *name;        /* "c", "avx2", "avx-vnni", "avx512-vnni" */
+    const char *name;        /* "c", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dot", "neon-i8mm" */
     uint64_t cpu;
     size_t panel_width;      /* columns in a panel */
     size_t tile_rows;        /* most rows computed together */

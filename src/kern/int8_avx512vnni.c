@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-enum { LANES = 16, TILE_ROWS = 14, GROUP = 4 };
+enum { LANES = 16, TILE_ROWS = 14, GROUP = 4, LOWEST = 0 };
 typedef uint8_t quantised;
 typedef int8_t weight;
 typedef __m512i vi;

@@ -57,6 +57,10 @@ extern const sx_int8_kernels sx_int8_kernels_c;
 extern const sx_int8_kernels sx_int8_kernels_avx2;
 extern const sx_int8_kernels sx_int8_kernels_avxvnni;
 extern const sx_int8_kernels sx_int8_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const sx_int8_kernels sx_int8_kernels_neon;
+extern const sx_int8_kernels sx_int8_kernels_neon_dot;
+extern const sx_int8_kernels sx_int8_kernels_neon_i8mm;
 #endif
 
 #endif

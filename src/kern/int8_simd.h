@@ -2,13 +2,14 @@
  *
  *   LANES, TILE_ROWS, GROUP   32-bit lanes of a vector; rows of a register tile (2 x TILE_ROWS accumulators); k's in a lane
  *   quantised, weight         types of one activation and one weight: GROUP of either fill 32 bits
+ *   LOWEST                    the least activation: 0, or -128 where the instruction wants signed ones; zero points move with it
  *   vi vf                     vectors of LANES integers, floats
  *   vi_zero vi_load(p) vi_broadcast(p)  (32 bits at p in all lanes) vi_store(p, x)
  *   vi_dot(sum, a, w)         sum + the GROUP products of each lane, exactly
  *   vi_set vi_sub vi_mul vi_to_float vf_to_int (to nearest even)
  *   vf_load vf_load_tail(p, n) vf_store vf_store_tail(p, n, x) vf_set vf_mul vf_add vf_min(a, b) vf_max(a, b) (b when NaN)
  *   vf_smallest vf_largest    across lanes
- *   put_quantised(to, q)      LANES integers, cut to 0 .. 255, to `quantised`s
+ *   put_quantised(to, q)      LANES integers, cut to LOWEST .. LOWEST + 255, to `quantised`s
  *   FOR_EACH_TILE(M)          M(1) ... M(TILE_ROWS)
  */
 #include "int8_internal.h"
@@ -59,6 +60,7 @@ static void quantize(const float *in, size_t stride, size_t rows, size_t depth, 
         for (size_t j = 0; j < LANES; j++)
             least += check[j]; /* zeros, or NaN */
         sx_int8_row_scale(least, most, &inverse, &scales[i], &zeros[i]);
+        zeros[i] += LOWEST;
         vf factor = vf_set(inverse);
         vi zero = vi_set(zeros[i]);
         if (isnan(scales[i])) {

@@ -29,6 +29,8 @@ extern const sx_kernels sx_kernels_c;
 #if defined(__x86_64__)
 extern const sx_kernels sx_kernels_avx2;
 extern const sx_kernels sx_kernels_avx512;
+#elif defined(__aarch64__)
+extern const sx_kernels sx_kernels_neon;
 #endif
 
 #endif

@@ -100,7 +100,7 @@ static inline void fill(guarded *g, enum filling filling)
     }
 }
 
-static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512};
+static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512, SX_CPU_NEON};
 
 /* Runs a test for every set this machine has; says which it has not. */
 static inline void for_each_level(void (*test)(const sx_kernels *))

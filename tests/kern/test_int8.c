@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-static const uint64_t sets[] = {SX_CPU_AVX2, SX_CPU_AVX_VNNI, SX_CPU_AVX512_VNNI};
+static const uint64_t sets[] = {SX_CPU_AVX2, SX_CPU_AVX_VNNI, SX_CPU_AVX512_VNNI,
+                                SX_CPU_NEON, SX_CPU_NEON_DOT, SX_CPU_NEON_I8MM};
 
 static uint64_t seed = 88172645463325252u;
 
