@@ -20,6 +20,7 @@ static void append_entry(sx_buffer *json, const sx_model_entry *entry)
     sx_cli_member_text(json, "name", entry->name);
     sx_cli_member_text(json, "folder", entry->folder);
     sx_cli_member_text(json, "source", entry->source);
+    sx_cli_member_text(json, "kind", *entry->kind ? entry->kind : NULL);
     sx_cli_member_text(json, "family", entry->family);
     sx_cli_member_text(json, "sha256", *entry->sha256 ? entry->sha256 : NULL);
     sx_cli_member_text(json, "licence", *entry->licence ? entry->licence : NULL);
@@ -214,8 +215,11 @@ int sx_cli_models_import(sx_cli *cli)
     sx_error error = {0};
     const char *folder = cli->arguments[0], *asked = sx_cli_text(cli, "name");
     char *real = asked ? NULL : realpath(folder, NULL);
-    const char *name = asked ? asked : real ? sx_path_name(real) : sx_path_name(folder);
-    sx_status status = sx_models_import(&cli->places, folder, name, sx_cli_text(cli, "sha256"), &error);
+    const char *own = real ? sx_path_name(real) : sx_path_name(folder), *dot = strrchr(own, '.');
+    bool gguf = dot && strcmp(dot, ".gguf") == 0;
+    char *name = asked ? sx_strdup(asked) : sx_strndup(own, gguf ? (size_t)(dot - own) : strlen(own));
+    sx_status status = name ? sx_models_import(&cli->places, folder, name, sx_cli_text(cli, "sha256"), &error)
+                            : sx_fail_nomem(&error, strlen(own));
     int code = SX_EXIT_DONE;
     if (status) {
         code = sx_cli_fail(cli, &error);
@@ -228,6 +232,7 @@ int sx_cli_models_import(sx_cli *cli)
     } else if (!cli->quiet) {
         sx_cli_say("imported as %s\n", name);
     }
+    free(name);
     free(real);
     return code;
 }

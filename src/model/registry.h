@@ -20,6 +20,13 @@ bool sx_hub_name_is_valid(const char *name);
 bool sx_model_folder_has_config(const char *folder, const char **missing);
 /* The imported folder of a name, its aliases or those its record gives, malloc'ed; NULL when there is none. */
 char *sx_model_imported_folder(const char *models_folder, const char *name);
+/* By its name. */
+bool sx_model_is_gguf(const char *path);
+/* The path of the one .gguf file of a folder, malloc'ed; NULL when there is none or are several: *count says. */
+char *sx_model_only_gguf(const char *folder, size_t *count);
+/* In a repository of the Hugging Face cache, the snapshot of a branch, tag or commit; `wanted` NULL: of what refs/main names, or the
+ * only snapshot there is. Malloc'ed path; NULL when there is none. */
+char *sx_model_hub_snapshot(const char *repository, const char *wanted);
 /* Reads a small JSON file of a model folder; NULL when it is not there or not valid. */
 json_t *sx_model_read_json(const char *folder, const char *file);
 /* Licence from the front matter of README.md, malloc'ed, "" when there is none; NULL on no memory. */

@@ -171,11 +171,21 @@ static sx_status copy_folder(const char *from, const char *to, const char *weigh
     return status;
 }
 
+static sx_status copy_gguf(const char *file, const char *to, sx_error *error)
+{
+    char *target = sx_path_join(to, sx_path_name(file));
+    sx_status status = target ? sx_make_folders(to, error) : sx_fail_nomem(error, 4096);
+    if (!status)
+        status = copy_file(file, target, error);
+    free(target);
+    return status;
+}
+
 /* The weights' path below the model's folder: they may lie in that of its first module. */
 static const char *inside(const sx_model_info *info)
 {
     size_t length = strlen(info->folder);
-    if (strncmp(info->weights_file, info->folder, length) != 0)
+    if (strncmp(info->weights_file, info->folder, length) != 0 || !info->weights_file[length])
         return sx_path_name(info->weights_file);
     return info->weights_file + length + strspn(info->weights_file + length, "/");
 }
@@ -199,6 +209,7 @@ static sx_status write_record(const char *folder, const char *name, const char *
     json_object_set_new(record, "name", json_string(name));
     json_object_set(record, "aliases", aliases);
     json_object_set_new(record, "source", json_string(source));
+    json_object_set_new(record, "kind", json_string(info->kind));
     json_object_set_new(record, "family", json_string(info->family));
     json_object_set_new(record, "weights", json_string(inside(info)));
     json_object_set_new(record, "sha256", json_string(info->weights_sha256));
@@ -262,7 +273,9 @@ sx_status sx_models_import(const sx_places *places, const char *folder, const ch
     if (status)
         return status;
 
-    char *source = NULL, *target = NULL, *temporary = NULL;
+    char *source = NULL, *target = NULL, *temporary = NULL, *only = NULL;
+    const char *missing;
+    size_t count;
     sx_model *model = NULL;
     sx_model_options options = {.size = sizeof options, .hash_folder = known_places.cache_folder};
     target = sx_path_join(known_places.models_folder, name);
@@ -282,6 +295,8 @@ sx_status sx_models_import(const sx_places *places, const char *folder, const ch
         status = sx_fail_errno(error, errno, "model folder %s: cannot be opened", folder);
         goto out;
     }
+    if (!sx_model_is_gguf(folder) && !sx_model_folder_has_config(folder, &missing) && (only = sx_model_only_gguf(folder, &count)))
+        folder = only;
     status = sx_model_open(folder, &options, &model, error);
     if (status)
         goto out;
@@ -296,7 +311,10 @@ sx_status sx_models_import(const sx_places *places, const char *folder, const ch
     if (status)
         goto out;
     clear_leftovers(known_places.models_folder);
-    status = copy_folder(folder, temporary, sx_path_name(info->weights_file), 0, error);
+    if (sx_model_is_gguf(info->folder))
+        status = copy_gguf(folder, temporary, error);
+    else
+        status = copy_folder(folder, temporary, sx_path_name(info->weights_file), 0, error);
     if (!status)
         status = check_copy(temporary, info, error);
     if (!status)
@@ -309,6 +327,7 @@ sx_status sx_models_import(const sx_places *places, const char *folder, const ch
         remove_tree(temporary);
 out:
     sx_model_close(model);
+    free(only);
     free(source);
     free(temporary);
     free(target);
@@ -319,6 +338,12 @@ sx_status sx_models_remove(const sx_places *places, const char *name, sx_error *
 {
     sx_places known_places;
     sx_status status = sx_options_read(places, &known_places, sizeof known_places, "sx_places", error);
+    if (!status && name && sx_hub_name_is_valid(name)) {
+        status = sx_fail(error, SX_E_UNSUPPORTED, "model %s: not an imported model; those of the Hugging Face cache are not removed here",
+                         name);
+        sx_hint(error, "the cache is shared with Python's tools: `hf cache delete`, or remove its folder %s/models--%.*s--%s",
+                known_places.hub_cache ? known_places.hub_cache : "", (int)strcspn(name, "/"), name, strchr(name, '/') + 1);
+    }
     if (!status)
         status = check_name("sx_models_remove", &known_places, name, error);
     if (status)
