@@ -228,6 +228,9 @@ static sx_status local_wait(sx_provider *provider, int64_t timeout_ns, sx_batch 
     pthread_mutex_unlock(&local->lock);
     if (item) {
         *finished = item->batch;
+        provider->usage.requests++;
+        for (size_t i = 0; !item->batch->outcome.status && i < item->batch->count; i++)
+            provider->usage.tokens += item->batch->receipts[i].status ? 0 : item->batch->receipts[i].tokens;
         item->batch->private = NULL;
         local->messages = item->messages;
         free(item);
@@ -308,6 +311,7 @@ static sx_status open_model(local_provider *local, const sx_embedder_options *op
         .cpu_mask = options->cpu_mask,
         .hash_folder = places.cache_folder,
         .precision = options->precision,
+        .storage = options->storage,
     };
     status = sx_model_open(folder, &model_options, &local->model, error);
     free(folder);

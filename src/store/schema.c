@@ -8,6 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Version 2: what was spent (store_ledger.c). One row of `spend` for a job and a day (days since 1970, UTC), added to in the
+ * transaction that stores a batch's vectors. usd NULL: the model has no known price, and a sum with NULL in it stays NULL. */
+#define LEDGER_TABLES                                                                                                            \
+    "CREATE TABLE ledger_job(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, collection TEXT NOT NULL,"                \
+    " provider TEXT NOT NULL, model TEXT NOT NULL, space BLOB NOT NULL, began_ns INTEGER NOT NULL);"                             \
+    "CREATE TABLE spend(job INTEGER NOT NULL REFERENCES ledger_job(id), day INTEGER NOT NULL, requests INTEGER NOT NULL,"        \
+    " texts INTEGER NOT NULL, cached INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL, PRIMARY KEY(job, day)) WITHOUT ROWID;" \
+    "CREATE INDEX spend_day ON spend(day);"                                                                                      \
+    "CREATE TABLE spend_alert(month TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY(month, usd)) WITHOUT ROWID;"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -74,11 +84,12 @@ static const char tables[] =
     /* The vector of a chunk never changes: ids in segments stand for one vector for ever. */
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
-    " END;";
+    " END;"
+    LEDGER_TABLES;
 
-/* Version 1 is the first, so there is nothing to come from yet. A step that goes from 1 to 2 reads {1, "ALTER TABLE ..."}. */
-const sx_migration sx_schema_migrations[] = {{0, NULL}};
-const size_t sx_schema_migration_count = 0;
+/* A step from a version to the next, in SQL. */
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}};
+const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */
 static int read_row(sqlite3_stmt *statement)
