@@ -36,7 +36,8 @@ unsigned sx_thread_pool_team_size(const sx_thread_pool *pool);
 /* Whether in the last run with others one was waited for much longer than steps take: it was probably put aside by the system. */
 bool sx_thread_pool_stalled(const sx_thread_pool *pool);
 
-/* Inside work(): waits until all threads of the run have called it equally often. What was written before is seen by all after. */
+/* Inside work(): waits until all threads of the run have called it equally often. What was written before is seen by all
+ * after. */
 void sx_thread_pool_barrier(sx_thread_pool *pool);
 
 /* The part [*begin, *end) of 0 .. total-1 that falls to `worker` of `workers`; sizes differ by at most one. */

@@ -148,7 +148,8 @@ static sx_status read_request(stdio_run *run, const char *line, size_t length, s
     if (json.problem)
         return sx_json_fail(&json, SX_E_INVALID, error);
     if (r->what == OPERATION_NONE)
-        return sx_fail(error, SX_E_INVALID, "op: '%.*s' is not one of embed, vectors, tokenize", (int)unknown.length, unknown.data);
+        return sx_fail(error, SX_E_INVALID, "op: '%.*s' is not one of embed, vectors, tokenize", (int)unknown.length,
+                       unknown.data);
     if (!r->has_texts && !(r->has_ids && r->what != OPERATION_TOKENIZE))
         return sx_fail(error, SX_E_INVALID, "request: %s are missing", r->what == OPERATION_TOKENIZE ? "texts" : "texts or ids");
     return SX_OK;
