@@ -22,9 +22,10 @@ static const uint32_t lengths[LENGTHS] = {16, 64, 128, 256, 512};
 
 static const char prose[] =
     "The harbour lies on the north side of the bay, where the river brings down sand every spring and the fishermen dig their "
-    "channel again. In 1871 a storm took 14 boats; since then a bell has hung at the end of the mole, and whoever comes in late "
-    "rings it twice. Visitors who ask for the way to the lighthouse are told to follow the railway, although no train has run for "
-    "thirty years and brambles grow between the sleepers. \"It doesn't matter,\" says the ferryman, \"you'll see it from anywhere.\"\n";
+    "channel again. In 1871 a storm took 14 boats; since then a bell has hung at the end of the mole, and whoever comes in "
+    "late rings it twice. Visitors who ask for the way to the lighthouse are told to follow the railway, although no train has "
+    "run for thirty years and brambles grow between the sleepers. \"It doesn't matter,\" says the ferryman, "
+    "\"you'll see it from anywhere.\"\n";
 
 typedef struct speed {
     uint32_t tokens;
@@ -425,7 +426,8 @@ static int bench_kernels(bench_run *run, const char *name, sx_error *error)
     sx_buffer_append_string(&json, "{\"kernels\":[");
     for (size_t i = 0; !status; i++) {
         sx_kernel_speed speed_of;
-        sx_measure_options options = {.size = sizeof options, .threads = run->machine.cores, .seconds = run->slice};
+        sx_measure_options options = {.size = sizeof options, .threads = run->threads[run->thread_counts - 1],
+                                      .seconds = run->slice};
         status = sx_measure_kernel(run->model, i, name, &options, &speed_of, error);
         if (!status && speed_of.seconds > 0.0) {
             say_kernel(run, &speed_of, &json);
@@ -558,7 +560,9 @@ int sx_cli_bench(sx_cli *cli)
     }
     if (!status)
         status = prepare_encoder(&run, &error);
-    double figures = kernels ? 24.0 : sx_cli_flag(cli, "neighbour") ? 4.0 : (2.0 * LENGTHS + 2.0) * (double)run.thread_counts + 1.0;
+    double figures = kernels                         ? 24.0
+                     : sx_cli_flag(cli, "neighbour") ? 2.0 * (double)run.thread_counts
+                                                     : (2.0 * LENGTHS + 2.0) * (double)run.thread_counts + 1.0;
     run.slice = seconds / figures;
     if (status)
         code = sx_cli_fail(cli, &error);
