@@ -31,7 +31,7 @@ typedef struct sx_code_job {
 } sx_code_job;
 
 typedef struct sx_dot_kernels {
-    const char *name; /* "c", "avx2", "avx512", "avx512-vnni" */
+    const char *name; /* "c", "avx2", "avx512", "avx512-vnni", "neon" */
     uint64_t cpu;     /* its SX_CPU_* bit */
     void (*f32)(const sx_dot_job *job);
     void (*f16)(const sx_dot_job *job);

@@ -92,20 +92,25 @@ static const sx_dot_kernels table_avx512 = {"avx512", SX_CPU_AVX512, sx_dot_f32_
                                             sx_dot_codes_avx512};
 static const sx_dot_kernels table_avx512vnni = {"avx512-vnni", SX_CPU_AVX512_VNNI, sx_dot_f32_avx512, sx_dot_f16_avx512,
                                                 sx_dot_codes_avx512vnni};
+#elif defined(__aarch64__)
+static const sx_dot_kernels table_neon = {"neon", SX_CPU_NEON, sx_dot_f32_neon, sx_dot_f16_neon, sx_dot_codes_neon};
 #endif
 
 const sx_dot_kernels *sx_dot_kernels_for(uint64_t cpu_mask)
 {
-#if defined(__x86_64__)
     uint64_t usable = sx_cpu_detect();
     if (cpu_mask)
         usable &= cpu_mask;
+#if defined(__x86_64__)
     if (usable & SX_CPU_AVX512_VNNI)
         return &table_avx512vnni;
     if (usable & SX_CPU_AVX512)
         return &table_avx512;
     if (usable & SX_CPU_AVX2)
         return &table_avx2;
+#elif defined(__aarch64__)
+    if (usable & SX_CPU_NEON)
+        return &table_neon;
 #endif
     return &table_c;
 }

@@ -18,6 +18,10 @@ void sx_dot_f32_avx512(const sx_dot_job *job);
 void sx_dot_f16_avx512(const sx_dot_job *job);
 void sx_dot_codes_avx512(const sx_code_job *job);
 void sx_dot_codes_avx512vnni(const sx_code_job *job);
+#elif defined(__aarch64__)
+void sx_dot_f32_neon(const sx_dot_job *job);
+void sx_dot_f16_neon(const sx_dot_job *job);
+void sx_dot_codes_neon(const sx_code_job *job);
 #endif
 
 /* What every code of a row is too large by, times the query: taken off the sum. Sums are kept modulo 2^32, so it does not matter

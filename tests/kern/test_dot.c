@@ -8,7 +8,8 @@
 
 enum { MOST_QUERIES = 19 }; /* beyond the groups that kernels take together */
 
-static const uint64_t dot_levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512, SX_CPU_AVX512 | SX_CPU_AVX512_VNNI};
+static const uint64_t dot_levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512, SX_CPU_AVX512 | SX_CPU_AVX512_VNNI,
+                                      SX_CPU_NEON};
 
 static void for_each_dot_level(void (*test)(const sx_dot_kernels *))
 {
