@@ -98,7 +98,8 @@ sx_status sx_cli_bench_open(sx_cli *cli, sx_model **out, sx_error *error)
         status = sx_models_resolve(&cli->places, reference, &folder, error);
     if (!status) {
         sx_model_options options = {.size = sizeof options, .max_length = (uint32_t)sx_cli_count(cli, "max-length"),
-                                    .precision = sx_cli_text(cli, "precision"), .hash_folder = cli->cache_folder};
+                                    .precision = sx_cli_text(cli, "precision"), .storage = sx_cli_text(cli, "storage"),
+                                    .hash_folder = cli->cache_folder};
         status = sx_model_open(folder, &options, out, error);
     }
     sx_free(folder);

@@ -428,6 +428,7 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
             .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
             .cache = run->database,
             .precision = sx_cli_text(cli, "precision"),
+            .storage = sx_cli_text(cli, "storage"),
         };
         status = sx_embedder_open(&options, &run->embedder, error);
     }

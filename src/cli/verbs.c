@@ -66,6 +66,12 @@ const sx_cli_option sx_cli_common_options[] = {
         "output", 'o', SX_CLI_TEXT, "FILE", what, NULL, NULL                                                                     \
     }
 
+#define OPTION_STORAGE                                                                                                           \
+    {                                                                                                                            \
+        "storage", 0, SX_CLI_CHOICE, "f32|f16", "weights in memory, f16 in half of it (default: as the file has them)", NULL,    \
+            NULL                                                                                                                 \
+    }
+
 static const sx_cli_option no_options[] = {{NULL}};
 
 static const sx_cli_option index_options[] = {
@@ -114,6 +120,7 @@ static const sx_cli_option embed_options[] = {
     {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
     OPTION_DIMENSIONS,
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998", NULL, "f32"},
+    OPTION_STORAGE,
     {"outputs", 0, SX_CLI_TEXT, "LIST", "dense, sparse and multi, those the model has, separated by commas", NULL, "dense"},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
@@ -160,6 +167,7 @@ static const sx_cli_option bench_options[] = {
     {"seconds", 0, SX_CLI_NUMBER, "S", "about how long to measure (default: 20)", NULL, NULL},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic", NULL, "f32"},
+    OPTION_STORAGE,
     {NULL},
 };
 

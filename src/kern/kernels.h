@@ -22,14 +22,19 @@ typedef enum sx_activation {
     SX_ACTIVATION_SIGMOID
 } sx_activation;
 
+/* How packed weights are held: as floats, or as IEEE halves or bfloat16, which become floats, exactly, as they are loaded. So all
+ * three give the same bits for weights that a half can hold. */
+typedef enum sx_panel_format { SX_PANEL_F32, SX_PANEL_F16, SX_PANEL_BF16, SX_PANEL_FORMATS } sx_panel_format;
+
 /* out[i][j] = activation(sum_k a[i][k] * b[k][j] + bias[j]) + residual[i][j] for i < rows, j < columns, summed over k upwards
- * in one chain. b lies in panels of panel_width columns made by pack(): panel p is depth x panel_width floats, columns
+ * in one chain. b lies in panels of panel_width columns made by pack(): panel p is depth x panel_width weights, columns
  * beyond the last are zeros. out may be residual (same stride), never a. */
 typedef struct sx_gemm {
     const float *a;
     size_t a_stride;
     size_t rows, columns, depth;
-    const float *panels;
+    const void *panels;
+    sx_panel_format format;
     const float *bias;       /* columns floats, or NULL */
     const float *residual;   /* or NULL */
     size_t residual_stride;
@@ -38,13 +43,14 @@ typedef struct sx_gemm {
     sx_activation activation;
 } sx_gemm;
 
-/* One head of one text: out[i] = sum_j softmax_j(q[i] . k[j] + relative_bias[j - i]) v[j] over the keys j that query i sees:
- * i - before <= j <= i + after. The scale is expected in q already. Every query sees at least one key. What other keys hold does
+/* One head of one text: out[i] = sum_j softmax_j(scale q[i] . k[j] + relative_bias[j - i]) v[j] over the keys j that query i sees:
+ * i - before <= j <= i + after. Every query sees at least one key. What other keys hold does
  * not matter as long as it is finite; where a window is small, most of them are never read. */
 typedef struct sx_attention {
     const float *q, *k, *v;  /* queries x head_size, keys x head_size, keys x head_size */
     size_t stride;           /* of the rows of q, k and v */
     size_t queries, keys, head_size;
+    float scale;
     size_t before, after;    /* SIZE_MAX: all; causal: SIZE_MAX, 0 */
     const float *relative_bias; /* points at the entry of distance 0; -(queries - 1) .. keys - 1 exist; NULL: none */
     float *out;              /* queries x head_size */
@@ -94,9 +100,14 @@ typedef struct sx_kernels {
     void (*add_scaled)(const float *x, float scale, float *out, size_t count);
     /* out[j] = max(out[j], x[j]); NaN wins. */
     void (*maximum)(const float *x, float *out, size_t count);
+    /* largest[j] = max(largest[j], |x[j]|); NaN wins. */
+    void (*largest)(const float *x, float *largest, size_t count);
     /* Little-endian IEEE half and bfloat16, unaligned, to float: exact. */
     void (*from_f16)(const void *x, float *out, size_t count);
     void (*from_bf16)(const void *x, float *out, size_t count);
+    /* The other way, rounded to the nearest, to even between two; what is too large becomes infinite. out may be x. */
+    void (*to_f16)(const float *x, void *out, size_t count);
+    void (*to_bf16)(const float *x, void *out, size_t count);
 } sx_kernels;
 
 /* SX_CPU_* bits of this processor and operating system (SX_CPU_C always). */
@@ -108,6 +119,12 @@ const sx_kernels *sx_kernels_for(uint64_t cpu_mask);
 static inline size_t sx_panel_columns(const sx_kernels *kernels, size_t columns)
 {
     return (columns + kernels->panel_width - 1) / kernels->panel_width * kernels->panel_width;
+}
+
+/* Bytes of one packed weight. */
+static inline size_t sx_panel_bytes(sx_panel_format format)
+{
+    return format == SX_PANEL_F32 ? sizeof(float) : 2;
 }
 
 /* Floats of scratch for heads of head_size with at most `keys` keys: packed keys, packed values, one tile of scores and its

@@ -161,6 +161,22 @@ VECTOR_INLINE vf v_brain(const unsigned char *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
+VECTOR_INLINE void v_store_half(unsigned char *p, vf x)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+/* Adding just less than half of the last place rounds; a tie goes up where that place is odd. A NaN stays one. */
+VECTOR_INLINE void v_store_brain(unsigned char *p, vf x)
+{
+    __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i near = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    near = _mm256_blendv_epi8(near, quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    near = _mm256_srli_epi32(near, 16);
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(near), _mm256_extracti128_si256(near, 1)));
+}
+
 #include "kernels_simd.h"
 
 const sx_kernels sx_kernels_avx2 = KERNEL_TABLE("avx2", SX_CPU_AVX2);

@@ -163,6 +163,20 @@ VECTOR_INLINE vf v_brain(const unsigned char *p)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 
+VECTOR_INLINE void v_store_half(unsigned char *p, vf x)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+/* Adding just less than half of the last place rounds; a tie goes up where that place is odd. A NaN stays one. */
+VECTOR_INLINE void v_store_brain(unsigned char *p, vf x)
+{
+    __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i near = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    near = _mm512_mask_or_epi32(near, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(near, 16)));
+}
+
 #include "kernels_simd.h"
 
 const sx_kernels sx_kernels_avx512 = KERNEL_TABLE("avx512", SX_CPU_AVX512);

@@ -58,13 +58,55 @@ static void pack(const float *rows, size_t stride, size_t count, size_t depth, f
             panel[k * PANEL + j] = j < count ? rows[j * stride + k] * scale : 0.0f;
 }
 
-/* sum = a (depth) * panel (depth x PANEL). */
-static void multiply_row(const float *a, size_t depth, const float *panel, float sum[PANEL])
+static float float_of_bits(uint32_t bits)
 {
-    float chain[PANEL] = {0};
-    for (size_t k = 0; k < depth; k++)
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
+static float float_of_half(uint32_t half)
+{
+    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
+    if (exponent == 31)
+        return float_of_bits(sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0));
+    if (exponent == 0) {
+        float x = (float)fraction * 0x1p-24f;
+        return sign ? -x : x;
+    }
+    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static void from_f16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    for (size_t i = 0; i < count; i++)
+        out[i] = float_of_half(bytes[2 * i] | (uint32_t)bytes[2 * i + 1] << 8);
+}
+
+static void from_bf16(const void *x, float *out, size_t count)
+{
+    const unsigned char *bytes = x;
+    for (size_t i = 0; i < count; i++)
+        out[i] = float_of_bits((uint32_t)bytes[2 * i] << 16 | (uint32_t)bytes[2 * i + 1] << 24);
+}
+
+/* sum = a (depth) * panel (depth x PANEL). */
+static void multiply_row(const float *a, size_t depth, const unsigned char *panel, sx_panel_format format, float sum[PANEL])
+{
+    float chain[PANEL] = {0}, weights[PANEL];
+    size_t bytes = PANEL * sx_panel_bytes(format);
+    for (size_t k = 0; k < depth; k++) {
+        if (format == SX_PANEL_F16)
+            from_f16(panel + k * bytes, weights, PANEL);
+        else if (format == SX_PANEL_BF16)
+            from_bf16(panel + k * bytes, weights, PANEL);
+        else
+            memcpy(weights, panel + k * bytes, sizeof weights);
         for (size_t j = 0; j < PANEL; j++)
-            chain[j] += a[k] * panel[k * PANEL + j];
+            chain[j] += a[k] * weights[j];
+    }
     memcpy(sum, chain, sizeof chain);
 }
 
@@ -74,7 +116,8 @@ static void gemm(const sx_gemm *job)
         size_t columns = job->columns - column < PANEL ? job->columns - column : PANEL;
         for (size_t row = 0; row < job->rows; row++) {
             float sum[PANEL];
-            multiply_row(job->a + row * job->a_stride, job->depth, job->panels + column * job->depth, sum);
+            multiply_row(job->a + row * job->a_stride, job->depth,
+                         (const unsigned char *)job->panels + column * job->depth * sx_panel_bytes(job->format), job->format, sum);
             for (size_t j = 0; j < columns; j++) {
                 float x = activate_one(job->activation, job->bias ? sum[j] + job->bias[column + j] : sum[j]);
                 if (job->residual)
@@ -99,6 +142,7 @@ static void attention(const sx_attention *job)
             float sum = 0.0f;
             for (size_t i = 0; i < head_size; i++)
                 sum += q[i] * k[i];
+            sum *= job->scale;
             if (job->relative_bias)
                 sum += job->relative_bias[(ptrdiff_t)j - (ptrdiff_t)row];
             scores[j] = sum;
@@ -191,38 +235,68 @@ static void maximum(const float *x, float *out, size_t count)
             out[i] = x[i];
 }
 
-static float float_of_bits(uint32_t bits)
+static uint32_t bits_of_float(float x)
 {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
 }
 
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static float float_of_half(uint32_t half)
+/* bits / 2^shift, rounded to nearest, to even between two. */
+static uint32_t shift_rounded(uint32_t bits, unsigned shift)
 {
-    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
-    if (exponent == 31)
-        return float_of_bits(sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0));
-    if (exponent == 0) {
-        float x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
+    uint32_t half = 1u << (shift - 1), rest = bits & (2 * half - 1), whole = bits >> shift;
+    return whole + (rest > half || (rest == half && whole & 1));
+}
+
+/* A carry out of the fraction raises the exponent, up to infinity. */
+static uint32_t half_of_float(float x)
+{
+    uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000u;
+    bits &= 0x7fffffffu;
+    if (bits > 0x7f800000u)
+        return sign | 0x7e00u | (bits >> 13 & 0x3ff);
+    if (bits >= 0x47800000u) /* 65536 */
+        return sign | 0x7c00u;
+    if (bits >= 0x38800000u) /* 2^-14: normal */
+        return sign | shift_rounded(bits - (112u << 23), 13);
+    uint32_t exponent = bits >> 23;
+    if (exponent < 102) /* below 2^-25 */
+        return sign;
+    return sign | shift_rounded((bits & 0x7fffff) | 0x800000, 126 - exponent);
+}
+
+static uint32_t brain_of_float(float x)
+{
+    uint32_t bits = bits_of_float(x);
+    return isnan(x) ? bits >> 16 | 0x40u : shift_rounded(bits, 16);
+}
+
+static void to_f16(const float *x, void *out, size_t count)
+{
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t half = half_of_float(x[i]);
+        bytes[2 * i] = (unsigned char)half;
+        bytes[2 * i + 1] = (unsigned char)(half >> 8);
     }
-    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
-static void from_f16(const void *x, float *out, size_t count)
+static void to_bf16(const float *x, void *out, size_t count)
 {
-    const unsigned char *bytes = x;
-    for (size_t i = 0; i < count; i++)
-        out[i] = float_of_half(bytes[2 * i] | (uint32_t)bytes[2 * i + 1] << 8);
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t half = brain_of_float(x[i]);
+        bytes[2 * i] = (unsigned char)half;
+        bytes[2 * i + 1] = (unsigned char)(half >> 8);
+    }
 }
 
-static void from_bf16(const void *x, float *out, size_t count)
+static void largest_array(const float *x, float *largest, size_t count)
 {
-    const unsigned char *bytes = x;
     for (size_t i = 0; i < count; i++)
-        out[i] = float_of_bits((uint32_t)bytes[2 * i] << 16 | (uint32_t)bytes[2 * i + 1] << 24);
+        if (!isnan(largest[i]) && !(fabsf(x[i]) <= largest[i]))
+            largest[i] = fabsf(x[i]);
 }
 
 const sx_kernels sx_kernels_c = {
@@ -241,6 +315,9 @@ const sx_kernels sx_kernels_c = {
     .activate = activate,
     .add_scaled = add_scaled,
     .maximum = maximum,
+    .largest = largest_array,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .to_f16 = to_f16,
+    .to_bf16 = to_bf16,
 };

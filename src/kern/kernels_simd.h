@@ -15,6 +15,7 @@
  *   v_sum v_largest           across lanes, in a fixed order
  *   v_transpose(vf r[WIDTH])  the square in place
  *   v_half v_brain            WIDTH halves / bfloat16 at p to floats
+ *   v_store_half v_store_brain(p, x)   the other way, rounded to nearest even
  *   FOR_EACH_TILE(M)          M(1) ... M(TILE_ROWS)
  *
  * Matrix product: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), without blocking over
@@ -254,18 +255,27 @@ static void pack_panel(const float *rows, size_t stride, size_t count, size_t de
     }
 }
 
-/* out (rows x PANEL) = a (rows x depth) * panel (depth x PANEL): rows is a constant where this is inlined, so that all
- * accumulators are registers. */
-ALWAYS_INLINE void multiply_tile(size_t rows, const float *a, size_t a_stride, size_t depth, const float *panel, float *out,
-                                 size_t out_stride)
+ALWAYS_INLINE vf load_weights(sx_panel_format format, const unsigned char *panel)
 {
+    if (format == SX_PANEL_F16)
+        return v_half(panel);
+    return format == SX_PANEL_BF16 ? v_brain(panel) : v_load((const float *)(const void *)panel);
+}
+
+/* out (rows x PANEL) = a (rows x depth) * panel (depth x PANEL): rows and format are constants where this is inlined, so that
+ * all accumulators are registers. */
+ALWAYS_INLINE void multiply_tile(size_t rows, sx_panel_format format, const float *a, size_t a_stride, size_t depth,
+                                 const void *weights, float *out, size_t out_stride)
+{
+    const unsigned char *panel = weights;
+    const size_t bytes = format == SX_PANEL_F32 ? sizeof(float) : 2;
     vf sum[TILE_ROWS][2];
     UNROLL
     for (size_t i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = v_set(0.0f);
     for (size_t k = 0; k < depth; k++) {
-        vf left = v_load(panel), right = v_load(panel + WIDTH);
-        panel += PANEL;
+        vf left = load_weights(format, panel), right = load_weights(format, panel + WIDTH * bytes);
+        panel += PANEL * bytes;
         UNROLL
         for (size_t i = 0; i < rows; i++) {
             vf x = v_set(a[i * a_stride + k]);
@@ -280,18 +290,30 @@ ALWAYS_INLINE void multiply_tile(size_t rows, const float *a, size_t a_stride, s
     }
 }
 
-typedef void multiply_function(const float *a, size_t a_stride, size_t depth, const float *panel, float *out,
-                               size_t out_stride);
+typedef void multiply_function(const float *a, size_t a_stride, size_t depth, const void *panel, float *out, size_t out_stride);
 
-#define DEFINE_TILE(N)                                                                                                 \
-    static void multiply_##N(const float *a, size_t a_stride, size_t depth, const float *panel, float *out,            \
-                             size_t out_stride)                                                                        \
+#define DEFINE_TILES(N)                                                                                                \
+    static void multiply_f32_##N(const float *a, size_t a_stride, size_t depth, const void *panel, float *out,         \
+                                 size_t out_stride)                                                                    \
     {                                                                                                                  \
-        multiply_tile(N, a, a_stride, depth, panel, out, out_stride);                                                  \
+        multiply_tile(N, SX_PANEL_F32, a, a_stride, depth, panel, out, out_stride);                                    \
+    }                                                                                                                  \
+    static void multiply_f16_##N(const float *a, size_t a_stride, size_t depth, const void *panel, float *out,         \
+                                 size_t out_stride)                                                                    \
+    {                                                                                                                  \
+        multiply_tile(N, SX_PANEL_F16, a, a_stride, depth, panel, out, out_stride);                                    \
+    }                                                                                                                  \
+    static void multiply_bf16_##N(const float *a, size_t a_stride, size_t depth, const void *panel, float *out,        \
+                                  size_t out_stride)                                                                   \
+    {                                                                                                                  \
+        multiply_tile(N, SX_PANEL_BF16, a, a_stride, depth, panel, out, out_stride);                                   \
     }
-FOR_EACH_TILE(DEFINE_TILE)
-#define NAME_TILE(N) multiply_##N,
-static multiply_function *const multiply[TILE_ROWS] = {FOR_EACH_TILE(NAME_TILE)};
+FOR_EACH_TILE(DEFINE_TILES)
+#define NAME_F32(N) multiply_f32_##N,
+#define NAME_F16(N) multiply_f16_##N,
+#define NAME_BF16(N) multiply_bf16_##N,
+static multiply_function *const multiply[SX_PANEL_FORMATS][TILE_ROWS] = {
+    {FOR_EACH_TILE(NAME_F32)}, {FOR_EACH_TILE(NAME_F16)}, {FOR_EACH_TILE(NAME_BF16)}};
 
 /* Rows of the next tile when `rows` are left: tiles of nearly equal height, so that none is so low that its few chains wait
  * for each other. */
@@ -329,14 +351,16 @@ ALWAYS_INLINE void finish_tile(const sx_gemm *job, sx_activation activation, con
 ALWAYS_INLINE void multiply_all(const sx_gemm *job, sx_activation activation)
 {
     _Alignas(64) float tile[TILE_ROWS * PANEL];
+    multiply_function *const *tiles = multiply[job->format];
+    size_t bytes = sx_panel_bytes(job->format);
     for (size_t block = 0; block < job->rows; block += BLOCK_ROWS) {
         size_t end = block + BLOCK_ROWS < job->rows ? block + BLOCK_ROWS : job->rows;
         for (size_t column = 0; column < job->columns; column += PANEL) {
             size_t columns = job->columns - column < PANEL ? job->columns - column : PANEL;
-            const float *panel = job->panels + column * job->depth;
+            const unsigned char *panel = (const unsigned char *)job->panels + column * job->depth * bytes;
             for (size_t row = block, rows; row < end; row += rows) {
                 rows = next_tile(end - row);
-                multiply[rows - 1](job->a + row * job->a_stride, job->a_stride, job->depth, panel, tile, PANEL);
+                tiles[rows - 1](job->a + row * job->a_stride, job->a_stride, job->depth, panel, tile, PANEL);
                 finish_tile(job, activation, tile, row, rows, column, columns);
             }
         }
@@ -432,15 +456,15 @@ static void attend_block(const sx_attention *job, size_t begin, size_t end)
     float *scores = value_panels + (head_size + PANEL - 1) / PANEL * PANEL * held;
     _Alignas(64) float tile[TILE_ROWS * PANEL];
     for (size_t j = 0; j < held; j += PANEL)
-        pack_panel(job->k + (first + j) * job->stride, job->stride, held - j < PANEL ? held - j : PANEL, head_size, 1.0f,
-                   key_panels + j * head_size);
+        pack_panel(job->k + (first + j) * job->stride, job->stride, held - j < PANEL ? held - j : PANEL, head_size,
+                   job->scale, key_panels + j * head_size);
     pack_values(job->v + first * job->stride, job->stride, held, head_size, value_panels);
     for (size_t row = begin, rows; row < end; row += rows) {
         rows = next_tile(end - row);
         size_t low = first_seen(job, row) / PANEL * PANEL - first, high = seen_end(job, row + rows - 1) - first;
         for (size_t j = low; j < high; j += PANEL)
-            multiply[rows - 1](job->q + row * job->stride, job->stride, head_size, key_panels + j * head_size, scores + j,
-                               score_stride);
+            multiply[SX_PANEL_F32][rows - 1](job->q + row * job->stride, job->stride, head_size, key_panels + j * head_size,
+                                             scores + j, score_stride);
         float factor[TILE_ROWS];
         for (size_t i = 0; i < rows; i++) {
             size_t seen = first_seen(job, row + i), unseen = seen_end(job, row + i);
@@ -452,7 +476,8 @@ static void attend_block(const sx_attention *job, size_t begin, size_t end)
         }
         for (size_t column = 0; column < head_size; column += PANEL) {
             size_t columns = head_size - column < PANEL ? head_size - column : PANEL;
-            multiply[rows - 1](scores + low, score_stride, high - low, value_panels + column * held + low * PANEL, tile, PANEL);
+            multiply[SX_PANEL_F32][rows - 1](scores + low, score_stride, high - low, value_panels + column * held + low * PANEL,
+                                             tile, PANEL);
             for (size_t i = 0; i < rows; i++) {
                 float *out = job->out + (row + i) * job->out_stride + column;
                 for (size_t j = 0; j < columns; j += WIDTH) {
@@ -637,6 +662,20 @@ static void maximum(const float *x, float *out, size_t count)
         v_store_tail(out + i, count - i, maximum_vector(v_load_tail(out + i, count - i), v_load_tail(x + i, count - i)));
 }
 
+ALWAYS_INLINE vf largest_vector(vf largest, vf x)
+{
+    return v_keep_nan(largest, v_max(largest, v_abs(x)));
+}
+
+static void largest_array(const float *x, float *largest, size_t count)
+{
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store(largest + i, largest_vector(v_load(largest + i), v_load(x + i)));
+    if (i < count)
+        v_store_tail(largest + i, count - i, largest_vector(v_load_tail(largest + i, count - i), v_load_tail(x + i, count - i)));
+}
+
 static void from_f16(const void *x, float *out, size_t count)
 {
     const unsigned char *bytes = x;
@@ -663,10 +702,36 @@ static void from_bf16(const void *x, float *out, size_t count)
     }
 }
 
+static void to_f16(const float *x, void *out, size_t count)
+{
+    unsigned char *bytes = out;
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store_half(bytes + 2 * i, v_load(x + i));
+    if (i < count) {
+        unsigned char rest[2 * WIDTH];
+        v_store_half(rest, v_load_tail(x + i, count - i));
+        memcpy(bytes + 2 * i, rest, 2 * (count - i));
+    }
+}
+
+static void to_bf16(const float *x, void *out, size_t count)
+{
+    unsigned char *bytes = out;
+    size_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        v_store_brain(bytes + 2 * i, v_load(x + i));
+    if (i < count) {
+        unsigned char rest[2 * WIDTH];
+        v_store_brain(rest, v_load_tail(x + i, count - i));
+        memcpy(bytes + 2 * i, rest, 2 * (count - i));
+    }
+}
+
 #define KERNEL_TABLE(NAME, CPU)                                                                                        \
     {                                                                                                                  \
         .name = NAME, .cpu = CPU, .panel_width = PANEL, .tile_rows = TILE_ROWS, .pack = pack_panel, .gemm = gemm,      \
         .attention = attention, .norm = norm, .rotate = rotate, .gate = gate_array, .dot_rows = dot_rows,              \
         .exp = exp_array, .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum,                    \
-        .from_f16 = from_f16, .from_bf16 = from_bf16                                                                   \
+        .largest = largest_array, .from_f16 = from_f16, .from_bf16 = from_bf16, .to_f16 = to_f16, .to_bf16 = to_bf16   \
     }

@@ -196,7 +196,7 @@ static sx_status bench_attention(bench *b, size_t length, sx_error *error)
     size_t size = b->shape.head_size, stride = 3 * b->shape.heads * size;
     float *mixed = numbers(b, length * stride);
     sx_attention job = {.q = mixed, .k = mixed + stride / 3, .v = mixed + 2 * (stride / 3), .stride = stride, .queries = length,
-                        .keys = length, .head_size = size, .before = SIZE_MAX, .after = SIZE_MAX,
+                        .keys = length, .head_size = size, .scale = 1.0f, .before = SIZE_MAX, .after = SIZE_MAX,
                         .out = numbers(b, length * size), .out_stride = size,
                         .scratch = numbers(b, sx_attention_scratch(b->kernels, length, size))};
     if (!mixed || !job.out || !job.scratch)

@@ -175,7 +175,7 @@ static void multiply(const pass *p, const sx_linear *linear, const float *in, si
         return;
     }
     sx_gemm job = {.a = in, .a_stride = in_stride, .rows = rows, .columns = linear->outputs, .depth = linear->inputs,
-                   .panels = linear->panels, .bias = linear->bias, .residual = residual, .residual_stride = out_stride,
+                   .panels = linear->panels, .format = linear->format, .bias = linear->bias, .residual = residual, .residual_stride = out_stride,
                    .out = out, .out_stride = out_stride, .activation = activation};
     if (p->workers > 1 && rows >= (size_t)ROWS_EACH * p->workers) {
         sx_share(rows, p->worker, p->workers, &begin, &end);
@@ -186,7 +186,7 @@ static void multiply(const pass *p, const sx_linear *linear, const float *in, si
         job.rows = end - begin;
     } else if (p->workers > 1) {
         sx_share((linear->outputs + width - 1) / width, p->worker, p->workers, &begin, &end);
-        job.panels += begin * width * linear->inputs;
+        job.panels = (const unsigned char *)job.panels + begin * width * linear->inputs * sx_panel_bytes(job.format);
         if (linear->bias)
             job.bias += begin * width;
         job.out += begin * width;
@@ -295,8 +295,8 @@ static void attend(const pass *p, bool windowed)
         const float *mixed = space->mixed + sequence->row * space->mixed_stride;
         sx_attention job = {.q = mixed + head * size, .k = mixed + (a->heads + shared) * size,
                             .v = mixed + (a->heads + a->key_heads + shared) * size, .stride = space->mixed_stride,
-                            .queries = sequence->length, .keys = sequence->length, .head_size = size, .before = before,
-                            .after = after, .out = space->context + sequence->row * space->context_stride + head * size,
+                            .queries = sequence->length, .keys = sequence->length, .head_size = size,
+                            .scale = a->attention_scale, .before = before, .after = after, .out = space->context + sequence->row * space->context_stride + head * size,
                             .out_stride = space->context_stride,
                             .scratch = space->scratch + p->worker * space->scratch_stride};
         if (weights->relative)

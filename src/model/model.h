@@ -17,6 +17,7 @@ struct sx_model {
     sx_model_folder folder;
     const sx_kernels *kernels;
     const sx_int8_kernels *int8; /* NULL: everything in float */
+    sx_storage storage;
     sx_tensors *file;
     sx_weights *weights;       /* NULL: a static model */
     sx_encoder encoder;

@@ -32,9 +32,8 @@ typedef struct fill_job {
     const sx_tensor *sources[MAX_SOURCES];
     unsigned source_count;
     size_t columns;            /* of each source; 1 for a vector */
-    size_t scaled;             /* rows from the first one on that are multiplied by scale; the others are taken as they are */
-    float scale;
-    float offset;              /* added to all, before the scale */
+    sx_panel_format format;
+    float offset;              /* added to all */
     float **target;            /* where the pointer goes */
     size_t place;              /* floats from the beginning of the memory */
     size_t first_unit;         /* number of its first panel (or of the whole vector) among all units */
@@ -57,9 +56,11 @@ typedef struct loader {
     size_t job_count, job_capacity;
     size_t floats, units;
     size_t deepest;            /* most columns of a packed matrix */
+    sx_storage storage;
     fill_phase phase;
     _Atomic size_t next_unit;
     _Atomic int no_memory;
+    _Atomic(const fill_job *) too_large; /* holds a weight that is infinite as a half */
 } loader;
 
 /* ---- Finding ---- */
@@ -184,12 +185,28 @@ static sx_status add_quantised(loader *load, fill_job job, input_source input, s
 /* What the numbers of a matrix are: where its input comes from, and in which arithmetic. */
 typedef enum arithmetic { IN_FLOAT, AS_LAYER } arithmetic;
 
-/* `scaled` outputs from the first one on are multiplied by `scale`. AS_LAYER: in 8-bit integers when the model is opened so. */
-static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
-                            size_t scaled, float scale, arithmetic kind, input_source input, sx_linear *linear, sx_error *error)
+/* How a matrix in floating point is held. */
+static sx_panel_format choose_format(loader *load, const fill_job *job)
 {
-    fill_job job = {.phase = FILL_PANELS, .source_count = count, .columns = inputs, .scaled = scaled, .scale = scale,
-                    .target = &linear->panels};
+    sx_dtype dtype = job->sources[0]->dtype;
+    if (load->storage == SX_STORAGE_F32)
+        return SX_PANEL_F32;
+    for (unsigned i = 1; i < job->source_count; i++)
+        if (job->sources[i]->dtype != dtype)
+            dtype = SX_DTYPE_OTHER;
+    if (dtype == SX_DTYPE_F16 || dtype == SX_DTYPE_BF16)
+        return dtype == SX_DTYPE_F16 ? SX_PANEL_F16 : SX_PANEL_BF16;
+    if (load->storage == SX_STORAGE_AS_PUBLISHED)
+        return SX_PANEL_F32;
+    load->weights->rounded = true;
+    return SX_PANEL_F16;
+}
+
+/* AS_LAYER: in 8-bit integers when the model is opened so. */
+static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
+                            arithmetic kind, input_source input, sx_linear *linear, sx_error *error)
+{
+    fill_job job = {.phase = FILL_PANELS, .source_count = count, .columns = inputs, .target = &linear->panels};
     sx_status status = SX_OK;
     linear->inputs = inputs;
     linear->outputs = 0;
@@ -206,13 +223,17 @@ static sx_status add_linear(loader *load, const char *layer, const part *parts, 
         return sx_fail_nomem(error, SIZE_MAX);
     if (inputs > load->deepest)
         load->deepest = inputs;
-    status = load->weights->int8 && kind == AS_LAYER
-                 ? add_quantised(load, job, input, linear, error)
-                 : add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
+    if (load->weights->int8 && kind == AS_LAYER) {
+        status = add_quantised(load, job, input, linear, error);
+    } else {
+        job.format = linear->format = choose_format(load, &job);
+        if (job.format != SX_PANEL_F32)
+            floats /= 2; /* panels are of even width */
+        status = add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
+    }
     if (status || !bias)
         return status;
-    fill_job vector = {.scaled = scaled, .scale = scale};
-    return add_vector(load, layer, parts, count, ".bias", vector, &linear->bias, error);
+    return add_vector(load, layer, parts, count, ".bias", (fill_job){0}, &linear->bias, error);
 }
 
 static sx_status add_norm(loader *load, const char *layer, const char *name, size_t width, sx_norm *norm, sx_error *error)
@@ -234,28 +255,23 @@ static sx_status add_attention(loader *load, const char *name, const sx_norm *no
     size_t queries = (size_t)a->heads * a->head_size, keys = (size_t)a->key_heads * a->head_size;
     const part separate[MAX_SOURCES] = {{names->query, queries}, {names->key, keys}, {names->value, keys}};
     const part together = {names->mixed, queries + 2 * keys}, output = {names->attention_output, a->hidden_size};
-    size_t scaled = a->head_norms ? 0 : queries;
     /* Errors in Q and K pass through the softmax and mostly cancel; those in V go straight into the states. So V rules. */
     const input_source input = {norm, queries + keys};
     sx_status status;
     if (names->mixed)
-        status = add_linear(load, name, &together, 1, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, AS_LAYER,
-                            input, &layer->mixed, error);
+        status = add_linear(load, name, &together, 1, a->hidden_size, a->mixed_bias, AS_LAYER, input, &layer->mixed, error);
     else
-        status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, scaled, a->attention_scale, AS_LAYER,
-                            input, &layer->mixed, error);
+        status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, AS_LAYER, input, &layer->mixed, error);
     if (!status && a->head_norms) {
         const part query = {names->query_norm, a->head_size}, key = {names->key_norm, a->head_size};
         fill_job job = {.offset = a->norm_weight_offset};
         status = add_vector(load, name, &key, 1, ".weight", job, &layer->key_norm, error);
-        job.scaled = a->head_size;
-        job.scale = a->attention_scale;
         if (!status)
             status = add_vector(load, name, &query, 1, ".weight", job, &layer->query_norm, error);
     }
     if (status)
         return status;
-    return add_linear(load, name, &output, 1, queries, a->output_bias, 0, 1.0f, AS_LAYER,
+    return add_linear(load, name, &output, 1, queries, a->output_bias, AS_LAYER,
                       (input_source){0}, &layer->attention_output, error);
 }
 
@@ -267,10 +283,10 @@ static sx_status add_feed_forward(loader *load, const char *name, const sx_norm 
     const part both[2] = {{names->gate, middle}, {names->up, middle}}, fused = {names->gated, 2 * middle};
     const part down = {names->down, a->hidden_size};
     const part *parts = !a->gated ? &both[1] : names->gated ? &fused : both;
-    sx_status status = add_linear(load, name, parts, a->gated && !names->gated ? 2 : 1, a->hidden_size, a->feed_forward_bias, 0,
-                                  1.0f, AS_LAYER, (input_source){norm, 0}, &layer->up, error);
+    sx_status status = add_linear(load, name, parts, a->gated && !names->gated ? 2 : 1, a->hidden_size, a->feed_forward_bias,
+                                  AS_LAYER, (input_source){norm, 0}, &layer->up, error);
     return status ? status
-                  : add_linear(load, name, &down, 1, middle, a->feed_forward_bias, 0, 1.0f, AS_LAYER, (input_source){0},
+                  : add_linear(load, name, &down, 1, middle, a->feed_forward_bias, AS_LAYER, (input_source){0},
                                &layer->down, error);
 }
 
@@ -371,8 +387,7 @@ static sx_status add_embeddings(loader *load, sx_error *error)
     const part projection = {names->embedding_projection, a->hidden_size};
     if (!a->embedding_projection)
         return SX_OK;
-    return add_linear(load, "", &projection, 1, width, true, 0, 1.0f, IN_FLOAT, (input_source){0}, &weights->embedding_projection,
-                      error);
+    return add_linear(load, "", &projection, 1, width, true, IN_FLOAT, (input_source){0}, &weights->embedding_projection, error);
 }
 
 static sx_status add_position_tables(loader *load, size_t longest, sx_error *error)
@@ -398,14 +413,6 @@ static sx_status add_position_tables(loader *load, size_t longest, sx_error *err
 
 /* ---- Filling ---- */
 
-static void adjust(const fill_job *job, float *row, size_t count, bool scaled)
-{
-    for (size_t j = 0; job->offset != 0.0f && j < count; j++)
-        row[j] += job->offset;
-    for (size_t j = 0; scaled && job->scale != 1.0f && j < count; j++)
-        row[j] *= job->scale;
-}
-
 static void fill_vector(const loader *load, const fill_job *job)
 {
     float *out = load->weights->memory + job->place;
@@ -414,11 +421,11 @@ static void fill_vector(const loader *load, const fill_job *job)
         sx_tensor_read(job->sources[i], load->weights->kernels, 0, job->sources[i]->elements, out + total);
         total += job->sources[i]->elements;
     }
-    adjust(job, out, job->scaled, true);
-    adjust(job, out + job->scaled, total - job->scaled, false);
+    for (size_t j = 0; job->offset != 0.0f && j < total; j++)
+        out[j] += job->offset;
 }
 
-/* Rows `first` .. `first + count - 1` of the matrix a job's sources make, as floats, scaled. */
+/* Rows `first` .. `first + count - 1` of the matrix a job's sources make, as floats. */
 static void read_rows(const loader *load, const fill_job *job, size_t first, size_t count, float *rows)
 {
     size_t columns = job->columns, source = 0, row = first;
@@ -430,7 +437,6 @@ static void read_rows(const loader *load, const fill_job *job, size_t first, siz
             row = 0;
         }
         sx_tensor_read(job->sources[source], load->weights->kernels, row * columns, columns, rows + i * columns);
-        adjust(job, rows + i * columns, columns, first + i < job->scaled);
     }
 }
 
@@ -442,33 +448,51 @@ static size_t row_count(const fill_job *job)
     return total;
 }
 
-/* The rows where they lie, when they are aligned floats of one tensor and all or none are scaled; else NULL. */
-static const float *rows_in_place(const fill_job *job, size_t first, size_t count)
+/* The rows where they lie, when they are aligned floats of one tensor; else read into `rows`. */
+static const float *find_rows(const loader *load, const fill_job *job, size_t first, size_t count, float *rows)
 {
     size_t source = 0, row = first;
     while (row >= job->sources[source]->shape[0])
         row -= job->sources[source++]->shape[0];
     const sx_tensor *tensor = job->sources[source];
-    bool alike = first + count <= job->scaled || first >= job->scaled;
-    if (tensor->dtype != SX_DTYPE_F32 || row + count > tensor->shape[0] || !alike ||
-        (uintptr_t)tensor->data % _Alignof(float) != 0)
-        return NULL;
+    if (tensor->dtype != SX_DTYPE_F32 || row + count > tensor->shape[0] || (uintptr_t)tensor->data % _Alignof(float) != 0) {
+        read_rows(load, job, first, count, rows);
+        return rows;
+    }
     return (const float *)(const void *)tensor->data + row * job->columns;
 }
 
-static void fill_panel(const loader *load, const fill_job *job, size_t panel, float *rows)
+static size_t rows_at_once(const sx_weights *weights)
+{
+    size_t width = weights->kernels->panel_width;
+    return weights->int8 && weights->int8->panel_width > width ? weights->int8->panel_width : width;
+}
+
+static void fill_panel(loader *load, const fill_job *job, size_t panel, float *rows)
 {
     const sx_kernels *kernels = load->weights->kernels;
     size_t columns = job->columns, first = panel * kernels->panel_width, left = row_count(job) - first;
     size_t count = left < kernels->panel_width ? left : kernels->panel_width;
-    float *out = load->weights->memory + job->place + first * columns;
-    const float *data = rows_in_place(job, first, count);
-    if (data) {
-        kernels->pack(data, columns, count, columns, first < job->scaled ? job->scale : 1.0f, out);
+    size_t held = kernels->panel_width * columns, bytes = sx_panel_bytes(job->format);
+    void *out = (unsigned char *)(load->weights->memory + job->place) + first * columns * bytes;
+    const float *data = find_rows(load, job, first, count, rows);
+    if (job->format == SX_PANEL_F32) {
+        kernels->pack(data, columns, count, columns, 1.0f, out);
         return;
     }
-    read_rows(load, job, first, count, rows);
-    kernels->pack(rows, columns, count, columns, 1.0f, out);
+    float *packed = rows + load->deepest * rows_at_once(load->weights);
+    kernels->pack(data, columns, count, columns, 1.0f, packed);
+    if (job->format == SX_PANEL_BF16) {
+        kernels->to_bf16(packed, out, held);
+        return;
+    }
+    kernels->to_f16(packed, out, held);
+    const uint16_t *halves = out;
+    unsigned infinite = 0;
+    for (size_t i = 0; i < held; i++)
+        infinite |= (halves[i] & 0x7fff) == 0x7c00;
+    if (infinite && load->storage == SX_STORAGE_HALF)
+        atomic_store(&load->too_large, job);
 }
 
 static void fill_quantised(const loader *load, const fill_job *job, size_t panel, float *rows)
@@ -478,8 +502,7 @@ static void fill_quantised(const loader *load, const fill_job *job, size_t panel
     size_t columns = job->columns, width = int8->panel_width, first = panel * width, left = row_count(job) - first;
     size_t count = left < width ? left : width, padded = (linear->outputs + width - 1) / width * width;
     int32_t *sums = (int32_t *)(void *)(linear->column_scales + padded);
-    read_rows(load, job, first, count, rows);
-    int8->pack(rows, columns, count, columns, linear->factors,
+    int8->pack(find_rows(load, job, first, count, rows), columns, count, columns, linear->factors,
                (unsigned char *)linear->quantised + panel * sx_int8_panel_bytes(int8, columns), linear->column_scales + first,
                sums + first);
 }
@@ -490,26 +513,15 @@ static void fill_factors(const loader *load, const fill_job *job, float *row)
     float *largest = load->weights->memory + job->place;
     size_t total = row_count(job);
     memset(largest, 0, job->columns * sizeof *largest);
-    for (size_t i = job->first_row; i < total; i++) {
-        read_rows(load, job, i, 1, row);
-        for (size_t k = 0; k < job->columns; k++) {
-            float x = row[k] < 0.0f ? -row[k] : row[k];
-            largest[k] = x > largest[k] ? x : largest[k];
-        }
-    }
+    for (size_t i = job->first_row; i < total; i++)
+        load->weights->kernels->largest(find_rows(load, job, i, 1, row), largest, job->columns);
     sx_smoothing_factors(job->norm->weight, job->norm->bias, largest, job->columns, largest);
-}
-
-static size_t rows_at_once(const sx_weights *weights)
-{
-    size_t width = weights->kernels->panel_width;
-    return weights->int8 && weights->int8->panel_width > width ? weights->int8->panel_width : width;
 }
 
 static void fill_work(void *user, unsigned worker)
 {
     loader *load = user;
-    size_t width = rows_at_once(load->weights);
+    size_t width = rows_at_once(load->weights) + load->weights->kernels->panel_width;
     float *rows = sx_aligned_calloc(64, load->deepest * width, sizeof *rows);
     if (!rows) {
         atomic_store(&load->no_memory, 1);
@@ -532,6 +544,26 @@ static void fill_work(void *user, unsigned worker)
             fill_panel(load, found, unit - found->first_unit, rows);
     }
     free(rows);
+}
+
+/* Names the weight that no half can hold. */
+static sx_status refuse_large(const loader *load, const fill_job *job, sx_error *error)
+{
+    const float most = 65520.0f; /* from here on a float is rounded to infinity */
+    for (unsigned i = 0; i < job->source_count; i++) {
+        const sx_tensor *tensor = job->sources[i];
+        for (size_t k = 0; k < tensor->elements; k++) {
+            float x;
+            sx_tensor_read(tensor, load->weights->kernels, k, 1, &x);
+            if (x < most && x > -most)
+                continue;
+            sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s: weight %g is too large for a half, which holds 65504 at most",
+                    sx_tensor_path(load->file, tensor), tensor->name, (double)x);
+            sx_hint(error, "storage f32 takes it");
+            return SX_E_UNSUPPORTED;
+        }
+    }
+    return sx_fail(error, SX_E_UNSUPPORTED, "%s: a weight is too large for a half", load->file->path);
 }
 
 /* Drops a tensor's whole pages from memory; the file still has them. */
@@ -566,6 +598,8 @@ static sx_status fill_all(loader *load, sx_thread_pool *pool, sx_error *error)
     }
     if (atomic_load(&load->no_memory))
         return sx_fail_nomem(error, load->deepest * rows_at_once(weights) * sizeof(float));
+    if (atomic_load(&load->too_large))
+        return refuse_large(load, atomic_load(&load->too_large), error);
     for (size_t i = 0; i < load->job_count; i++)
         for (unsigned j = 0; j < load->jobs[i].source_count; j++)
             release_pages(load, load->jobs[i].sources[j]);
@@ -617,11 +651,12 @@ static sx_status fill_position_tables(const loader *load, sx_error *error)
 }
 
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
-                          const sx_int8_kernels *int8, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error)
+                          const sx_int8_kernels *int8, sx_storage storage, size_t longest, sx_thread_pool *pool,
+                          sx_weights **out, sx_error *error)
 {
     *out = NULL;
     sx_status status;
-    loader load = {.architecture = architecture, .file = file};
+    loader load = {.architecture = architecture, .file = file, .storage = storage};
     sx_weights *weights = load.weights = sx_calloc(1, sizeof *weights);
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);

@@ -8,11 +8,19 @@
 #include "../base/thread_pool.h"
 #include "../kern/int8.h"
 
+/* How matrices in floating point are held. */
+typedef enum sx_storage {
+    SX_STORAGE_AS_PUBLISHED,   /* halves where the file has halves, else floats: always exact */
+    SX_STORAGE_F32,
+    SX_STORAGE_HALF            /* halves: those of the file, and what is published otherwise rounded to IEEE ones */
+} sx_storage;
+
 /* A packed matrix with its bias: out = activation(in * panels + bias). In 8-bit integers (sx_weights.int8) the layers' matrices
  * have `quantised` instead of `panels`. */
 typedef struct sx_linear {
     size_t inputs, outputs;
-    float *panels;
+    float *panels;             /* NULL: no such matrix */
+    sx_panel_format format;
     float *bias;               /* outputs floats, or NULL */
     float *quantised;          /* panels of int8.h */
     float *column_scales;      /* with `quantised`, for each output, padded to whole panels; behind them as many column sums */
@@ -25,7 +33,7 @@ typedef struct sx_norm {
 } sx_norm;
 
 typedef struct sx_layer {
-    sx_linear mixed;           /* Q, K and V beside each other; Q times the attention's scale unless query_norm has it */
+    sx_linear mixed;           /* Q, K and V beside each other */
     float *query_norm, *key_norm; /* head_size floats, or NULL */
     sx_linear attention_output;
     sx_norm attention_norm, attention_after_norm;
@@ -57,15 +65,17 @@ typedef struct sx_weights {
     size_t longest;
     uint64_t parameters;       /* elements of the tensors used */
     sx_dtype storage;          /* of the word embeddings */
+    bool rounded;              /* some matrix is held in halves that was not published in them */
     float *memory;             /* all floats above, one mapping */
     size_t memory_bytes;
 } sx_weights;
 
 /* Looks every tensor up, compares its shape with the architecture, packs the matrices on the pool's threads, then lets the
- * pages of the map go that were only needed for it. int8 NULL: all in float; else the layers' matrices are quantised. No text will be longer than `longest` tokens. Errors name file, tensor
- * and both shapes; a tensor that is missing and a bias that should not be there are errors. */
+ * pages of the map go that were only needed for it. int8 NULL: all in float; else the layers' matrices are quantised. No text
+ * will be longer than `longest` tokens. Errors name file, tensor and both shapes; a tensor that is missing, a bias that should
+ * not be there and a weight too large for a half are errors. */
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
-                          const sx_int8_kernels *int8, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
+                          const sx_int8_kernels *int8, sx_storage storage, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);
 
 #endif

@@ -127,8 +127,8 @@ static void open_model(family_model *model, const char *folder, uint64_t level)
     sx_status status = sx_architecture_read(path, &model->arena, &model->architecture, &error);
     snprintf(path, sizeof path, SX_FIXTURES "/%s/model.safetensors", folder);
     if (status || sx_tensors_open(path, &model->file, &error) || sx_thread_pool_open(2, &model->pool, &error) ||
-        sx_weights_open(&model->architecture, model->file, sx_kernels_for(level), NULL, model->longest, model->pool, &model->weights,
-                        &error))
+        sx_weights_open(&model->architecture, model->file, sx_kernels_for(level), NULL, SX_STORAGE_F32, model->longest,
+                        model->pool, &model->weights, &error))
         fail_msg("%s: %s", folder, error.message);
     assert_in_range(model->longest, 1, model->architecture.longest);
     sx_encoder_init(&model->encoder, &model->architecture, model->weights);
@@ -262,7 +262,8 @@ static void refuse_weights(const family_model *model, const sx_architecture *cha
 {
     sx_weights *weights;
     sx_error error = {0};
-    sx_status status = sx_weights_open(changed, model->file, sx_kernels_for(0), NULL, 8, model->pool, &weights, &error);
+    sx_status status = sx_weights_open(changed, model->file, sx_kernels_for(0), NULL, SX_STORAGE_F32, 8, model->pool,
+                                       &weights, &error);
     assert_null(weights);
     if (status != expected || !strstr(error.message, word))
         fail_msg("expected %d and \"%s\", got %d: %s", expected, word, status, error.message);

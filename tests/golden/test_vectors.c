@@ -119,8 +119,8 @@ static void bare_open(bare_encoder *bare, const char *folder, uint64_t level, un
     memset(bare, 0, sizeof *bare);
     if (sx_model_folder_read(folder, &bare->folder, &error) || sx_tensors_open(bare->folder.weights, &bare->file, &error) ||
         sx_thread_pool_open(threads, &bare->pool, &error) ||
-        sx_weights_open(&bare->folder.architecture, bare->file, sx_kernels_for(level), NULL, bare->folder.architecture.longest,
-                        bare->pool, &bare->weights, &error))
+        sx_weights_open(&bare->folder.architecture, bare->file, sx_kernels_for(level), NULL, SX_STORAGE_F32,
+                        bare->folder.architecture.longest, bare->pool, &bare->weights, &error))
         fail_msg("%s", error.message);
     sx_encoder_init(&bare->encoder, &bare->folder.architecture, bare->weights);
     size_t longest = bare->folder.architecture.longest;

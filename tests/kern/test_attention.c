@@ -32,8 +32,9 @@ static void open_case(attention_data *data, const sx_kernels *kernels, const att
     memset(data->scratch.data, 0xff, data->scratch.count * sizeof(float));
     float *q = data->mixed.data;
     data->job = (sx_attention){.q = q, .k = q + c->head_size, .v = q + 2 * c->head_size, .stride = stride,
-                               .queries = c->queries, .keys = c->keys, .head_size = c->head_size, .before = c->before,
-                               .after = c->after, .relative_bias = c->relative ? data->bias.data + c->queries - 1 : NULL,
+                               .queries = c->queries, .keys = c->keys, .head_size = c->head_size,
+                               .scale = 1.0f / sqrtf((float)c->head_size), .before = c->before, .after = c->after,
+                               .relative_bias = c->relative ? data->bias.data + c->queries - 1 : NULL,
                                .out = data->out.data, .out_stride = c->head_size, .scratch = data->scratch.data};
 }
 
@@ -64,11 +65,12 @@ static void check_query(const sx_kernels *kernels, const sx_attention *job, size
         double bias = job->relative_bias ? job->relative_bias[(ptrdiff_t)j - (ptrdiff_t)query] : 0.0, total = fabs(bias);
         scores[j] = bias;
         for (size_t c = 0; c < job->head_size; c++) {
-            scores[j] += (double)q[c] * k[c];
-            total += fabs((double)q[c] * k[c]);
+            double term = (double)job->scale * q[c] * k[c];
+            scores[j] += term;
+            total += fabs(term);
         }
         largest = fmax(largest, scores[j]);
-        steepest = fmax(steepest, chain_bound(job->head_size + 1, total) + 2e-7 * total);
+        steepest = fmax(steepest, chain_bound(job->head_size + 2, total) + 2e-7 * total);
         seen++;
     }
     assert_true(seen > 0);
@@ -259,7 +261,7 @@ static void check_far_scores(const sx_kernels *kernels)
     float *scratch = calloc(floats, sizeof *scratch);
     assert_non_null(scratch);
     sx_attention job = {.q = data, .k = data + 1, .v = data + 2, .stride = 3, .queries = 3, .keys = 3, .head_size = 1,
-                        .before = SIZE_MAX, .after = SIZE_MAX, .out = out, .out_stride = 1, .scratch = scratch};
+                        .scale = 1.0f, .before = SIZE_MAX, .after = SIZE_MAX, .out = out, .out_stride = 1, .scratch = scratch};
     kernels->attention(&job);
     for (int i = 0; i < 3; i++)
         assert_true(out[i] == 4.0f);
@@ -285,7 +287,7 @@ static void check_negative_zero(const sx_kernels *kernels)
     float *scratch = calloc(sx_attention_scratch(kernels, 3, 1), sizeof *scratch);
     assert_non_null(scratch);
     sx_attention job = {.q = data, .k = data + 1, .v = data + 2, .stride = 3, .queries = 3, .keys = 3, .head_size = 1,
-                        .before = SIZE_MAX, .after = 0, .out = out, .out_stride = 1, .scratch = scratch};
+                        .scale = 1.0f, .before = SIZE_MAX, .after = 0, .out = out, .out_stride = 1, .scratch = scratch};
     kernels->attention(&job);
     job.queries = 2;
     job.out = fewer;

@@ -144,9 +144,60 @@ static void check_conversions(const sx_kernels *kernels)
     }
 }
 
+typedef void to_half_function(const float *x, void *out, size_t count);
+
+/* Between each two neighbours: what is nearer, to even in the middle. infinite: the half that is infinity. */
+static void check_rounding(to_half_function *to_half, void (*from_half)(const void *x, float *out, size_t count), uint32_t infinite)
+{
+    for (uint32_t low = 0; low < infinite; low++) {
+        uint16_t pair[2] = {(uint16_t)low, (uint16_t)(low + 1)}, found[10];
+        float ends[2];
+        from_half(pair, ends, 2);
+        if (low + 1 == infinite) /* where the next would lie */
+            ends[1] = infinite == 0x7c00 ? 65536.0f : INFINITY;
+        float middle = (float)(((double)ends[0] + (isinf(ends[1]) ? 0x1p128 : (double)ends[1])) / 2);
+        float x[10] = {ends[0], ends[1], middle, nextafterf(middle, 0.0f), nextafterf(middle, INFINITY)};
+        uint16_t even = (uint16_t)(low + (low & 1));
+        uint16_t expected[5] = {pair[0], pair[1], even, pair[0], pair[1]};
+        for (int i = 0; i < 5; i++)
+            x[5 + i] = -x[i];
+        to_half(x, found, 10);
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(found[i], expected[i]);
+            assert_int_equal(found[5 + i], expected[i] | 0x8000);
+        }
+    }
+    float odd[4] = {NAN, -NAN, INFINITY, -INFINITY}, back[4];
+    uint16_t held[4];
+    to_half(odd, held, 4);
+    from_half(held, back, 4);
+    assert_true(isnan(back[0]) && isnan(back[1]) && back[2] == INFINITY && back[3] == -INFINITY);
+}
+
+static void check_halves_made(const sx_kernels *kernels)
+{
+    check_rounding(kernels->to_f16, kernels->from_f16, 0x7c00);
+    check_rounding(kernels->to_bf16, kernels->from_bf16, 0x7f80);
+    for (size_t count = 0; count <= 70; count++) {
+        guarded halves = guarded_open((count + 1) / 2), floats = guarded_open(count);
+        unsigned char *end = (unsigned char *)(halves.data + halves.count) - 2 * count;
+        for (size_t i = 0; i < count; i++)
+            floats.data[i] = 1.0f;
+        kernels->to_f16(floats.data, end, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(end[2 * i] == 0 && end[2 * i + 1] == 0x3c);
+        kernels->to_bf16(floats.data, end, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(end[2 * i] == 0x80 && end[2 * i + 1] == 0x3f);
+        munmap(halves.map, halves.map_bytes);
+        guarded_close(&floats);
+    }
+}
+
 static void test_conversions(void **state)
 {
     for_each_level(check_conversions);
+    for_each_level(check_halves_made);
 }
 
 /* ---- Matrix product ---- */
@@ -216,7 +267,7 @@ static void check_product(const sx_kernels *kernels, const product *p)
         assert_memory_equal(alone.data, out.data + i * p->out_stride, columns * sizeof(float));
         if (columns > kernels->panel_width) {
             size_t skip = kernels->panel_width;
-            one.panels += skip * depth;
+            one.panels = (const float *)one.panels + skip * depth;
             one.bias = one.bias ? one.bias + skip : NULL;
             one.residual = one.residual ? one.residual + skip : NULL;
             one.columns -= skip;
@@ -232,6 +283,50 @@ static void check_product(const sx_kernels *kernels, const product *p)
     guarded_close(&bias);
     guarded_close(&out);
     guarded_close(&residual);
+}
+
+/* Panels of halves: the bits of float panels that hold the same, rounded, weights. */
+static void check_half_panels(const sx_kernels *kernels, sx_panel_format format, size_t rows, size_t columns, size_t depth)
+{
+    size_t stride = depth + 3, held = sx_panel_columns(kernels, columns) * depth;
+    guarded a = guarded_open(rows * stride), weights = guarded_open(columns * depth), bias = guarded_open(columns), panels;
+    guarded expected = guarded_open(rows * columns), out = guarded_open(rows * columns), halves = guarded_open(held / 2);
+    fill(&a, RANDOM);
+    fill(&weights, depth % 3 ? RANDOM : MIXED);
+    fill(&bias, RANDOM);
+    pack_all(kernels, &weights, columns, depth, 1.0f, &panels);
+    unsigned char *packed = (unsigned char *)halves.data; /* panels are of even width, so this ends at the guard */
+    (format == SX_PANEL_F16 ? kernels->to_f16 : kernels->to_bf16)(panels.data, packed, held);
+    (format == SX_PANEL_F16 ? kernels->from_f16 : kernels->from_bf16)(packed, panels.data, held);
+    sx_gemm job = {.a = a.data, .a_stride = stride, .rows = rows, .columns = columns, .depth = depth, .panels = panels.data,
+                   .bias = bias.data, .out = expected.data, .out_stride = columns, .activation = SX_ACTIVATION_GELU};
+    kernels->gemm(&job);
+    job.panels = packed;
+    job.format = format;
+    job.out = out.data;
+    kernels->gemm(&job);
+    assert_memory_equal(expected.data, out.data, rows * columns * sizeof(float));
+    guarded *const all[] = {&a, &weights, &bias, &panels, &expected, &out};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        guarded_close(all[i]);
+    guarded_close(&halves);
+}
+
+static void check_halves(const sx_kernels *kernels)
+{
+    for (int format = SX_PANEL_F16; format < SX_PANEL_FORMATS; format++) {
+        for (size_t size = 1; size <= 70; size++) {
+            check_half_panels(kernels, (sx_panel_format)format, size, 33, 17);
+            check_half_panels(kernels, (sx_panel_format)format, 5, size, 16);
+            check_half_panels(kernels, (sx_panel_format)format, 15, 31, size);
+        }
+        check_half_panels(kernels, (sx_panel_format)format, 120, 96, 300);
+    }
+}
+
+static void test_halves(void **state)
+{
+    for_each_level(check_halves);
 }
 
 static void check_products(const sx_kernels *kernels)
@@ -336,6 +431,14 @@ static void check_columns(const sx_kernels *kernels)
         kernels->maximum(x.data, out.data, width);
         for (size_t j = 0; j < width; j++)
             assert_true(width > 2 && j < 2 ? isnan(out.data[j]) : out.data[j] == fmaxf(before[j], x.data[j]));
+        memcpy(out.data, before, width * sizeof *before);
+        for (size_t j = 0; j < width; j++)
+            out.data[j] = fabsf(out.data[j]);
+        if (width > 2)
+            out.data[1] = NAN;
+        kernels->largest(x.data, out.data, width);
+        for (size_t j = 0; j < width; j++)
+            assert_true(width > 2 && j < 2 ? isnan(out.data[j]) : out.data[j] == fmaxf(fabsf(before[j]), fabsf(x.data[j])));
         guarded_close(&x);
         guarded_close(&out);
     }
@@ -363,7 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice), cmocka_unit_test(test_functions), cmocka_unit_test(test_conversions),
-        cmocka_unit_test(test_pack),   cmocka_unit_test(test_products),  cmocka_unit_test(test_dots),
+        cmocka_unit_test(test_pack),   cmocka_unit_test(test_products),  cmocka_unit_test(test_halves), cmocka_unit_test(test_dots),
         cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
