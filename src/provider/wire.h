@@ -22,7 +22,7 @@ typedef struct sx_wire_limits {
 typedef struct sx_wire_target {
     const sx_wire_form *form;
     char *service;             /* "openai", "tei": part of the space */
-    char *model;               /* name the service knows; "" when it has only one */
+    char *model;               /* name the service knows; "" when it has only one: build_info's answer may then fill it in */
     char *base_url;            /* without a slash at the end */
     char *api_key;             /* NULL: none. Never part of a message. */
     char *api_version;         /* Azure's; NULL otherwise */
@@ -34,6 +34,7 @@ typedef struct sx_wire_target {
     bool known;                /* the model is in the table or the override file */
     sx_wire_limits limits;     /* from these */
     uint32_t model_dimensions; /* what the model gives when nothing is asked; 0: not known */
+    uint32_t most_dimensions;  /* that may be asked for; 0: not known */
     double price;              /* as sx_wire_price gives it */
 } sx_wire_target;
 
