@@ -351,6 +351,19 @@ static sx_status split_job(pipeline_call *call, pipeline_job *job, sx_error *err
     return SX_OK;
 }
 
+static sx_status fail_call(const pipeline_call *call, const sx_batch_outcome *outcome, sx_error *error)
+{
+    const sx_provider_info *info = &call->pipeline->options.provider->info;
+    const char *message = outcome->message[0] ? outcome->message : "failed for good";
+    if (info->remote) /* a service's messages name it */
+        sx_fail(error, outcome->status, "%s", message);
+    else
+        sx_fail(error, outcome->status, "%s provider: %s", info->name, message);
+    if (outcome->hint[0])
+        sx_hint(error, "%s", outcome->hint);
+    return outcome->status;
+}
+
 static sx_status finish_job(pipeline_call *call, pipeline_job *job, sx_error *error)
 {
     const sx_batch_outcome *outcome = &job->batch.outcome;
@@ -365,8 +378,7 @@ static sx_status finish_job(pipeline_call *call, pipeline_job *job, sx_error *er
     else if (outcome->failure == SX_BATCH_SPLIT)
         status = split_job(call, job, error);
     else
-        status = sx_fail(error, outcome->status, "%s provider: %s", call->pipeline->options.provider->info.name,
-                         outcome->message[0] ? outcome->message : "failed for good");
+        status = fail_call(call, outcome, error);
     free_job(job);
     advanced(call);
     return status;
@@ -516,6 +528,8 @@ sx_status sx_pipeline_open(const sx_pipeline_options *options, sx_pipeline **out
         return sx_fail_nomem(error, sizeof *pipeline);
     pipeline->options = *options;
     pipeline->clock = options->clock ? *options->clock : sx_system_clock;
+    if (!pipeline->options.attempts)
+        pipeline->options.attempts = options->provider->info.attempts;
     if (!pipeline->options.attempts)
         pipeline->options.attempts = DEFAULT_ATTEMPTS;
     if (!pipeline->options.first_delay_ns)

@@ -38,7 +38,7 @@ typedef struct sx_pipeline_options {
     int64_t recipe;             /* its row there */
     const sx_clock *clock;      /* NULL: the machine's */
     int strict;                 /* a cached vector of a text that was cut is a failure too */
-    unsigned attempts;          /* most times a batch is tried after RETRY; 0: 6 */
+    unsigned attempts;          /* most times a batch is tried after RETRY; 0: the provider's wish, else 6 */
     int64_t first_delay_ns;     /* the back-off's first bound, doubled each time; 0: 0.5 s */
     int64_t longest_delay_ns;   /* 0: 60 s */
     uint64_t seed;              /* of the jitter; 0: from the clock */

@@ -1,4 +1,7 @@
-/* http_pool.h - many HTTP requests at once over kept connections (libcurl's multi interface), for one thread. */
+/* http_pool.h - many HTTP requests at once over kept connections (libcurl's multi interface), for one thread.
+ *
+ * TLS is verified, proxies are taken from where libcurl looks for them. A reply that was cut off is SX_E_NETWORK, never a short reply.
+ */
 #ifndef SX_NET_HTTP_POOL_H
 #define SX_NET_HTTP_POOL_H
 
@@ -18,11 +21,12 @@ typedef struct sx_http_exchange {
     size_t header_count;
     const char *body;            /* NULL: none */
     size_t body_length;
-    int64_t timeout_ns;          /* for the whole exchange; 0: none but the stall limit */
+    int64_t timeout_ns;          /* for the whole exchange; 0: none but the stall limit, for a reply that has begun */
     size_t limit;                /* most bytes of a reply */
     /* what came */
     sx_status status;            /* SX_OK: a complete reply of any code; SX_E_NETWORK, SX_E_STOPPED, SX_E_LIMIT */
     char problem[160];           /* of a network fault; never holds a header */
+    bool unsent;                 /* of a network fault: no connection was made, so the service cannot have seen the request */
     long code;
     sx_buffer reply;
     int64_t retry_after_ns;      /* Retry-After (also fractions of seconds) or retry-after-ms; -1: not said */

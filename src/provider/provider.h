@@ -19,6 +19,7 @@ typedef struct sx_provider_info {
     const char *space_json;   /* canonical JSON: which vectors may be compared */
     const char *recipe_json;  /* canonical JSON: exactly how they are made, prompt included */
     const char *prompt;       /* what the provider puts before each text, "" when nothing */
+    const char *tokens_by;    /* how a remote model's tokens are counted here: "cl100k_base", or "bytes", which is too many; NULL: its own */
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
     bool zero_for_nothing;    /* a text without any token rightly has the vector 0 (static models) */
@@ -42,7 +43,8 @@ typedef struct sx_batch_outcome {
     sx_status status;         /* SX_OK: vectors and receipts are filled */
     /* What to do when status is not SX_OK: give up everything (no key, no such model), try the same again later, or try its
      * halves (a bad item is inside). */
-    enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure;
+    enum { SX_BATCH_FATAL, SX_BATCH_RETRY, SX_BATCH_SPLIT } failure; /* FATAL with SX_E_LIMIT: the budget would be passed; it was
+                                                                        not sent, and nothing else is in flight */
     int64_t retry_after_ns;   /* RETRY: not before this long; 0: the caller's back-off decides */
     char message[256];
     char hint[160];           /* FATAL: what people can do; "" for nothing */
@@ -61,8 +63,7 @@ typedef struct sx_batch {
 
 typedef struct sx_provider_class {
     const char *name;
-    /* Starts work; the provider keeps the pointer until the batch comes out of wait. SX_E_BUSY above max_in_flight. SX_E_LIMIT when
-     * the budget would be passed: nothing is sent, and what is in flight is waited for. */
+    /* Starts work; the provider keeps the pointer until the batch comes out of wait. SX_E_BUSY above max_in_flight. */
     sx_status (*submit)(sx_provider *provider, sx_batch *batch, sx_error *error);
     /* The next finished batch, or *finished = NULL after timeout_ns without one (0: do not wait). */
     sx_status (*wait)(sx_provider *provider, int64_t timeout_ns, sx_batch **finished, sx_error *error);

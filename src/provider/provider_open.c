@@ -1,5 +1,6 @@
-/* provider_open.c - from a model reference to the provider that serves it: a table of prefixes, the local engine last. */
+/* provider_open.c - from a model reference to the provider that serves it: remote services, a table of prefixes, the local engine last. */
 #include "provider_classes.h"
+#include "wire.h"
 
 #include "../base/error.h"
 
@@ -19,6 +20,8 @@ sx_status sx_provider_open(const sx_embedder_options *options, const sx_clock *c
     *out = NULL;
     if (!options->model || !options->model[0])
         return sx_fail(error, SX_E_INVALID, "sx_embedder_options: model is not set");
+    if (sx_wire_is_remote(options->model))
+        return sx_provider_remote_open(options, clock ? clock : &sx_system_clock, out, error);
     size_t i = 0;
     while (strncmp(options->model, openers[i].prefix, strlen(openers[i].prefix)) != 0)
         i++;
