@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { WIDTH = 8, TILE_ROWS = 1, TILE_QUERIES = 4, CODES = 32 };
+enum { WIDTH = 8, CODES = 32 };
 typedef __m256 vf;
 typedef __m256i vi;
 typedef struct code_part {

@@ -7,7 +7,7 @@
 
 #include <immintrin.h>
 
-enum { WIDTH = 16, TILE_ROWS = 2, TILE_QUERIES = 4, CODES = 64 };
+enum { WIDTH = 16, CODES = 64 };
 typedef __m512 vf;
 typedef __m512i vi;
 typedef struct code_part {

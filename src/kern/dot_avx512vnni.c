@@ -8,7 +8,7 @@
 
 #include <immintrin.h>
 
-enum { TILE_ROWS = 2, TILE_QUERIES = 4, CODES = 64 };
+enum { CODES = 64 };
 typedef __m512i vi;
 typedef __m512i code_part;
 

@@ -1,5 +1,6 @@
-/* dot_rows.h - how the vector versions of dot.h walk over rows. Several are read side by side: the processor then has more misses
- * on the way than one stream gives it. */
+/* dot_rows.h - how the vector versions of dot.h walk over rows: one after the other, in the order of memory, which is what
+ * processors fetch fastest (several rows side by side reach half of it); the next bytes are asked for meanwhile, because the
+ * hardware stops at the end of each page. */
 #ifndef SX_KERN_DOT_ROWS_H
 #define SX_KERN_DOT_ROWS_H
 
@@ -7,12 +8,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Rows for a single query; those AHEAD_BYTES further are asked for meanwhile, as the hardware stops at each page's end. */
-enum { SINGLE_ROWS = 4, AHEAD_BYTES = 4096 };
-
-static inline size_t rows_ahead(size_t row_bytes)
-{
-    return (AHEAD_BYTES / (row_bytes + 1) / SINGLE_ROWS + 1) * SINGLE_ROWS * row_bytes;
-}
+/* So many queries are multiplied with a row at once. */
+enum { TILE_QUERIES = 4, AHEAD_BYTES = 2048, CACHE_LINE = 64 };
 
 #endif

@@ -1,0 +1,150 @@
+/* bench_search.c - exact search beside the memory's speed.
+ *
+ * usage: bench_search [ROWS [DIMENSIONS [THREADS [SECONDS]]]]
+ * For each kind of row (f32, f16, 8-bit codes) the kernel's time over all rows, the median of the rounds that fit into SECONDS
+ * (default 1), and the bytes a second as a part of what plain reading reaches: measured in turns with it, median too.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "kern/dot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 256, MOST_QUERIES = 8, MOST_ROUNDS = 1000 };
+
+typedef enum row_kind { READING, F32, F16, CODES, KINDS } row_kind;
+static const char *const kind_names[] = {"reading", "f32", "f16", "codes"};
+
+typedef struct bench {
+    const sx_dot_kernels *kernels;
+    sx_thread_pool *pool;
+    row_kind kind;
+    size_t rows, dimensions, queries;
+    unsigned char *data;
+    float *query;
+    int16_t *code_query;
+    uint64_t sink[64];
+} bench;
+
+static double now(void)
+{
+    return 1e-9 * (double)sx_system_clock.monotonic_ns(sx_system_clock.user);
+}
+
+static size_t bytes_of_row(const bench *b, row_kind kind)
+{
+    return b->dimensions * (kind == CODES ? 1 : kind == F16 ? 2 : 4);
+}
+
+/* Every word once, in four streams. */
+static uint64_t read_all(const uint64_t *data, size_t count)
+{
+    uint64_t sum[4][8] = {{0}};
+    size_t part = count / 32 * 8;
+    for (size_t i = 0; i < part; i += 8)
+        for (size_t s = 0; s < 4; s++)
+            for (size_t j = 0; j < 8; j++)
+                sum[s][j] ^= data[s * part + i + j];
+    uint64_t all = 0;
+    for (size_t s = 0; s < 4; s++)
+        for (size_t j = 0; j < 8; j++)
+            all ^= sum[s][j];
+    return all;
+}
+
+static void work(void *user, unsigned worker)
+{
+    bench *b = user;
+    float out[MOST_QUERIES * BLOCK];
+    size_t begin, end, row_bytes = bytes_of_row(b, b->kind);
+    sx_share(b->rows, worker, sx_thread_pool_size(b->pool), &begin, &end);
+    if (b->kind == READING) {
+        b->sink[worker] += read_all((const uint64_t *)(const void *)(b->data + begin * row_bytes), (end - begin) * row_bytes / 8);
+        return;
+    }
+    for (size_t i = begin; i < end; i += BLOCK) {
+        size_t count = end - i < BLOCK ? end - i : BLOCK;
+        const unsigned char *rows = b->data + i * row_bytes;
+        sx_dot_job job = {.queries = b->query, .query_count = b->queries, .query_stride = b->dimensions, .rows = rows,
+                          .count = count, .stride = b->dimensions, .dimensions = b->dimensions, .out = out, .out_stride = BLOCK};
+        if (b->kind == F32)
+            b->kernels->f32(&job);
+        else if (b->kind == F16)
+            b->kernels->f16(&job);
+        else
+            b->kernels->codes(&(sx_code_job){.queries = b->code_query, .query_count = b->queries, .rows = rows, .count = count,
+                                             .stride = b->dimensions, .dimensions = b->dimensions, .out = (int32_t *)(void *)out,
+                                             .out_stride = BLOCK});
+        b->sink[worker] += (uint64_t)(out[0] > 0);
+    }
+}
+
+static double run(bench *b, row_kind kind)
+{
+    b->kind = kind;
+    double start = now();
+    sx_thread_pool_run(b->pool, work, b);
+    return now() - start;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void compare_with_reading(bench *b, row_kind kind, double seconds)
+{
+    static double plain[MOST_ROUNDS], taken[MOST_ROUNDS];
+    size_t count = 0;
+    double end = now() + seconds;
+    run(b, kind);
+    do {
+        plain[count] = run(b, READING);
+        taken[count++] = run(b, kind);
+    } while (now() < end && count < MOST_ROUNDS);
+    qsort(plain, count, sizeof *plain, compare);
+    qsort(taken, count, sizeof *taken, compare);
+    double reading = (double)(b->rows * bytes_of_row(b, READING)) / plain[count / 2] / 1e9;
+    double speed = (double)(b->rows * bytes_of_row(b, kind)) / taken[count / 2] / 1e9;
+    printf("%-6s %8zu x %-5zu %u threads %zu queries %9.3f ms %7.2f GB/s %4.0f %% of %.2f GB/s\n", kind_names[kind], b->rows,
+           b->dimensions, sx_thread_pool_size(b->pool), b->queries, 1e3 * taken[count / 2], speed, 100 * speed / reading,
+           reading);
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.kernels = sx_dot_kernels_for(0), .rows = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000,
+               .dimensions = argc > 2 ? strtoul(argv[2], NULL, 10) : 384};
+    unsigned threads = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
+    double seconds = argc > 4 ? strtod(argv[4], NULL) : 1;
+    sx_error error;
+    if (!b.rows || !b.dimensions || threads > 64 || sx_thread_pool_open(threads, &b.pool, &error)) {
+        fprintf(stderr, "usage: bench_search [ROWS [DIMENSIONS [THREADS [SECONDS]]]]\n");
+        return 2;
+    }
+    b.data = sx_aligned_calloc(4096, b.rows, b.dimensions * 4);
+    b.query = sx_aligned_calloc(64, MOST_QUERIES * b.dimensions, sizeof *b.query);
+    b.code_query = sx_aligned_calloc(64, MOST_QUERIES * sx_code_query_size(b.dimensions), sizeof *b.code_query);
+    if (!b.data || !b.query || !b.code_query)
+        return 1;
+    uint32_t state = 1;
+    for (size_t i = 0; i < b.rows * b.dimensions * 2; i++) /* halves of 1 to 2, which pairs of are moderate floats too */
+        ((uint16_t *)(void *)b.data)[i] = (uint16_t)(0x3c00 | (state = state * 1664525 + 1013904223) >> 22);
+    for (size_t i = 0; i < MOST_QUERIES * b.dimensions; i++)
+        b.query[i] = (float)((state = state * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
+    for (size_t q = 0; q < MOST_QUERIES; q++)
+        sx_code_query_make(b.query + q * b.dimensions, b.dimensions, b.code_query + q * sx_code_query_size(b.dimensions));
+    printf("kernels: %s\n", b.kernels->name);
+    for (row_kind kind = F32; kind < KINDS; kind++)
+        for (b.queries = 1; b.queries <= MOST_QUERIES; b.queries = b.queries == 1 ? 4 : 2 * b.queries)
+            compare_with_reading(&b, kind, seconds);
+    free(b.data);
+    free(b.query);
+    free(b.code_query);
+    sx_thread_pool_close(b.pool);
+    return 0;
+}
