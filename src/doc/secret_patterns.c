@@ -3,8 +3,8 @@
  * Only forms that hardly anything else has: a prefix that the issuer chose to be recognised by, an alphabet and a length. What
  * follows a prefix must look random (enough different characters, both letters and digits where the issuer's keys have them),
  * so that placeholders ("sk-xxxxxxxx", "AKIAIOSFODNN7EXAMPLE") and names that begin alike are none. Private keys need their data,
- * not only the line that announces it, and JSON Web Tokens a head that decodes to what it must be. Forms as documented by the issuers:
- * AWS "Understanding unique ID prefixes" (IAM user guide), GitHub "Token formats", Slack "Token types", RFC 7468, RFC 7519.
+ * not only the line that announces it, and JSON Web Tokens a head that decodes to what it must be. Forms as documented by the
+ * issuers: AWS "Understanding unique ID prefixes" (IAM user guide), GitHub "Token formats", Slack "Token types", RFC 7468, RFC 7519.
  */
 #include "secret_patterns.h"
 
@@ -104,8 +104,8 @@ static const pattern patterns[] = {
 /* Different characters among the body's; and no word that says it is a sample. */
 static bool looks_random(const char *body, size_t length)
 {
-    static const char *const samples[] = {"EXAMPLE", "example",    "Example",     "xxxx",        "XXXX",     "your",     "YOUR",
-                                          "0123456", "placeholder", "PLACEHOLDER", "abcdefgh", "ABCDEFGH", "redacted", "REDACTED"};
+    static const char *const samples[] = {"EXAMPLE", "example", "Example", "xxxx", "XXXX", "your", "YOUR", "0123456",
+                                          "placeholder", "PLACEHOLDER", "abcdefgh", "ABCDEFGH", "redacted", "REDACTED"};
     uint64_t seen[2] = {0};
     size_t different = 0, counted = length < 40 ? length : 40;
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
