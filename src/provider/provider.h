@@ -77,6 +77,7 @@ struct sx_provider {
     const sx_provider_class *class;
     sx_provider_info info;
     sx_provider_usage usage;  /* brought up to date before a batch comes out of wait */
+    sx_provider_usage recorded; /* of those, what a ledger holds (index/spend.h) */
     const sx_model *model;    /* the local engine's, or NULL */
     /* Counts the model's own tokens, so that chunks fit; has scratch memory, so it is for the thread that owns the provider. */
     sx_token_counter counter;

@@ -74,19 +74,20 @@ static sx_status tidy_url(const char *given, const char *service, const char *su
     *out = NULL;
     size_t length = strlen(given);
     bool secure = strncasecmp(given, "https://", 8) == 0, plain = strncasecmp(given, "http://", 7) == 0;
-    const char *host = given + (secure ? 8 : 7);
-    if (strstr(given, "://") && memchr(host, '@', strcspn(host, "/?#")) && (secure || plain)) {
+    const char *scheme = strstr(given, "://"), *host = scheme ? scheme + 3 : given;
+    int shown = (int)strcspn(given, "?#") < 200 ? (int)strcspn(given, "?#") : 200; /* what follows may hold a key */
+    if (memchr(host, '@', strcspn(host, "/?#"))) {
         sx_fail(error, SX_E_INVALID, "%s: the URL holds a user name or password", service);
         sx_hint(error, "keys are given in the environment; URLs are stored and shown");
         return SX_E_INVALID;
     }
     if (!secure && !plain)
-        return sx_fail(error, SX_E_INVALID, "%s: '%.200s' is no http:// or https:// URL", service, given);
+        return sx_fail(error, SX_E_INVALID, "%s: '%.*s' is no http:// or https:// URL", service, shown, given);
     if (length > LONGEST_URL || !*host || strchr("/:?#", *host))
-        return sx_fail(error, SX_E_INVALID, "%s: '%.200s' is no usable URL", service, given);
+        return sx_fail(error, SX_E_INVALID, "%s: '%.*s' is no usable URL", service, shown, given);
     for (const char *at = given; *at; at++)
         if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || strchr("\"<>\\^`{|}?#", *at))
-            return sx_fail(error, SX_E_INVALID, "%s: '%.200s' is no usable base URL: byte %zu", service, given,
+            return sx_fail(error, SX_E_INVALID, "%s: '%.*s' is no usable base URL: byte %zu", service, shown, given,
                            (size_t)(at - given));
     char *url = sx_strdup(given);
     if (!url)

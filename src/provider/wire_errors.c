@@ -44,10 +44,9 @@ static bool is_secret(const char *word, size_t length, const char *key)
     size_t whole = key ? strlen(key) : 0;
     if (whole < SHORTEST_KEY)
         return whole && length == whole && memcmp(word, key, length) == 0;
-    if (length >= whole)
-        for (size_t i = 0; i + whole <= length; i++)
-            if (memcmp(word + i, key, whole) == 0)
-                return true;
+    for (size_t i = 0; i + SHORTEST_KEY <= length; i++) /* its beginning anywhere, glued to something else */
+        if (memcmp(word + i, key, SHORTEST_KEY) == 0)
+            return true;
     /* Beginning or end of the key, with stars or dots for the rest, or cut off by a length limit. */
     size_t alike = 0, tail = 0;
     while (alike < length && alike < whole && word[alike] == key[alike])
