@@ -30,11 +30,16 @@ static void pack(const float *rows, size_t stride, size_t count, size_t depth, c
     int8_t *to = panel;
     memset(to, 0, depth * WIDTH);
     for (size_t j = 0; j < WIDTH; j++) {
-        float inverse = 0.0f;
-        scales[j] = j < count ? sx_int8_column_scale(rows + j * stride, depth, factors, &inverse) : 0.0f;
-        sums[j] = 0;
+        const float *row = rows + j * stride;
+        float inverse = 0.0f, largest = 0.0f;
         for (size_t k = 0; j < count && k < depth; k++) {
-            int q = sx_int8_weight(rows[j * stride + k], factors ? factors[k] : 1.0f, inverse);
+            float x = fabsf(factors ? row[k] / factors[k] : row[k]);
+            largest = x > largest || isnan(x) ? x : largest;
+        }
+        scales[j] = sx_int8_column_scale(largest, &inverse);
+        sums[j] = 0;
+        for (size_t k = 0; inverse > 0.0f && k < depth; k++) {
+            int q = (int)lrintf((factors ? row[k] / factors[k] : row[k]) * inverse);
             to[k * WIDTH + j] = (int8_t)q;
             sums[j] += q;
         }

@@ -11,26 +11,12 @@
 
 enum { SX_INT8_MOST_WIDTH = 32 };
 
-/* One column's scale, and its inverse, which is what weights are multiplied by. */
-static inline float sx_int8_column_scale(const float *row, size_t depth, const float *factors, float *inverse)
+/* The scale of a column whose largest absolute weight is given, and its inverse, which is what weights are multiplied by: 0 for
+ * a column that is not finite, or too small to divide by. */
+static inline float sx_int8_column_scale(float largest, float *inverse)
 {
-    float largest = 0.0f;
-    for (size_t k = 0; k < depth; k++) {
-        float x = fabsf(factors ? row[k] / factors[k] : row[k]);
-        largest = x > largest || isnan(x) ? x : largest;
-    }
-    if (!isfinite(largest)) {
-        *inverse = 0.0f;
-        return NAN;
-    }
-    *inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
-    return largest / 127.0f;
-}
-
-static inline int sx_int8_weight(float x, float factor, float inverse)
-{
-    int q = (int)lrintf(x / factor * inverse);
-    return q > 127 ? 127 : q < -127 ? -127 : q;
+    *inverse = isfinite(largest) && largest > 1e-30f ? 127.0f / largest : 0.0f;
+    return !isfinite(largest) ? NAN : *inverse > 0.0f ? largest / 127.0f : 0.0f;
 }
 
 /* Zero point and scales of a row whose smallest and largest entries are given (0 among them). */

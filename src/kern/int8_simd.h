@@ -5,7 +5,8 @@
  *   LOWEST                    the least activation: 0, or -128 where the instruction wants signed ones; zero points move with it
  *   vi vf                     vectors of LANES integers, floats
  *   vi_zero vi_load(p) vi_broadcast(p)  (32 bits at p in all lanes) vi_store(p, x)
- *   vi_dot(sum, a, w)         sum + the GROUP products of each lane, exactly
+ *   vi_dot(sum, a, w)         sum + the GROUP products of each lane, exactly; or OWN_TILE and multiply_tile, for instructions that
+ *                             multiply in other shapes
  *   vi_set vi_sub vi_mul vi_to_float vf_to_int (to nearest even)
  *   vf_load vf_load_tail(p, n) vf_store vf_store_tail(p, n, x) vf_set vf_mul vf_add vf_min(a, b) vf_max(a, b) (b when NaN)
  *   vf_smallest vf_largest    across lanes
@@ -81,26 +82,89 @@ static void quantize(const float *in, size_t stride, size_t rows, size_t depth, 
 
 /* ---- Packing ---- */
 
+/* PART weights at once: a multiple of LANES and GROUP. */
+enum { PART = 64 };
+
+/* Weights k .. k + PART - 1 of a row, divided by their factors; zeros behind the last. */
+ALWAYS_INLINE void read_part(const float *row, const float *factors, size_t k, size_t depth, float *part)
+{
+    size_t count = depth - k < PART ? depth - k : PART;
+    memset(part, 0, PART * sizeof *part);
+    for (size_t i = 0; factors && i < count; i++)
+        part[i] = row[k + i] / factors[k + i];
+    if (!factors)
+        memcpy(part, row + k, count * sizeof *part);
+}
+
+/* The largest absolute weight; NaN when one is not finite. */
+static float largest_weight(const float *row, const float *factors, size_t depth)
+{
+    float part[PART], check[LANES];
+    vf smallest = vf_set(0.0f), largest = vf_set(0.0f), odd = vf_set(0.0f);
+    for (size_t k = 0; k < depth; k += PART) {
+        read_part(row, factors, k, depth, part);
+        for (size_t i = 0; i < PART; i += LANES) {
+            vf x = vf_load(part + i);
+            smallest = vf_min(x, smallest);
+            largest = vf_max(x, largest);
+            odd = vf_add(odd, vf_mul(x, vf_set(0.0f))); /* NaN when anything is not finite */
+        }
+    }
+    vf_store(check, odd);
+    float least = vf_smallest(smallest), most = vf_largest(largest);
+    most = -least > most ? -least : most;
+    for (size_t j = 0; j < LANES; j++)
+        most += check[j]; /* zeros, or NaN */
+    return most;
+}
+
+/* One column of a panel; the sum of its weights. */
+static int32_t pack_column(const float *row, const float *factors, size_t depth, float inverse, weight *to)
+{
+    float part[PART];
+    int32_t q[PART], sum = 0;
+    weight weights[PART];
+    for (size_t k = 0; k < depth; k += PART) {
+        size_t left = (depth - k + GROUP - 1) / GROUP, groups = left < PART / GROUP ? left : PART / GROUP;
+        read_part(row, factors, k, depth, part);
+        for (size_t i = 0; i < PART; i += LANES)
+            vi_store(q + i, vf_to_int(vf_mul(vf_load(part + i), vf_set(inverse))));
+        for (size_t i = 0; i < PART; i++) {
+            weights[i] = (weight)q[i];
+            sum += q[i];
+        }
+        for (size_t g = 0; g < groups; g++)
+            memcpy(to + (k / GROUP + g) * PANEL * GROUP, weights + g * GROUP, GROUP * sizeof *to);
+    }
+    return sum;
+}
+
 static void pack(const float *rows, size_t stride, size_t count, size_t depth, const float *factors, void *panel, float *scales,
                  int32_t *sums)
 {
     size_t padded = (depth + GROUP - 1) / GROUP * GROUP;
     weight *to = panel;
-    memset(to, 0, padded * PANEL * sizeof *to);
+    if (count < PANEL)
+        memset(to, 0, padded * PANEL * sizeof *to);
     for (size_t j = 0; j < PANEL; j++) {
+        const float *row = rows + j * stride;
         float inverse = 0.0f;
-        scales[j] = j < count ? sx_int8_column_scale(rows + j * stride, depth, factors, &inverse) : 0.0f;
+        scales[j] = 0.0f;
         sums[j] = 0;
-        for (size_t k = 0; j < count && k < depth; k++) {
-            int q = sx_int8_weight(rows[j * stride + k], factors ? factors[k] : 1.0f, inverse);
-            to[(k / GROUP * PANEL + j) * GROUP + k % GROUP] = (weight)q;
-            sums[j] += q;
-        }
+        if (j >= count)
+            continue;
+        scales[j] = sx_int8_column_scale(largest_weight(row, factors, depth), &inverse);
+        if (inverse > 0.0f)
+            sums[j] = pack_column(row, factors, depth, inverse, to + j * GROUP);
+        else
+            for (size_t k = 0; k < padded; k += GROUP)
+                memset(to + (k * PANEL) + j * GROUP, 0, GROUP * sizeof *to);
     }
 }
 
 /* ---- Product ---- */
 
+#ifndef OWN_TILE
 ALWAYS_INLINE void multiply_tile(size_t rows, const unsigned char *a, size_t a_stride, size_t groups, const weight *panel,
                                  int32_t *out)
 {
@@ -124,6 +188,7 @@ ALWAYS_INLINE void multiply_tile(size_t rows, const unsigned char *a, size_t a_s
         vi_store(out + i * PANEL + LANES, sum[i][1]);
     }
 }
+#endif
 
 typedef void multiply_function(const unsigned char *a, size_t a_stride, size_t groups, const weight *panel, int32_t *out);
 
