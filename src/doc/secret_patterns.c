@@ -4,11 +4,13 @@
  * follows a prefix must look random (enough different characters, both letters and digits where the issuer's keys have them),
  * so that placeholders ("sk-xxxxxxxx", "AKIAIOSFODNN7EXAMPLE") and names that begin alike are none. Private keys need their data,
  * not only the line that announces it, and JSON Web Tokens a head that decodes to what it must be. Forms as documented by the
- * issuers: AWS "Understanding unique ID prefixes" (IAM user guide), GitHub "Token formats", Slack "Token types", RFC 7468, RFC 7519.
+ * issuers: AWS "Understanding unique ID prefixes" (IAM user guide), GitHub "Token formats", Slack "Token types", RFC 7468 and
+ * RFC 7519.
  */
 #include "secret_patterns.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -356,6 +358,11 @@ bool sx_secret_find(const char *text, size_t length, size_t from, sx_secret *fou
             return true;
     }
     return false;
+}
+
+void sx_secret_reason(const char *kind, size_t line, const char *provider, char *reason, size_t size)
+{
+    snprintf(reason, size, "held back: %s in line %zu (not sent to %s)", kind, line, provider);
 }
 
 size_t sx_secret_line(const char *text, size_t place)

@@ -35,6 +35,12 @@ sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
         .strict = embedder->strict,
         .advanced = advanced,
         .user = user,
+        .spend = {.model = embedder->model,
+                  .space = embedder->space,
+                  .budget_usd = embedder->budget_usd,
+                  .alert_usd = embedder->alert_usd,
+                  .alert_url = embedder->alert_url},
+        .allow_secrets = embedder->allow_secrets,
     };
     if (database) {
         sx_status status = sx_embedder_recipe(embedder, database, &options.recipe, error);
@@ -48,6 +54,33 @@ static void hash_string(const char *text, sx_sha256 *hash, char *hex)
 {
     sx_sha256_of(text, strlen(text), hash);
     sx_sha256_hex(hash, hex);
+}
+
+static sx_status read_money(const sx_embedder_options *known, sx_embedder *embedder, sx_error *error)
+{
+    sx_remote_options remote;
+    if (!known->remote.size)
+        return SX_OK;
+    sx_status status = sx_options_read(&known->remote, &remote, sizeof remote, "sx_embedder_options.remote", error);
+    if (status)
+        return status;
+    if (!(remote.budget_usd >= 0 && remote.budget_usd < 1e12) || !(remote.alert_usd >= 0 && remote.alert_usd < 1e12))
+        return sx_fail(error, SX_E_INVALID, "sx_remote_options: a budget or alert is no amount of money");
+    embedder->budget_usd = remote.budget_usd;
+    embedder->alert_usd = remote.alert_usd;
+    embedder->allow_secrets = remote.allow_secrets != 0;
+    embedder->alert_url = remote.alert_url ? sx_strdup(remote.alert_url) : NULL;
+    return embedder->alert_url || !remote.alert_url ? SX_OK : sx_fail_nomem(error, strlen(remote.alert_url));
+}
+
+/* A budget cannot be kept by guessing. */
+static sx_status check_price(const sx_embedder *embedder, sx_error *error)
+{
+    if (embedder->budget_usd <= 0 || embedder->provider->info.usd_per_million >= 0)
+        return SX_OK;
+    sx_fail(error, SX_E_INVALID, "%s: its price is not known, so a budget cannot be kept", embedder->model);
+    sx_hint(error, "give its price in a file of prices and limits, or leave the budget out");
+    return SX_E_INVALID;
 }
 
 sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_clock *clock, sx_embedder **out,
@@ -72,8 +105,11 @@ sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_
     embedder->clock = clock ? *clock : sx_system_clock;
     embedder->strict = known.strict;
     embedder->model = sx_strdup(known.model);
-    status = embedder->model ? sx_provider_open(&known, &embedder->clock, &embedder->provider, error)
-                             : sx_fail_nomem(error, strlen(known.model) + 1);
+    status = embedder->model ? read_money(&known, embedder, error) : sx_fail_nomem(error, strlen(known.model) + 1);
+    if (!status)
+        status = sx_provider_open(&known, &embedder->clock, &embedder->provider, error);
+    if (!status)
+        status = check_price(embedder, error);
     if (!status) {
         const sx_provider_info *info = &embedder->provider->info;
         hash_string(info->space_json, &embedder->space, embedder->space_hex);
@@ -88,7 +124,11 @@ sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_
             .dimensions = info->dimensions,
             .max_length = info->max_length,
         };
-        status = sx_embedder_pipeline(embedder, known.cache, NULL, NULL, &embedder->pipeline, error);
+        embedder->cache = known.cache;
+        if (known.cache)
+            status = sx_embedder_recipe(embedder, known.cache, &embedder->cache_recipe, error);
+        if (!status)
+            status = sx_embedder_pipeline(embedder, known.cache, NULL, NULL, &embedder->pipeline, error);
     }
     if (status)
         sx_embedder_close(embedder);
@@ -114,6 +154,8 @@ void sx_embedder_close(sx_embedder *embedder)
     sx_pipeline_close(embedder->pipeline);
     sx_provider_close(embedder->provider);
     free(embedder->model);
+    free(embedder->alert_url);
+    sx_hash_set_clear(&embedder->estimated);
     free(embedder);
 }
 
@@ -148,4 +190,25 @@ sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t 
         receipts[i] = items[i].receipt;
     free(items);
     return status;
+}
+
+sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error)
+{
+    if (!embedder || !out)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_spent: embedder or out is NULL");
+    sx_embedder_spend(embedder, out);
+    return SX_OK;
+}
+
+void sx_embedder_spend(const sx_embedder *embedder, sx_spend *out)
+{
+    const sx_provider_usage *usage = &embedder->provider->usage;
+    const sx_pipeline_counts *counts = sx_pipeline_count(embedder->pipeline);
+    bool unpriced = embedder->provider->info.usd_per_million < 0;
+    *out = (sx_spend){.requests = usage->requests,
+                      .texts = counts->embedded,
+                      .cached = counts->cached,
+                      .tokens = usage->tokens,
+                      .unpriced_tokens = unpriced ? usage->tokens : 0,
+                      .usd = unpriced ? 0 : usage->usd};
 }

@@ -2,6 +2,7 @@
 #ifndef SX_INDEX_EMBEDDER_H
 #define SX_INDEX_EMBEDDER_H
 
+#include "hash_set.h"
 #include "pipeline.h"
 
 struct sx_embedder {
@@ -9,7 +10,12 @@ struct sx_embedder {
     sx_pipeline *pipeline;   /* with the cache of the options */
     sx_clock clock;
     int strict;
-    char *model;
+    sx_database *cache;      /* of the options */
+    int64_t cache_recipe;    /* its row there */
+    sx_hash_set estimated;   /* texts that sx_embedder_estimate has counted */
+    bool allow_secrets;
+    double budget_usd, alert_usd;
+    char *model, *alert_url;
     sx_sha256 space, recipe;
     char space_hex[SX_SHA256_HEX], recipe_hex[SX_SHA256_HEX];
     sx_embedder_info info;
@@ -24,5 +30,8 @@ sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
                                sx_pipeline **out, sx_error *error);
 /* The recipe's row in a database, made when it is not there. */
 sx_status sx_embedder_recipe(const sx_embedder *embedder, sx_database *database, int64_t *recipe, sx_error *error);
+
+/* What was spent since it was opened; texts and cached are those of sx_embedder_embed. */
+void sx_embedder_spend(const sx_embedder *embedder, sx_spend *out);
 
 #endif

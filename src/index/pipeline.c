@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_ATTEMPTS = 6, BYTES_PER_TOKEN = 3 };
+enum { DEFAULT_ATTEMPTS = 6 };
 static const int64_t default_first_delay = 500000000, default_longest_delay = 60000000000;
 static const int64_t longest_wait = 25000000; /* so that stop is seen and others' texts are looked for */
 static const double norm_tolerance = 1e-3;
@@ -57,14 +57,15 @@ bool sx_pipeline_is_blank(sx_text text)
     return true;
 }
 
+/* With a budget a guess would not do: then it is counted once, and kept. */
 uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item)
 {
-    if (call->items[item].tokens)
-        return call->items[item].tokens;
-    const sx_provider *provider = call->pipeline->options.provider;
-    size_t guess = call->items[item].text.length / BYTES_PER_TOKEN + 1 + provider->counter.special + provider->counter.prompt;
-    uint32_t limit = provider->info.max_length;
-    return limit && guess > limit ? limit : guess > UINT32_MAX ? UINT32_MAX : (uint32_t)guess;
+    const sx_pipeline *pipeline = call->pipeline;
+    bool exact = pipeline->options.spend.budget_usd > 0 && pipeline->options.provider->info.usd_per_million > 0;
+    uint32_t tokens = sx_provider_tokens_of(pipeline->options.provider, call->items[item].text, call->items[item].tokens, exact);
+    if (exact)
+        call->items[item].tokens = tokens;
+    return tokens;
 }
 
 void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message)
@@ -114,6 +115,7 @@ static pipeline_job *make_job(const pipeline_call *call, const size_t *list, siz
             for (size_t i = 0; i < count; i++) {
                 texts[i] = call->items[list[i]].text;
                 job->items[i] = list[i];
+                job->tokens += sx_pipeline_tokens_of(call, list[i]);
             }
             return job;
         }
@@ -133,11 +135,20 @@ static void delay_job(pipeline_call *call, pipeline_job *job)
     *place = job;
 }
 
+/* The budget has no room for what would be next. What is in flight may turn out cheaper than it was counted; with nothing in
+ * flight that is the end. */
+static void meet_budget(pipeline_call *call)
+{
+    if (!call->in_flight)
+        call->pipeline->counts.out_of_budget = true;
+}
+
 /* Takes texts off the queue until a batch is full by count or tokens, claiming them on the way. *out NULL: nothing to do now. */
 static sx_status form_job(pipeline_call *call, pipeline_job **out, sx_error *error)
 {
     const sx_provider_info *info = &call->pipeline->options.provider->info;
     size_t left = call->queue_end - call->queue_head;
+    uint64_t room = sx_spender_room(&call->pipeline->spender);
     size_t most = left < info->max_texts ? left : info->max_texts;
     size_t count = 0;
     uint64_t tokens = 0;
@@ -155,7 +166,9 @@ static sx_status form_job(pipeline_call *call, pipeline_job **out, sx_error *err
         while (end < most && call->queue_head < call->queue_end) {
             size_t item = call->queue[call->queue_head];
             uint32_t cost = sx_pipeline_tokens_of(call, item);
-            full = end > 0 && tokens + cost > info->max_tokens;
+            full = (end > 0 && tokens + cost > info->max_tokens) || tokens + cost > room;
+            if (full && !end && tokens + cost > room)
+                meet_budget(call);
             if (full)
                 break;
             tokens += cost;
@@ -188,6 +201,10 @@ static sx_status next_job(pipeline_call *call, pipeline_job **out, sx_error *err
 {
     pipeline_job *job = call->delayed;
     if (job && job->not_before <= now_of(call)) {
+        if (job->tokens > sx_spender_room(&call->pipeline->spender)) {
+            meet_budget(call);
+            return SX_OK;
+        }
         call->delayed = job->next;
         job->next = NULL;
         *out = job;
@@ -213,6 +230,7 @@ static sx_status submit_job(pipeline_call *call, pipeline_job *job, sx_error *er
         if (call->sent[job->items[i]] < UINT8_MAX)
             call->sent[job->items[i]]++;
     pipeline->counts.batches++;
+    pipeline->spender.tokens_in_flight += job->tokens;
     call->in_flight++;
     return SX_OK;
 }
@@ -367,18 +385,26 @@ static sx_status fail_call(const pipeline_call *call, const sx_batch_outcome *ou
 static sx_status finish_job(pipeline_call *call, pipeline_job *job, sx_error *error)
 {
     const sx_batch_outcome *outcome = &job->batch.outcome;
+    bool refused = outcome->status != SX_OK;
     sx_status status = SX_OK;
     call->in_flight--;
-    if (outcome->status == SX_OK)
+    call->pipeline->spender.tokens_in_flight -= job->tokens;
+    if (outcome->status == SX_OK) {
+        call->pipeline->spender.tokens_counted += job->tokens;
         status = take_job(call, job, error);
-    else if (call->draining)
+    } else if (call->draining) {
         status = SX_OK; /* its texts stay claimed, and are given up with the rest at the end */
-    else if (outcome->failure == SX_BATCH_RETRY)
+    } else if (outcome->failure == SX_BATCH_RETRY) {
         status = retry_job(call, &job, error);
-    else if (outcome->failure == SX_BATCH_SPLIT)
+    } else if (outcome->failure == SX_BATCH_SPLIT) {
         status = split_job(call, job, error);
-    else
+    } else if (outcome->status == SX_E_LIMIT && call->pipeline->options.spend.budget_usd > 0) {
+        call->pipeline->counts.out_of_budget = true; /* the provider has seen it first */
+    } else {
         status = fail_call(call, outcome, error);
+    }
+    if (!status && refused) /* a reply that was refused may have been paid for */
+        status = sx_spender_flush(&call->pipeline->spender, false, error);
     free_job(job);
     advanced(call);
     return status;
@@ -411,19 +437,22 @@ static sx_status wait_for_something(pipeline_call *call, sx_error *error)
 
 static sx_status run_call(pipeline_call *call, sx_error *error)
 {
-    unsigned most = call->pipeline->options.provider->info.max_in_flight;
+    sx_pipeline *pipeline = call->pipeline;
+    unsigned most = pipeline->options.provider->info.max_in_flight;
     sx_status status = sx_pipeline_look_up(call, error);
     advanced(call);
     while (!status) {
         if (is_stopped(call))
             return sx_fail(error, SX_E_STOPPED, "embedding was stopped");
         pipeline_job *job = NULL;
-        while (!status && call->in_flight < most) {
+        while (!status && call->in_flight < most && !pipeline->counts.out_of_budget) {
             status = next_job(call, &job, error);
             if (status || !job)
                 break;
             status = submit_job(call, job, error);
         }
+        if (!status && pipeline->counts.out_of_budget && !call->in_flight)
+            return sx_spender_fail(&pipeline->spender, error);
         if (status || (!call->in_flight && !call->delayed && !call->elsewhere_count && call->queue_head == call->queue_end))
             break;
         status = wait_for_something(call, error);
@@ -473,6 +502,7 @@ static void settle(pipeline_call *call, sx_status status)
                 memcpy(item->vector, first->vector, dimensions * sizeof *item->vector);
             call->pipeline->counts.texts++;
             call->pipeline->counts.cached += !item->receipt.status;
+            call->pipeline->spender.cached += !item->receipt.status;
             call->pipeline->counts.failed += item->receipt.status != SX_OK;
         } else if (call->states[i] != ITEM_DONE) {
             item->receipt = (sx_receipt){.status = status ? status : SX_E_INTERNAL, .message = "not reached"};
@@ -491,6 +521,7 @@ sx_status sx_pipeline_run(sx_pipeline *pipeline, sx_pipeline_item *items, size_t
     if (!count)
         return SX_OK;
     pipeline_call call = {.pipeline = pipeline, .items = items, .count = count, .stop = stop};
+    pipeline->counts.out_of_budget = false;
     sx_arena_clear(&pipeline->messages);
     call.states = sx_calloc(count, sizeof *call.states);
     call.sent = sx_calloc(count, sizeof *call.sent);
@@ -540,6 +571,7 @@ sx_status sx_pipeline_open(const sx_pipeline_options *options, sx_pipeline **out
     if (!pipeline->random)
         pipeline->random = (uint64_t)pipeline->clock.wall_ns(pipeline->clock.user) ^ ((uint64_t)getpid() << 40);
     pipeline->random |= 1;
+    sx_spender_open(&pipeline->spender, options->provider, options->database, &pipeline->clock, &options->spend);
     *out = pipeline;
     return SX_OK;
 }
@@ -548,8 +580,14 @@ void sx_pipeline_close(sx_pipeline *pipeline)
 {
     if (!pipeline)
         return;
+    (void)sx_spender_flush(&pipeline->spender, true, NULL); /* what found no batch to go with: found texts, refused requests */
     sx_arena_clear(&pipeline->messages);
     free(pipeline);
+}
+
+void sx_pipeline_name(sx_pipeline *pipeline, const char *verb, const char *collection)
+{
+    sx_spender_name(&pipeline->spender, verb, collection);
 }
 
 const sx_pipeline_counts *sx_pipeline_count(const sx_pipeline *pipeline)

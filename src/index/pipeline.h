@@ -9,7 +9,9 @@
  *      FATAL ends the call;
  *   5. each vector is checked: there, finite, not all zero, of length 1 where that is promised; one that fails is a failed
  *      text and is never stored;
- *   6. the good vectors of a batch are stored in one transaction as soon as it is back.
+ *   6. the good vectors of a batch are stored in one transaction as soon as it is back, and what it cost with them.
+ * Texts with keys or passwords in them are not sent to a remote provider (doc/secret_patterns.h), and nothing is sent that would
+ * pass the budget.
  * Whatever ends the call, claims are released and no batch stays with the provider.
  */
 #ifndef SX_INDEX_PIPELINE_H
@@ -18,6 +20,7 @@
 #include "../base/clock.h"
 #include "../provider/provider.h"
 #include "../store/store.h"
+#include "spend.h"
 
 typedef struct sx_pipeline sx_pipeline;
 
@@ -30,6 +33,7 @@ typedef struct sx_pipeline_counts {
     uint64_t tokens;    /* through the provider, for embedded texts */
     uint64_t batches;   /* submitted, repetitions and halves included */
     uint64_t waited_ns; /* for back-off, in sum over batches */
+    bool out_of_budget; /* the last call ended with SX_E_LIMIT for that reason */
 } sx_pipeline_counts;
 
 typedef struct sx_pipeline_options {
@@ -42,6 +46,8 @@ typedef struct sx_pipeline_options {
     int64_t first_delay_ns;     /* the back-off's first bound, doubled each time; 0: 0.5 s */
     int64_t longest_delay_ns;   /* 0: 60 s */
     uint64_t seed;              /* of the jitter; 0: from the clock */
+    sx_spend_options spend;     /* for the ledger; its strings stay the caller's */
+    bool allow_secrets;         /* send texts that hold keys or passwords too */
     /* After each batch and each look into the cache; may be NULL. */
     void (*advanced)(const sx_pipeline_counts *counts, void *user);
     void *user;
@@ -63,6 +69,8 @@ typedef struct sx_pipeline_item {
 sx_status sx_pipeline_open(const sx_pipeline_options *options, sx_pipeline **out, sx_error *error);
 void sx_pipeline_close(sx_pipeline *pipeline);
 const sx_pipeline_counts *sx_pipeline_count(const sx_pipeline *pipeline);
+/* What the next calls are for, in the ledger: a verb and a collection ("" for none). Strings stay the caller's. */
+void sx_pipeline_name(sx_pipeline *pipeline, const char *verb, const char *collection);
 
 /* Every item has its receipt afterwards, also on failure: what was not reached has the call's status. SX_E_STOPPED when
  * *stop became non-zero; what was finished is stored. Failed items do not fail the call. stop may be NULL. */

@@ -2,6 +2,7 @@
 #include "pipeline_internal.h"
 
 #include "../base/error.h"
+#include "../doc/secret_patterns.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,24 @@ static void take_row(pipeline_call *call, size_t index, const sx_vector_row *row
     call->states[index] = ITEM_DONE;
     pipeline->counts.texts++;
     pipeline->counts.cached++;
+    pipeline->spender.cached++;
+}
+
+/* What would leave this machine and must not has failed by itself; the others go on. */
+static void hold_back(pipeline_call *call)
+{
+    const sx_pipeline_options *options = &call->pipeline->options;
+    if (!options->provider->info.remote || options->allow_secrets)
+        return;
+    for (size_t i = 0; i < call->count; i++) {
+        const sx_text *text = &call->items[i].text;
+        sx_secret secret;
+        char message[160];
+        if (call->states[i] != ITEM_NEW || !text->length || !sx_secret_find(text->data, text->length, 0, &secret))
+            continue;
+        sx_secret_reason(secret.kind, sx_secret_line(text->data, secret.start), options->provider->info.name, message, sizeof message);
+        sx_pipeline_fail_item(call, i, SX_E_DENIED, message);
+    }
 }
 
 sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
@@ -122,6 +141,7 @@ sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
         if (call->states[i] == ITEM_NEW)
             call->queue[unique++] = i;
     status = sx_pipeline_take_stored(call, call->queue, unique, error);
+    hold_back(call);
     for (size_t i = 0; i < unique; i++)
         if (call->states[call->queue[i]] == ITEM_NEW)
             call->queue[call->queue_end++] = call->queue[i];
@@ -198,8 +218,12 @@ sx_status sx_pipeline_poll_elsewhere(pipeline_call *call, sx_error *error)
 sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, const float *vectors, sx_error *error)
 {
     const sx_pipeline_options *options = &call->pipeline->options;
-    if (!options->database || !count)
+    sx_spender *spender = &call->pipeline->spender;
+    sx_spend_entry entry = {0};
+    if (!options->database)
         return SX_OK;
+    if (!count)
+        return sx_spender_flush(spender, false, error);
     sx_sha256 *hashes = gather_hashes(call, list, count, error);
     sx_vector_row *rows = sx_calloc(count, sizeof *rows);
     sx_status status = hashes && rows ? SX_OK : sx_fail_nomem(error, count * sizeof *rows);
@@ -208,7 +232,20 @@ sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count,
         rows[i].dropped_tokens = call->items[list[i]].receipt.dropped_tokens;
     }
     if (!status)
+        status = sx_store_begin(options->database, error);
+    if (!status) {
+        spender->texts += count;
         status = sx_store_put(options->database, options->recipe, hashes, count, vectors, rows, NULL, error);
+        if (!status)
+            status = sx_spender_write(spender, &entry, error);
+        if (!status)
+            status = sx_store_commit(options->database, error);
+        if (status) {
+            sx_store_rollback(options->database);
+            spender->texts -= count;
+        }
+        sx_spender_settle(spender, &entry, !status);
+    }
     free(hashes);
     free(rows);
     return status;

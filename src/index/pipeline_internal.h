@@ -10,6 +10,7 @@ struct sx_pipeline {
     sx_pipeline_options options; /* defaults filled in */
     sx_clock clock;
     sx_pipeline_counts counts;
+    sx_spender spender;
     uint64_t random;
     sx_arena messages;           /* of the last call's receipts */
 };
@@ -30,6 +31,7 @@ typedef struct pipeline_job {
     size_t *items;      /* batch.count indexes into the call's items */
     unsigned attempts;  /* submissions of this very batch */
     int64_t not_before;
+    uint64_t tokens;    /* of the batch, as counted or guessed here */
 } pipeline_job;
 
 typedef struct pipeline_call {
@@ -60,7 +62,7 @@ sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_
 sx_status sx_pipeline_claim(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 /* Asks again for what is elsewhere, when it is time; what is ours now goes to the queue. */
 sx_status sx_pipeline_poll_elsewhere(pipeline_call *call, sx_error *error);
-/* Stores the vectors of the job's first `count` items; they are not claimed any more. */
+/* Stores the vectors of the job's first `count` items, and what was spent; they are not claimed any more. */
 sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, const float *vectors, sx_error *error);
 /* Gives up the claims of a list. */
 sx_status sx_pipeline_release(pipeline_call *call, const size_t *list, size_t count, sx_error *error);

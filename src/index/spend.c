@@ -1,0 +1,148 @@
+/* spend.c - the ledger's entry, and the budget, of one pipeline.
+ *
+ * The provider counts what it was asked for; what it has grown by since the last entry goes into the ledger in the same
+ * transaction as the vectors it bought. So after a kill the ledger lacks at most what was in flight, and never has a text that is
+ * not there. The budget looks ahead: a batch is only sent when all that is spent, in flight, and in the batch fits into it.
+ */
+#include "spend.h"
+
+#include "../base/error.h"
+
+#include <string.h>
+
+enum { BYTES_PER_TOKEN = 3 };
+
+void sx_spender_open(sx_spender *spender, sx_provider *provider, sx_database *database, const sx_clock *clock,
+                     const sx_spend_options *options)
+{
+    *spender = (sx_spender){.provider = provider, .database = database, .clock = clock, .options = *options};
+    spender->opened = provider->usage;
+    sx_spender_name(spender, options->verb, options->collection);
+}
+
+void sx_spender_name(sx_spender *spender, const char *verb, const char *collection)
+{
+    sx_ledger_job *job = &spender->job;
+    verb = verb ? verb : "embed";
+    collection = collection ? collection : "";
+    if (job->verb && (strcmp(job->verb, verb) != 0 || strcmp(job->collection, collection) != 0))
+        (void)sx_spender_flush(spender, true, NULL);
+    *job = (sx_ledger_job){
+        .verb = verb,
+        .collection = collection,
+        .provider = spender->provider->info.name,
+        .model = spender->options.model ? spender->options.model : "",
+        .space = spender->options.space,
+        .unpriced = spender->provider->info.usd_per_million < 0,
+    };
+}
+
+/* ---- Counting ---- */
+
+uint32_t sx_provider_tokens_of(const sx_provider *provider, sx_text text, uint32_t tokens, bool exact)
+{
+    const sx_token_counter *counter = &provider->counter;
+    size_t count = SIZE_MAX, fixed = (size_t)counter->special + counter->prompt;
+    if (tokens)
+        return tokens;
+    if (exact && counter->count_embedded)
+        count = counter->count_embedded(counter->user, text.data ? text.data : "", text.length);
+    else if (exact && counter->count)
+        count = counter->count(counter->user, text.data ? text.data : "", text.length, NULL, 0);
+    if (count == SIZE_MAX)
+        count = text.length / BYTES_PER_TOKEN + 1;
+    if (!exact || !counter->count_embedded)
+        count += fixed;
+    uint32_t limit = provider->info.max_length;
+    return limit && count > limit ? limit : count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
+void sx_provider_estimate(const sx_provider *provider, uint32_t tokens, sx_spend *sum)
+{
+    double price = provider->info.usd_per_million;
+    sum->texts++;
+    sum->tokens += tokens;
+    if (price < 0)
+        sum->unpriced_tokens += tokens;
+    else
+        sum->usd += tokens * price / 1e6;
+}
+
+/* ---- Budget ---- */
+
+uint64_t sx_spender_room(const sx_spender *spender)
+{
+    double price = spender->provider->info.usd_per_million / 1e6, budget = spender->options.budget_usd;
+    if (budget <= 0 || price <= 0)
+        return UINT64_MAX;
+    const sx_provider_usage *usage = &spender->provider->usage;
+    /* A service that counts more tokens than were counted here is believed for what is still to come, too. */
+    double factor = 1;
+    uint64_t counted = spender->tokens_counted;
+    if (counted && usage->tokens - spender->opened.tokens > counted)
+        factor = (double)(usage->tokens - spender->opened.tokens) / (double)counted;
+    double room = (budget - usage->usd) / price / factor - (double)spender->tokens_in_flight;
+    room += room * 1e-9 + 1e-6; /* a sum that fits exactly, but for the last bits */
+    return room <= 0 ? 0 : room >= 1e18 ? UINT64_MAX : (uint64_t)room;
+}
+
+sx_status sx_spender_fail(const sx_spender *spender, sx_error *error)
+{
+    sx_fail(error, SX_E_LIMIT, "the budget of $%.6g ends here: $%.6f is spent, and the next text would pass it",
+            spender->options.budget_usd, spender->provider->usage.usd);
+    sx_hint(error, "what was done so far is kept; the same call with another budget goes on from here");
+    return SX_E_LIMIT;
+}
+
+/* ---- Ledger ---- */
+
+sx_status sx_spender_write(sx_spender *spender, sx_spend_entry *entry, sx_error *error)
+{
+    sx_provider *provider = spender->provider;
+    const sx_provider_usage *usage = &provider->usage, *recorded = &provider->recorded;
+    *entry = (sx_spend_entry){.usage = *usage, .texts = spender->texts, .cached = spender->cached, .job_before = spender->job.id};
+    sx_spend spend = {
+        .requests = usage->requests - recorded->requests,
+        .texts = spender->texts,
+        .cached = spender->cached,
+        .tokens = usage->tokens - recorded->tokens,
+        .usd = usage->usd - recorded->usd,
+    };
+    entry->usd = spend.usd;
+    if (!spender->database || !(spend.requests || spend.texts || spend.cached || spend.tokens))
+        return SX_OK;
+    int64_t wall_ns = spender->clock->wall_ns(spender->clock->user);
+    sx_status status = sx_ledger_add(spender->database, &spender->job, &spend, wall_ns, error);
+    entry->any = !status;
+    return status;
+}
+
+void sx_spender_settle(sx_spender *spender, const sx_spend_entry *entry, bool kept)
+{
+    if (!entry->any)
+        return;
+    if (!kept) {
+        spender->job.id = entry->job_before;
+        return;
+    }
+    spender->provider->recorded = entry->usage;
+    spender->texts -= entry->texts;
+    spender->cached -= entry->cached;
+    if (spender->options.alert_usd > 0 && entry->usd > 0)
+        sx_spend_alert(spender->database, spender->clock, spender->options.alert_usd, spender->options.alert_url, &spender->job,
+                       &spender->warned);
+}
+
+sx_status sx_spender_flush(sx_spender *spender, bool all, sx_error *error)
+{
+    const sx_provider *provider = spender->provider;
+    sx_spend_entry entry;
+    if (!spender->database || (!all && provider->usage.tokens == provider->recorded.tokens))
+        return SX_OK;
+    /* A search that found its query in the cache leaves no trace: writing one would cost more than the search. */
+    if (!strcmp(spender->job.verb, "search") && provider->usage.requests == provider->recorded.requests)
+        return SX_OK;
+    sx_status status = sx_spender_write(spender, &entry, error);
+    sx_spender_settle(spender, &entry, !status);
+    return status;
+}
