@@ -242,7 +242,7 @@ static sx_status bench_gelu(bench *b, sx_error *error)
 /* ---- Exact search, by all threads ---- */
 
 typedef struct search {
-    const sx_kernels *kernels;
+    const sx_dot_kernels *kernels;
     sx_thread_pool *pool;
     const float *query, *rows;
     int64_t *ids;
@@ -267,7 +267,7 @@ static void run_search(const call *c)
 
 static sx_status bench_search(bench *b, sx_error *error)
 {
-    search s = {.kernels = b->kernels, .query = numbers(b, SEARCH_DIMENSIONS),
+    search s = {.kernels = sx_dot_kernels_for(b->kernels->cpu), .query = numbers(b, SEARCH_DIMENSIONS),
                 .rows = numbers(b, (size_t)SEARCH_ROWS * SEARCH_DIMENSIONS),
                 .ids = sx_arena_alloc(&b->arena, SEARCH_ROWS * sizeof *s.ids)};
     sx_status status = sx_thread_pool_open(b->threads, &s.pool, error);

@@ -185,7 +185,6 @@ sx_status sx_database_open(const char *path, const sx_database_options *options,
         return sx_fail_nomem(error, sizeof *database);
     database->locks.descriptor = -1;
     database->process = getpid();
-    database->kernels = sx_kernels_for(0);
     sx_status status = sx_options_read(options, &database->options, sizeof database->options, "sx_database_options", error);
     if (status)
         goto out;
@@ -250,6 +249,7 @@ void sx_database_close(sx_database *database)
     for (size_t i = 0; i < database->statement_count; i++)
         sqlite3_finalize(database->statements[i].statement);
     sqlite3_close(database->sqlite);
+    sx_thread_pool_close(database->pool);
     sx_locks_close(&database->locks);
     free(database->mapped);
     free(database->statements);

@@ -11,15 +11,17 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Candidates beyond those wanted: room for a few dead ones, so that a second scan is rare. */
-enum { SPARE_CANDIDATES = 32, COUNTED_FROM = 4096, RETRIES = 3 };
+enum { SPARE_CANDIDATES = 32, COUNTED_FROM = 4096, RETRIES = 3, SHARED_FROM_BYTES = 4 << 20 };
 
 typedef struct nearest {
     sx_database *database;
     const sx_collection_row *collection;
     sx_measure measure;
-    float *query; /* prepared for the measure */
+    sx_exact_query query; /* scaled for the measure */
+    sx_thread_pool *pool; /* NULL: there is too little to share */
     sx_topk topk;
     /* damaged or missing segments met: their ranges come from the rows */
     int64_t *lost;
@@ -37,7 +39,7 @@ static sx_status score_row(int64_t chunk, const float *vector, void *user, sx_er
     row_scan *scan = user;
     (void)error;
     uint32_t dimensions = scan->search->collection->dimensions;
-    sx_exact_scan(scan->search->database->kernels, scan->search->query, dimensions, vector, dimensions, &chunk, 1, scan->allowed,
+    sx_exact_scan(scan->search->query.kernels, scan->search->query.floats, dimensions, vector, dimensions, &chunk, 1, scan->allowed,
                   &scan->search->topk);
     return SX_OK;
 }
@@ -79,7 +81,7 @@ static sx_status scan_segment(nearest *search, const sx_id_set *allowed, const s
     sx_status status =
         sx_segments_map(search->database, search->collection->id, search->collection->dimensions, row, &segment, &reason);
     if (!status)
-        status = sx_segment_scan(segment, search->database->kernels, search->query, allowed, &search->topk, &reason);
+        status = sx_segment_scan(segment, &search->query, allowed, search->pool, &search->topk, &reason);
     if (!status) {
         *done = true;
         return SX_OK;
@@ -137,6 +139,20 @@ static sx_status keep_living(nearest *search, size_t count, sx_candidate *candid
     return status;
 }
 
+/* Threads are started once a handle has enough to scan; one alone is done with less before they come. */
+static sx_status find_helpers(nearest *search, const sx_segment_list *list, sx_error *error)
+{
+    sx_database *database = search->database;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < list->count; i++)
+        bytes += (uint64_t)list->rows[i].rows * search->collection->dimensions;
+    if (bytes < SHARED_FROM_BYTES || database->process != getpid())
+        return SX_OK;
+    sx_status status = database->pool ? SX_OK : sx_thread_pool_open(0, &database->pool, error);
+    search->pool = database->pool;
+    return status;
+}
+
 static sx_status search_snapshot(nearest *search, size_t count, const char *const *filters, size_t filter_count,
                                  sx_candidate *candidates, size_t *found, sx_error *error)
 {
@@ -151,7 +167,9 @@ static sx_status search_snapshot(nearest *search, size_t count, const char *cons
         goto out;
     sx_segments_unmap(search->database, search->collection->id, &list);
     allowed.ids = ids;
-    status = scan_all(search, &list, filtered ? &allowed : NULL, error);
+    status = find_helpers(search, &list, error);
+    if (!status)
+        status = scan_all(search, &list, filtered ? &allowed : NULL, error);
     if (status)
         goto out;
     bool full = search->topk.count == search->topk.capacity;
@@ -191,18 +209,22 @@ static sx_status prepare(nearest *search, const float *query, size_t count, sx_e
         return status;
     if (capacity > (size_t)chunks)
         capacity = (size_t)chunks;
-    search->query = sx_calloc(dimensions, sizeof *search->query);
-    if (!search->query || !sx_topk_open(&search->topk, capacity + SPARE_CANDIDATES))
+    if (!sx_topk_open(&search->topk, capacity + SPARE_CANDIDATES))
         return sx_fail_nomem(error, (capacity + SPARE_CANDIDATES) * sizeof(sx_ranked));
-    memcpy(search->query, query, dimensions * sizeof *query);
+    float *scaled = sx_calloc(dimensions, sizeof *scaled);
+    if (!scaled)
+        return sx_fail_nomem(error, dimensions * sizeof *scaled);
+    memcpy(scaled, query, dimensions * sizeof *query);
     if (search->measure == SX_MEASURE_COSINE)
-        sx_exact_normalize(search->query, dimensions);
-    return SX_OK;
+        sx_exact_normalize(scaled, dimensions);
+    status = sx_exact_query_open(&search->query, sx_dot_kernels_for(0), scaled, dimensions, error);
+    free(scaled);
+    return status;
 }
 
 static void clear(nearest *search)
 {
-    free(search->query);
+    sx_exact_query_close(&search->query);
     sx_topk_close(&search->topk);
     free(search->lost);
 }

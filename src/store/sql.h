@@ -3,6 +3,7 @@
 #define SX_STORE_SQL_H
 
 #include "../base/hash.h"
+#include "../base/thread_pool.h"
 #include "../vec/segment.h"
 #include "locks.h"
 #include "store.h"
@@ -26,7 +27,6 @@ struct sx_database {
     char *path;   /* absolute, links resolved */
     char *folder; /* path-vectors */
     sx_database_options options;
-    const sx_kernels *kernels;
     pid_t process;
     /* the connection */
     sqlite3 *sqlite;
@@ -41,6 +41,7 @@ struct sx_database {
     int64_t *used; /* vectors looked up, oldest first */
     size_t used_count, used_capacity;
     uint64_t hits, misses;
+    sx_thread_pool *pool; /* shares scans; NULL until one is large enough */
     /* mapped segments */
     sx_mapped *mapped;
     size_t mapped_count, mapped_capacity;

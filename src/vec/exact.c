@@ -5,13 +5,14 @@
 
 enum { SCORES = 256 };
 
-static void scan_run(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+static void scan_run(const sx_dot_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
                      const int64_t *ids, size_t count, sx_topk *topk)
 {
     float scores[SCORES];
     for (size_t done = 0; done < count;) {
         size_t part = count - done < SCORES ? count - done : SCORES;
-        kernels->dot_rows(query, rows + done * stride, part, dimensions, stride, scores);
+        kernels->f32(&(sx_dot_job){.queries = query, .query_count = 1, .rows = rows + done * stride, .count = part,
+                                   .stride = stride, .dimensions = dimensions, .out = scores});
         for (size_t i = 0; i < part; i++)
             if (sx_topk_wants(topk, scores[i]))
                 sx_topk_offer(topk, ids[done + i], scores[i]);
@@ -19,8 +20,7 @@ static void scan_run(const sx_kernels *kernels, const float *query, size_t dimen
     }
 }
 
-/* The first position in ascending ids whose id is not below `id`. */
-static size_t lower_bound(const int64_t *ids, size_t count, int64_t id)
+size_t sx_exact_lower_bound(const int64_t *ids, size_t count, int64_t id)
 {
     size_t low = 0, high = count;
     while (low < high) {
@@ -33,7 +33,7 @@ static size_t lower_bound(const int64_t *ids, size_t count, int64_t id)
     return low;
 }
 
-void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+void sx_exact_scan(const sx_dot_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
                    const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk)
 {
     if (!allowed) {
@@ -41,12 +41,12 @@ void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensi
         return;
     }
     size_t at = 0;
-    size_t wanted = count ? lower_bound(allowed->ids, allowed->count, ids[0]) : 0;
+    size_t wanted = count ? sx_exact_lower_bound(allowed->ids, allowed->count, ids[0]) : 0;
     while (at < count && wanted < allowed->count) {
         if (ids[at] < allowed->ids[wanted]) {
-            at += lower_bound(ids + at, count - at, allowed->ids[wanted]);
+            at += sx_exact_lower_bound(ids + at, count - at, allowed->ids[wanted]);
         } else if (ids[at] > allowed->ids[wanted]) {
-            wanted += lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
+            wanted += sx_exact_lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
         } else {
             size_t run = 1;
             while (at + run < count && wanted + run < allowed->count && ids[at + run] == allowed->ids[wanted + run])

@@ -2,7 +2,7 @@
 #ifndef SX_VEC_EXACT_H
 #define SX_VEC_EXACT_H
 
-#include "../kern/kernels.h"
+#include "../kern/dot.h"
 #include "topk.h"
 
 /* Which ids may be found: ascending. NULL in a search means all. */
@@ -13,8 +13,11 @@ typedef struct sx_id_set {
 
 /* Offers query . row to topk for each of `count` rows, whose ids ascend. Every row gets the same bits however the calls are cut.
  */
-void sx_exact_scan(const sx_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
+void sx_exact_scan(const sx_dot_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
                    const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk);
+
+/* The first position in ascending ids whose id is not below `id`. */
+size_t sx_exact_lower_bound(const int64_t *ids, size_t count, int64_t id);
 
 /* Scales the row to length 1 (sums in double); a row of zeros stays as it is. */
 void sx_exact_normalize(float *row, size_t dimensions);

@@ -2,6 +2,8 @@
 #ifndef SX_VEC_SEGMENT_H
 #define SX_VEC_SEGMENT_H
 
+#include "../base/thread_pool.h"
+#include "codes.h"
 #include "exact.h"
 #include "sextant.h"
 
@@ -25,7 +27,8 @@ void sx_segment_writer_close(sx_segment_writer *writer);
 /* ---- Reading ---- */
 
 typedef struct sx_segment sx_segment;
-/* Maps a file and checks header, sizes, ids and the table of checksums; the rows are checked block by block when first scanned.
+/* Maps a file and checks header, sizes, ids and the table of checksums; rows and codes are checked when a scan first
+ * needs them.
  * identity, collection, dimensions: what the database says of it (SX_E_FORMAT when the file disagrees). */
 sx_status sx_segment_open(const char *path, uint64_t identity, int64_t collection, uint32_t dimensions, sx_segment **out,
                           sx_error *error);
@@ -35,8 +38,10 @@ sx_status sx_segment_open_any(const char *path, sx_segment **out, sx_error *erro
 size_t sx_segment_rows(const sx_segment *segment);
 uint32_t sx_segment_dimensions(const sx_segment *segment);
 uint64_t sx_segment_identity(const sx_segment *segment);
-/* Offers every row (or those allowed) to topk. SX_E_FORMAT when a block's checksum is wrong; topk then holds a part. */
-sx_status sx_segment_scan(sx_segment *segment, const sx_kernels *kernels, const float *query, const sx_id_set *allowed,
+/* Offers the rows (or those allowed) to topk, leaving out what codes say cannot be among the best: it then holds the same as after
+ * a comparison with every row. pool: who shares the work; NULL: the caller alone. SX_E_FORMAT when a checksum is wrong; topk then
+ * holds a part. One scan of a segment at a time. */
+sx_status sx_segment_scan(sx_segment *segment, const sx_exact_query *query, const sx_id_set *allowed, sx_thread_pool *pool,
                           sx_topk *topk, sx_error *error);
 
 #endif

@@ -7,6 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,38 +28,57 @@ static void try_file(const uint8_t *data, size_t size)
     sx_topk topk = {0};
     if (write(descriptor, data, size) == (ssize_t)size && sx_segment_open_any(path, &segment, NULL) == SX_OK &&
         sx_topk_open(&topk, 3)) {
-        float *query = calloc(sx_segment_dimensions(segment), sizeof *query);
-        if (query) {
-            query[0] = 1;
-            (void)sx_segment_scan(segment, sx_kernels_for(SX_CPU_C), query, NULL, &topk, NULL);
+        float *floats = calloc(sx_segment_dimensions(segment), sizeof *floats);
+        sx_exact_query query = {0};
+        if (floats) {
+            floats[0] = 1;
+            if (!sx_exact_query_open(&query, sx_dot_kernels_for(SX_CPU_C), floats, sx_segment_dimensions(segment), NULL))
+                (void)sx_segment_scan(segment, &query, NULL, NULL, &topk, NULL);
         }
-        free(query);
+        sx_exact_query_close(&query);
+        free(floats);
     }
     sx_topk_close(&topk);
     sx_segment_close(segment);
     close(descriptor);
 }
 
-/* Sums over the places the header names, as far as they lie in the file. */
+/* The sum of `bytes` at `offset`, as far as they lie in the file. */
+static uint64_t sum_at(const uint8_t *data, size_t size, uint64_t offset, uint64_t bytes)
+{
+    if (offset > size)
+        return 0;
+    return XXH3_64bits(data + offset, bytes < size - offset ? bytes : size - offset);
+}
+
+/* A table of the sums of `count` pieces of `each` bytes from `first` on; returns the table's own. */
+static uint64_t put_sums_right(uint8_t *data, size_t size, uint64_t table, uint64_t count, uint64_t first, uint64_t each)
+{
+    for (uint64_t i = 0; i < count && i < 64 && table <= size && (i + 1) * sizeof(uint64_t) <= size - table; i++) {
+        uint64_t sum = sum_at(data, size, first + i * each, each);
+        memcpy(data + table + i * sizeof sum, &sum, sizeof sum);
+    }
+    return sum_at(data, size, table, count * sizeof(uint64_t));
+}
+
+/* Sums over the places the header names, as far as they lie in the file. Version 1 sums up blocks of rows and version 2 rows and
+ * blocks of codes; the last block is shorter, so only files of whole blocks or one row pass all of them. */
 static void put_right(uint8_t *data, size_t size)
 {
     sx_segment_header header;
     if (size < sizeof header)
         return;
     memcpy(&header, data, sizeof header);
-    if (header.ids_offset <= header.sums_offset && header.sums_offset <= size) {
-        uint64_t row_bytes = (uint64_t)header.stride * sizeof(float), blocks = (size - header.sums_offset) / sizeof(uint64_t);
-        for (uint64_t i = 0; i < blocks && i < 64; i++) {
-            uint64_t first = sizeof header + i * SX_SEGMENT_BLOCK_ROWS * row_bytes;
-            uint64_t end = first + SX_SEGMENT_BLOCK_ROWS * row_bytes;
-            if (end > header.ids_offset)
-                end = header.ids_offset;
-            uint64_t sum = first < end ? XXH3_64bits(data + first, end - first) : 0;
-            memcpy(data + header.sums_offset + i * sizeof sum, &sum, sizeof sum);
-        }
-        header.ids_sum = XXH3_64bits(data + header.ids_offset, header.sums_offset - header.ids_offset);
-        header.sums_sum = XXH3_64bits(data + header.sums_offset, blocks * sizeof(uint64_t));
-    }
+    bool coded = header.version == SX_SEGMENT_CODED;
+    uint64_t rows = header.rows < 1024 ? header.rows : 1024, row_bytes = (uint64_t)header.stride * sizeof(float);
+    uint64_t block = rows < SX_SEGMENT_BLOCK_ROWS ? rows : SX_SEGMENT_BLOCK_ROWS;
+    uint64_t blocks = (rows + SX_SEGMENT_BLOCK_ROWS - 1) / SX_SEGMENT_BLOCK_ROWS;
+    header.ids_sum = sum_at(data, size, header.ids_offset, rows * sizeof(int64_t));
+    header.sums_sum = coded ? put_sums_right(data, size, header.sums_offset, rows, sizeof header, row_bytes)
+                            : put_sums_right(data, size, header.sums_offset, blocks, sizeof header, block * row_bytes);
+    if (coded)
+        header.codes_sums_sum = put_sums_right(data, size, header.codes_sums_offset, blocks, header.codes_offset,
+                                               sx_segment_codes_bytes(header.dimensions % 65537, block));
     memcpy(header.magic, SX_SEGMENT_MAGIC, sizeof header.magic);
     header.header_sum = XXH3_64bits(&header, offsetof(sx_segment_header, header_sum));
     memcpy(data, &header, sizeof header);
