@@ -87,7 +87,8 @@ static const struct {
     uint64_t bit;
     const char *name;
 } instruction_sets[] = {
-    {SX_CPU_AVX2, "avx2"}, {SX_CPU_AVX512, "avx512"}, {SX_CPU_AVX512_VNNI, "avx512-vnni"}, {SX_CPU_AVX_VNNI, "avx-vnni"}};
+    {SX_CPU_AVX2, "avx2"}, {SX_CPU_AVX512, "avx512"}, {SX_CPU_AVX512_VNNI, "avx512-vnni"}, {SX_CPU_AVX_VNNI, "avx-vnni"},
+    {SX_CPU_NEON, "neon"}, {SX_CPU_NEON_DOT, "neon-dot"}, {SX_CPU_NEON_I8MM, "neon-i8mm"}};
 
 sx_status sx_cli_bench_open(sx_cli *cli, sx_model **out, sx_error *error)
 {

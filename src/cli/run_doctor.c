@@ -71,7 +71,7 @@ static void check_machine(examination *run)
     snprintf(says, sizeof says, "sextant %s, SQLite %s", sx_version(), machine.sqlite_version);
     record(run, "versions", FINE, says, NULL);
     snprintf(says, sizeof says, "%u cores, %s kernels", machine.cores, machine.kernels);
-    bool slow = !(machine.cpu_mask & (SX_CPU_AVX2 | SX_CPU_AVX512));
+    bool slow = !(machine.cpu_mask & (SX_CPU_AVX2 | SX_CPU_AVX512 | SX_CPU_NEON));
     record(run, "processor", slow ? WARNING : FINE, says, slow ? "without AVX2 embedding is several times slower" : NULL);
     sx_cli_human_bytes(machine.memory_bytes, memory);
     snprintf(says, sizeof says, "%s for this process", memory);
@@ -99,8 +99,10 @@ static void check_vector(examination *run, const sx_model *model)
         if (strcmp(info->weights_sha256, expectations[i].sha256) != 0 || info->dimensions < KNOWN_VALUES)
             continue;
         known = true;
-        for (size_t j = 0; j < KNOWN_VALUES; j++)
-            largest = fmax(largest, fabs((double)vector[j] - (double)expectations[i].values[j]));
+        for (size_t j = 0; j < KNOWN_VALUES; j++) { /* no fmax: gcc 12 for ARM fails on its reduction here */
+            double difference = fabs((double)vector[j] - (double)expectations[i].values[j]);
+            largest = difference > largest ? difference : largest;
+        }
     }
     if (status) {
         record_error(run, "vectors", FAILURE, &error);

@@ -8,7 +8,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-enum { WIDTH = 4, TILE_ROWS = 2, TILE_QUERIES = 4, CODES = 16 };
+enum { WIDTH = 4, CODES = 16 };
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef struct code_part {

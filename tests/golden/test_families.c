@@ -18,7 +18,7 @@
 
 enum { PATH_BYTES = 512, MOST_TEXTS = 64 };
 
-static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512};
+static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512, SX_CPU_NEON};
 
 static const char *const folders[] = {
     "families/albert",

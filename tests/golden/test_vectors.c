@@ -19,7 +19,7 @@
 
 enum { MINILM_TEXTS = 503, WIDTH = 384, PATH_BYTES = 4096 };
 
-static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512};
+static const uint64_t levels[] = {SX_CPU_C, SX_CPU_AVX2, SX_CPU_AVX512, SX_CPU_NEON};
 
 /* ---- Fixtures ---- */
 

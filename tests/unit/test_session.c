@@ -139,6 +139,7 @@ static void test_same_bits(void **state)
     check_bits(SX_CPU_C);
     check_bits(SX_CPU_AVX2);
     check_bits(SX_CPU_AVX512);
+    check_bits(SX_CPU_NEON);
 }
 
 /* More texts than a window holds. */
