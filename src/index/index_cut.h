@@ -14,6 +14,7 @@ typedef struct index_cut {
     /* What became of each chunk; filled while embedding. */
     sx_sha256 *hashes;          /* of the embedded texts */
     char **reasons;             /* why a chunk has no vector; NULL: it has one */
+    char **held;                /* why a chunk is not to be sent, NULL: it may; or NULL when all may */
     size_t next;                /* the first chunk not yet sent */
     size_t finished;
     unsigned rounds;            /* times all of it was sent */
@@ -23,6 +24,8 @@ typedef struct index_cut {
 sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_token_counter *counter,
                             index_cut **out, sx_error *error);
 void sx_index_cut_free(index_cut *cut);
+/* Marks the chunks that hold keys or passwords, which `provider` is not to get. */
+sx_status sx_index_cut_hold_back(index_cut *cut, const sx_document *document, const char *provider, sx_error *error);
 /* Begins again with the first chunk. */
 void sx_index_cut_restart(index_cut *cut);
 

@@ -289,6 +289,8 @@ static sx_status prepare(index_job *job, sx_error *error)
         status = sx_index_targets_root(job->database, job->collection.id, &job->targets, error);
     if (!status)
         status = sx_embedder_pipeline(job->embedder, job->database, advanced, job, &job->pipeline, error);
+    if (!status)
+        sx_pipeline_name(job->pipeline, "index", options->collection, options->allow_secrets != 0);
     return status;
 }
 
@@ -304,13 +306,42 @@ static sx_status publish(index_job *job, sx_error *error)
     return status;
 }
 
+static void report_cost(index_job *job, const sx_provider_usage *before)
+{
+    const sx_provider *provider = job->embedder->provider;
+    sx_spend *cost = &job->report->cost;
+    cost->requests = provider->usage.requests - before->requests;
+    cost->texts = job->report->chunks.embedded;
+    cost->cached = job->report->chunks.cached;
+    cost->tokens = provider->usage.tokens - before->tokens;
+    if (provider->info.usd_per_million < 0)
+        cost->unpriced_tokens = cost->tokens;
+    else
+        cost->usd = provider->usage.usd - before->usd;
+}
+
+static sx_status stop_at_budget(index_job *job, sx_error *error)
+{
+    const sx_spend *left = &job->report->left;
+    sx_fail(error, SX_E_LIMIT, "the budget of $%.6g ends here: $%.6f is spent; %llu chunks (%llu tokens, about $%.6f) are left",
+            job->embedder->budget_usd, job->embedder->provider->usage.usd, (unsigned long long)left->texts,
+            (unsigned long long)left->tokens, left->usd);
+    sx_hint(error, "everything done so far is kept; the same call with another budget goes on from here");
+    return SX_E_LIMIT;
+}
+
 static sx_status run(index_job *job, sx_error *error)
 {
+    sx_provider_usage before = job->embedder->provider->usage;
     sx_status status = prepare(job, error);
     if (!status)
         status = sx_index_scan(job, error);
     if (!status)
         status = sx_index_process(job, error);
+    if (!job->options.dry_run)
+        report_cost(job, &before);
+    if (!status && job->out_of_budget)
+        return stop_at_budget(job, error);
     if (!status && !job->options.retry_failed)
         status = sx_index_remove_unmet(job, error);
     if (!status && !job->options.retry_failed)
@@ -326,6 +357,7 @@ static void close_job(index_job *job)
     if (job->leased)
         sx_store_lease_release(job->database, job->collection.id);
     sx_pipeline_close(job->pipeline);
+    sx_hash_set_clear(&job->counted);
     sx_index_targets_clear(&job->targets);
     sx_collection_row_clear(&job->collection);
     sx_arena_clear(&job->names);

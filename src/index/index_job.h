@@ -64,6 +64,8 @@ typedef struct index_job {
 
     sx_index_report *report;
     size_t failed_capacity, skipped_capacity;
+    sx_hash_set counted;          /* dry run, and what a budget leaves: texts counted already */
+    bool out_of_budget;           /* from now on nothing is embedded, only counted */
     index_progress progress;
     int64_t began_ns, published_ns;
 } index_job;
@@ -75,6 +77,7 @@ typedef struct index_work {
     sx_document document;
     struct index_cut *cut;      /* its chunks */
     bool is_new;                /* nothing of it was committed before */
+    bool left;                  /* the budget ended before all its chunks were embedded: it stays as it is */
     uint64_t bytes;             /* of the file */
     uint64_t bytes_counted;     /* of those, in the progress already */
 } index_work;

@@ -239,6 +239,12 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
         return sx_index_stop_status(error);
     if (problem.code)
         return note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
+    const sx_provider_info *info = &job->embedder->provider->info;
+    if (info->remote && !job->options.allow_secrets) {
+        sx_status status = sx_index_cut_hold_back(work->cut, &work->document, info->name, error);
+        if (status)
+            return status;
+    }
     if (!work->cut->list.count)
         return note(job, row, SX_DOCUMENT_SKIPPED, "nothing but white space", error);
     work->is_new = !is_committed(row);

@@ -6,6 +6,7 @@
  * others in one transaction, and until then its old chunks stay searchable. So a kill loses no vector, and shows no half
  * document.
  */
+#include "estimate.h"
 #include "index_cut.h"
 #include "index_job.h"
 
@@ -48,6 +49,17 @@ typedef struct index_window {
 
 /* ---- Filling ---- */
 
+/* A document that fills many windows moves the progress with each. Chunks overlap, so its bytes bound the sum. */
+static void count_bytes(index_job *job, index_work *work, size_t index)
+{
+    const sx_chunk *chunk = &work->cut->list.chunks[index];
+    uint64_t bytes = chunk->end - chunk->start, left = work->bytes - work->bytes_counted;
+    if (bytes > left)
+        bytes = left;
+    work->bytes_counted += bytes;
+    job->progress.bytes_done += bytes;
+}
+
 static sx_status add_chunk(index_window *window, index_work *work, size_t index, sx_error *error)
 {
     const sx_chunk *chunk = &work->cut->list.chunks[index];
@@ -73,11 +85,34 @@ static bool is_full(const index_window *window)
     return window->count >= WINDOW_CHUNKS || window->tokens >= window->token_limit;
 }
 
+/* What must not be sent has failed; it has its hash all the same. */
+static sx_status fail_held(index_window *window, index_work *work, size_t index, sx_error *error)
+{
+    index_cut *cut = work->cut;
+    sx_buffer buffer = {0};
+    bool made = sx_chunk_embedded_text(&cut->list.chunks[index], work->document.text, &buffer);
+    if (made)
+        sx_sha256_of(buffer.data, buffer.length, &cut->hashes[index]);
+    sx_buffer_clear(&buffer);
+    cut->reasons[index] = made ? sx_strdup(cut->held[index]) : NULL;
+    if (!cut->reasons[index])
+        return sx_fail_nomem(error, 160);
+    count_bytes(window->job, work, index);
+    cut->finished++;
+    cut->failed++;
+    return SX_OK;
+}
+
 static sx_status add_chunks(index_window *window, index_work *work, sx_error *error)
 {
     sx_status status = SX_OK;
-    while (!status && !is_full(window) && work->cut->next < work->cut->list.count)
-        status = add_chunk(window, work, work->cut->next++, error);
+    while (!status && !is_full(window) && work->cut->next < work->cut->list.count) {
+        size_t index = work->cut->next++;
+        if (work->cut->held && work->cut->held[index])
+            status = fail_held(window, work, index, error);
+        else
+            status = add_chunk(window, work, index, error);
+    }
     return status;
 }
 
@@ -139,17 +174,6 @@ static sx_status fill(index_window *window, sx_error *error)
 
 /* ---- Embedding ---- */
 
-/* A document that fills many windows moves the progress with each. Chunks overlap, so its bytes bound the sum. */
-static void count_bytes(index_job *job, index_work *work, size_t index)
-{
-    const sx_chunk *chunk = &work->cut->list.chunks[index];
-    uint64_t bytes = chunk->end - chunk->start, left = work->bytes - work->bytes_counted;
-    if (bytes > left)
-        bytes = left;
-    work->bytes_counted += bytes;
-    job->progress.bytes_done += bytes;
-}
-
 static sx_status take_receipts(index_window *window, sx_error *error)
 {
     for (size_t i = 0; i < window->count; i++) {
@@ -178,27 +202,37 @@ static sx_status take_receipts(index_window *window, sx_error *error)
     return SX_OK;
 }
 
-/* The dry run's stand-in: which of the window's texts are stored, and how many tokens the others have. */
+/* The stand-in of the dry run, and of what a budget leaves: which of the window's texts are stored, what the others would cost. */
 static sx_status count_only(index_window *window, sx_error *error)
 {
     index_job *job = window->job;
-    sx_sha256 hashes[LOOKUP_BLOCK];
-    sx_vector_row rows[LOOKUP_BLOCK];
-    for (size_t start = 0; start < window->count; start += LOOKUP_BLOCK) {
-        size_t block = window->count - start < LOOKUP_BLOCK ? window->count - start : LOOKUP_BLOCK;
-        memset(rows, 0, sizeof rows);
-        for (size_t i = 0; i < block; i++)
-            sx_sha256_of(window->items[start + i].text.data, window->items[start + i].text.length, &hashes[i]);
-        sx_status status = sx_store_lookup(job->database, job->recipe, hashes, block, rows, NULL, error);
+    sx_spend *sum = job->options.dry_run ? &job->report->cost : &job->report->left;
+    bool known[LOOKUP_BLOCK];
+    sx_text texts[LOOKUP_BLOCK];
+    uint32_t tokens[LOOKUP_BLOCK];
+    size_t places[LOOKUP_BLOCK], block = 0;
+    for (size_t i = 0; i < window->count;) {
+        for (; i < window->count && block < LOOKUP_BLOCK; i++) {
+            if (window->items[i].reached)
+                continue;
+            texts[block] = window->items[i].text;
+            tokens[block] = window->items[i].tokens;
+            places[block++] = i;
+        }
+        uint64_t before = sum->tokens;
+        sx_status status = sx_estimate_texts(job->embedder->provider, job->database, job->recipe, &job->counted, texts, tokens,
+                                             block, known, sum, error);
         if (status)
             return status;
-        for (size_t i = 0; i < block; i++) {
-            index_cut *cut = window->chunks[start + i].work->cut;
-            cut->finished++;
-            cut->cached += rows[i].id != 0;
-            cut->embedded += rows[i].id == 0;
-            cut->tokens += rows[i].id ? 0 : window->items[start + i].tokens;
+        job->report->tokens += job->options.dry_run ? sum->tokens - before : 0;
+        for (size_t j = 0; j < block; j++) {
+            index_work *work = window->chunks[places[j]].work;
+            work->cut->finished++;
+            work->left = job->out_of_budget;
+            work->cut->cached += job->options.dry_run && known[j];
+            work->cut->embedded += job->options.dry_run && !known[j];
         }
+        block = 0;
     }
     return SX_OK;
 }
@@ -206,7 +240,7 @@ static sx_status count_only(index_window *window, sx_error *error)
 static sx_status embed(index_window *window, sx_error *error)
 {
     index_job *job = window->job;
-    if (job->options.dry_run)
+    if (job->options.dry_run || job->out_of_budget)
         return count_only(window, error);
     job->progress.window_bytes = 0;
     for (size_t i = 0; i < window->count; i++)
@@ -217,6 +251,10 @@ static sx_status embed(index_window *window, sx_error *error)
     job->progress.window_texts = 0;
     /* Also when the run ended early: documents that are through are committed. */
     sx_status taken = take_receipts(window, status ? NULL : error);
+    if (!taken && status == SX_E_LIMIT && sx_pipeline_count(job->pipeline)->out_of_budget) {
+        job->out_of_budget = true; /* the rest is counted, so that the report can say what is left */
+        return count_only(window, error);
+    }
     return status ? status : taken;
 }
 
@@ -294,6 +332,8 @@ static sx_status report_document(index_job *job, const index_work *work, sx_erro
     const index_cut *cut = work->cut;
     sx_index_report *report = job->report;
     report_chunks(report, cut);
+    if (work->left)
+        return SX_OK;
     if (cut->failed)
         report->documents.failed++;
     else if (work->is_new)
@@ -369,7 +409,7 @@ static sx_status commit_finished(index_window *window, sx_error *error)
         bool committed = true;
         if (!is_finished(work))
             continue;
-        if (!job->options.dry_run)
+        if (!job->options.dry_run && !work->left)
             status = commit_document(job, work, &committed, error);
         if (!status && !committed)
             sx_index_cut_restart(work->cut);

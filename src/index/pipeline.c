@@ -585,9 +585,10 @@ void sx_pipeline_close(sx_pipeline *pipeline)
     free(pipeline);
 }
 
-void sx_pipeline_name(sx_pipeline *pipeline, const char *verb, const char *collection)
+void sx_pipeline_name(sx_pipeline *pipeline, const char *verb, const char *collection, bool allow_secrets)
 {
     sx_spender_name(&pipeline->spender, verb, collection);
+    pipeline->options.allow_secrets |= allow_secrets;
 }
 
 const sx_pipeline_counts *sx_pipeline_count(const sx_pipeline *pipeline)

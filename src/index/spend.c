@@ -8,6 +8,7 @@
 
 #include "../base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { BYTES_PER_TOKEN = 3 };
@@ -25,11 +26,15 @@ void sx_spender_name(sx_spender *spender, const char *verb, const char *collecti
     sx_ledger_job *job = &spender->job;
     verb = verb ? verb : "embed";
     collection = collection ? collection : "";
-    if (job->verb && (strcmp(job->verb, verb) != 0 || strcmp(job->collection, collection) != 0))
+    if (job->verb && !strcmp(job->verb, verb) && !strcmp(job->collection, collection))
+        return;
+    if (job->verb)
         (void)sx_spender_flush(spender, true, NULL);
+    snprintf(spender->verb, sizeof spender->verb, "%s", verb);
+    snprintf(spender->collection, sizeof spender->collection, "%s", collection);
     *job = (sx_ledger_job){
-        .verb = verb,
-        .collection = collection,
+        .verb = spender->verb,
+        .collection = spender->collection,
         .provider = spender->provider->info.name,
         .model = spender->options.model ? spender->options.model : "",
         .space = spender->options.space,

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* Strings are the caller's and stay. */
+/* The model and the address are the caller's and stay. */
 typedef struct sx_spend_options {
     const char *verb, *collection;  /* NULL: "embed", "" */
     const char *model;
@@ -24,6 +24,7 @@ typedef struct sx_spender {
     const sx_clock *clock;
     sx_spend_options options;
     sx_ledger_job job;
+    char verb[32], collection[256]; /* the job's */
     uint64_t texts, cached;         /* not yet in the ledger */
     uint64_t tokens_in_flight;      /* as counted here */
     uint64_t tokens_counted;        /* of batches that came back, as counted here */
