@@ -11,7 +11,6 @@
 #include "remote_counter.h"
 
 #include "../base/error.h"
-#include "../text/encoding.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -188,9 +187,10 @@ static sx_status prepare_text(sx_provider_remote *remote, sx_remote_node *node, 
     const sx_token_counter *counter = &remote->base.counter;
     uint32_t limit = remote->base.info.max_length;
     *receipt = (sx_receipt){0};
-    if (sx_encoding_is_blank(text.data, text.length)) {
+    const char *problem = sx_wire_text_problem(text);
+    if (problem) {
         receipt->empty = 1;
-        return fail_text(node, receipt, SX_E_INVALID, "the text is empty, which remote services refuse", error);
+        return fail_text(node, receipt, SX_E_INVALID, problem, error);
     }
     size_t prompt = strlen(remote->prompt);
     if (prompt) {
@@ -232,6 +232,7 @@ static sx_status build_request(sx_provider_remote *remote, sx_remote_node *node,
 {
     const sx_wire_target *target = &remote->target;
     node->with_dimensions = target->dimensions && !target->no_dimensions;
+    node->with_role = !target->no_role;
     sx_status status = target->form->build(target, remote->role, node->texts, node->count, &node->request, error);
     /* A service that cannot cut sends the model's own dimensions, whatever they are. */
     size_t dimensions = target->no_dimensions ? (size_t)1 << 14 : remote->base.info.dimensions;
@@ -422,11 +423,14 @@ static void take_refusal(sx_provider_remote *remote, sx_remote_node *node, const
 }
 
 /* Sends a batch once more, without the field that was refused. */
-static bool send_without_dimensions(sx_provider_remote *remote, sx_remote_node *node)
+static bool send_without_field(sx_provider_remote *remote, sx_remote_node *node, sx_wire_verdict verdict)
 {
-    if (!node->with_dimensions)
+    if (verdict == SX_WIRE_WITHOUT_DIMENSIONS && node->with_dimensions)
+        remote->target.no_dimensions = true;
+    else if (verdict == SX_WIRE_WITHOUT_ROLE && node->with_role)
+        remote->target.no_role = true;
+    else
         return false;
-    remote->target.no_dimensions = true;
     if (build_request(remote, node, NULL))
         return false;
     node->exchange.user = node;
@@ -462,7 +466,7 @@ static void finish_exchange(sx_provider_remote *remote, sx_remote_node *node)
         sx_remote_charge(remote, reply.tokens, 0); /* of no use, but paid for */
     else if (exchange->status && !exchange->unsent)
         remote->lost += node->usd;
-    if (reply.verdict == SX_WIRE_WITHOUT_DIMENSIONS && send_without_dimensions(remote, node))
+    if (send_without_field(remote, node, reply.verdict))
         return;
     take_refusal(remote, node, &reply);
 }

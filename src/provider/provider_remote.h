@@ -24,7 +24,7 @@ typedef struct sx_remote_node {
     uint64_t estimate;       /* tokens */
     double usd;              /* for the estimate */
     uint64_t ticket;         /* of the rate limit */
-    bool with_dimensions;    /* the request asks for them */
+    bool with_dimensions, with_role; /* the request has these fields */
     sx_arena arena;          /* also the messages of texts that failed by themselves */
 } sx_remote_node;
 

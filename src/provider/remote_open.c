@@ -1,4 +1,4 @@
-/* remote_open.c - opening a remote service: its limits, its dimension, and the words for its space and recipe.
+/* remote_open.c - opening a remote service: its limits, its dimension, and what it understands.
  *
  * The dimension comes from the table of known models, from the service's own description, or from a probe: two short texts, since a reply
  * of two vectors of different sizes shows itself to be wrong. A probe is repeated like any request, and is counted in the usage.
@@ -8,7 +8,6 @@
 #include "remote_counter.h"
 
 #include "../base/error.h"
-#include "../base/json_writer.h"
 #include "../base/options.h"
 
 #include <stdlib.h>
@@ -126,6 +125,8 @@ static sx_status probe(sx_provider_remote *remote, uint32_t *dimensions, sx_erro
         }
         if (reply.verdict == SX_WIRE_WITHOUT_DIMENSIONS && target->dimensions && !target->no_dimensions) {
             target->no_dimensions = true;
+        } else if (reply.verdict == SX_WIRE_WITHOUT_ROLE && !target->no_role) {
+            target->no_role = true;
         } else if (reply.verdict == SX_WIRE_SPLIT && count > 1) {
             count = 1;
         } else if (reply.verdict == SX_WIRE_RETRY && attempt < PROBE_ATTEMPTS &&
@@ -165,45 +166,7 @@ static sx_status ask_about_itself(sx_provider_remote *remote, sx_wire_limits *li
     return status;
 }
 
-/* ---- Description ---- */
-
-static void member_text(sx_buffer *json, const char *key, const char *value)
-{
-    sx_buffer_printf(json, "\"%s\":", key);
-    sx_json_write_string(json, value, strlen(value));
-}
-
-/* Keys in order, no white space. A model is known by its service and name; where the service has no names, by the address, less the
- * name and password that may stand in it. */
-static sx_status describe(sx_provider_remote *remote, sx_error *error)
-{
-    const sx_wire_target *target = &remote->target;
-    const sx_provider_info *info = &remote->base.info;
-    sx_buffer space = {0}, recipe = {0};
-    sx_buffer_printf(&space, "{\"dimensions\":%u,", info->dimensions);
-    if (target->model && target->model[0]) {
-        member_text(&space, "model", target->model);
-    } else {
-        const char *host = strstr(target->base_url, "://"), *from = host ? host + 3 : target->base_url;
-        const char *path = strchr(from, '/'), *at = strrchr(from, '@');
-        member_text(&space, "model", at && (!path || at < path) ? at + 1 : from);
-    }
-    sx_buffer_printf(&space, ",\"normalized\":%s,", info->normalized ? "true" : "false");
-    member_text(&space, "service", target->service);
-    sx_buffer_append_string(&space, ",\"similarity\":\"cosine\"}");
-    sx_buffer_append_byte(&recipe, '{');
-    member_text(&recipe, "prompt", remote->prompt);
-    sx_buffer_append_byte(&recipe, ',');
-    member_text(&recipe, "role", remote->role);
-    sx_buffer_printf(&recipe, ",\"space\":%s}", space.failed ? "" : space.data);
-    remote->space_json = sx_buffer_take(&space);
-    remote->recipe_json = sx_buffer_take(&recipe);
-    if (!remote->space_json || !remote->recipe_json)
-        return sx_fail_nomem(error, 512);
-    remote->base.info.space_json = remote->space_json;
-    remote->base.info.recipe_json = remote->recipe_json;
-    return SX_OK;
-}
+/* ---- Limits and options ---- */
 
 static uint32_t least(uint32_t a, uint32_t b) /* 0: no limit */
 {
@@ -286,8 +249,9 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
     sx_rate_limit_open(&remote->limit, &remote->clock, limits.requests_per_minute, limits.tokens_per_minute);
     if (!in_table || !dimensions)
         status = ask_about_itself(remote, &limits, &dimensions, error);
-    /* Also when dimensions were asked for: not every service knows them, and it is better found out with two words. */
-    bool probed = !status && !dimensions;
+    /* Not every server knows the fields for dimensions and roles, and that is better found out with two words. */
+    bool special = target->dimensions || strcmp(remote->role, "none") != 0;
+    bool probed = !status && (!dimensions || (special && !target->is_default_host));
     if (probed)
         status = probe(remote, &dimensions, error);
     if (!status && probed && target->dimensions && dimensions > target->dimensions)
@@ -302,7 +266,7 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
     info->name = target->service;
     info->dimensions = dimensions;
     info->prompt = remote->prompt;
-    info->normalized = target->form->normalized;
+    info->normalized = target->form->normalized || (target->no_dimensions && target->dimensions);
     info->attempts = ATTEMPTS;
     info->remote = true;
     info->usd_per_million = remote->price;
@@ -311,7 +275,11 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
                                     target->model ? target->model : "", remote->prompt, info->max_length, &remote->base.counter,
                                     &info->tokens_by, error);
     remote->exact = !status && strcmp(info->tokens_by, "bytes") != 0;
-    return status ? status : describe(remote, error);
+    if (!status)
+        status = sx_wire_describe(target, remote->role, remote->prompt, dimensions, &remote->space_json, &remote->recipe_json, error);
+    info->space_json = remote->space_json;
+    info->recipe_json = remote->recipe_json;
+    return status;
 }
 
 sx_status sx_provider_remote_make(sx_wire_target *target, const sx_embedder_options *options, const sx_clock *clock,
