@@ -28,6 +28,10 @@ test:
 	scripts/install-openai-ranks
 	scripts/run-tests $(TEST)
 
+# Builds for 64-bit ARM and runs kernel and model tests on an emulated processor: no part of `make test`, because it takes some minutes.
+test-arm:
+	scripts/test-aarch64 $(TEST)
+
 # Measures search quality on the evaluation sets in EVAL (default: ../shared/eval).
 EVAL ?= ../shared/eval
 eval: all
@@ -48,6 +52,6 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-aarch64 build-aarch64-root
 
-.PHONY: all quickstart model test eval fuzz soak install clean
+.PHONY: all quickstart model test test-arm eval fuzz soak install clean
