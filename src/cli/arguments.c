@@ -440,6 +440,7 @@ void sx_cli_clear(sx_cli *cli)
     free(cli->models_folder);
     free(cli->hub_cache);
     free(cli->cache_folder);
+    free(cli->prices_path);
     *cli = (sx_cli){0};
 }
 

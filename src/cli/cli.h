@@ -33,6 +33,7 @@ struct sx_cli {
     bool line_open;             /* a progress line is on the terminal */
     char *db_path, *cache_path; /* the database; the one that serves as embed's cache */
     char *models_folder, *hub_cache, *cache_folder;
+    char *prices_path; /* of remote models, NULL: none */
     sx_places places;
 };
 
@@ -56,9 +57,10 @@ sx_status sx_cli_find_places(sx_cli *cli, sx_error *error);
 sx_status sx_cli_make_folder_of(const char *path, sx_error *error);
 /* Opens the database of this run. create false: SX_E_NOT_FOUND when there is none. */
 sx_status sx_cli_open_database(sx_cli *cli, const char *path, bool create, sx_database **out, sx_error *error);
-/* What -m or the settings mean, malloc'ed: folders as absolute paths; SX_E_UNSUPPORTED for remote providers. */
+/* What -m or the settings mean, malloc'ed: folders as absolute paths. SX_E_UNSUPPORTED for a remote model in a verb that has no
+ * options for them. */
 sx_status sx_cli_model_reference(sx_cli *cli, char **reference, sx_error *error);
-/* Checks a reference from elsewhere (a collection's row). */
+/* Refuses remote models, for what needs a model's files. */
 sx_status sx_cli_check_reference(const char *reference, sx_error *error);
 
 /* report.c */

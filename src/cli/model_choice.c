@@ -1,5 +1,6 @@
 /* model_choice.c - which model a verb that works on a collection uses. */
 #include "model_choice.h"
+#include "remote_choice.h"
 
 #include "../base/error.h"
 #include "../base/memory.h"
@@ -49,9 +50,8 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
     const sx_collection_info *collection = status ? NULL : find_collection(there, name);
     bool own = collection && !asked->given && collection->model && *collection->model;
     if (!status && own) {
-        status = sx_cli_check_reference(collection->model, error);
         reference = sx_strdup(collection->model);
-        if (!status && !reference)
+        if (!reference)
             status = sx_fail_nomem(error, strlen(collection->model));
         if (!status && asked->source && strcmp(asked->text, collection->model) != 0 && cli->verbose)
             sx_cli_note(cli, "%s: '%s' is left aside; collection %s was made with %s", asked->source, asked->text, name,
@@ -69,6 +69,8 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
         .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
         .cache = database,
     };
+    if (!status)
+        status = sx_cli_read_remote(cli, reference, &options.remote, error);
     if (!status)
         status = sx_embedder_open(&options, out, error);
     /* A collection made with --dimensions is searched and continued with them. */

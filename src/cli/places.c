@@ -1,9 +1,10 @@
 /* places.c - where the database, the models and the cache lie, and which model is meant. */
-#include "cli.h"
+#include "remote_choice.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
+#include "../provider/wire.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -90,39 +91,27 @@ sx_status sx_cli_open_database(sx_cli *cli, const char *path, bool create, sx_da
     return status;
 }
 
-static const char *const remote_prefixes[] = {
-    "openai:", "azure:",  "cohere:", "voyage:", "jina:",   "gemini:", "mistral:",
-    "ollama:", "openai@", "tei@",    "tei:",    "remote@", "remote:",
-};
-
 sx_status sx_cli_check_reference(const char *reference, sx_error *error)
 {
-    for (size_t i = 0; i < sizeof remote_prefixes / sizeof *remote_prefixes; i++)
-        if (strncmp(reference, remote_prefixes[i], strlen(remote_prefixes[i])) == 0) {
-            sx_fail(error, SX_E_UNSUPPORTED, "model %s: remote providers are not in this version", reference);
-            sx_hint(error, "use a local model: -m minilm, or -m FOLDER");
-            return SX_E_UNSUPPORTED;
-        }
-    return SX_OK;
+    return sx_cli_require_local(reference, error);
 }
 
 sx_status sx_cli_model_reference(sx_cli *cli, char **reference, sx_error *error)
 {
     const sx_cli_value *model = sx_cli_get(cli, "model");
-    *reference = NULL;
-    const char *source = NULL, *provider = sx_cli_setting_value(&cli->settings, "EMBEDDING_PROVIDER", &source);
-    if (!model->given && provider && strcmp(provider, "local") != 0) {
-        if (strcmp(provider, "openai") != 0 && strcmp(provider, "remote") != 0)
-            return sx_fail(error, SX_E_INVALID, "%s: '%s' is not one of local, openai, remote", source, provider);
-        sx_fail(error, SX_E_UNSUPPORTED, "%s: '%s': remote providers are not in this version", source, provider);
-        sx_hint(error, "set EMBEDDING_PROVIDER=local, or give a local model with -m");
-        return SX_E_UNSUPPORTED;
+    bool takes_remote = sx_cli_get(cli, "max-concurrent")->option != NULL;
+    sx_status status = sx_cli_provider_reference(cli, reference, error);
+    if (!status && !takes_remote)
+        status = sx_cli_require_local(*reference ? *reference : model->text, error);
+    if (status) {
+        free(*reference);
+        *reference = NULL;
     }
-    sx_status status = sx_cli_check_reference(model->text, error);
-    if (status)
+    if (status || *reference)
         return status;
     /* A collection remembers its model: a path must mean the same from any working directory. */
-    bool is_path = model->text[0] == '.' || (strchr(model->text, '/') && sx_file_exists(model->text));
+    bool is_path = !sx_wire_is_remote(model->text) &&
+                   (model->text[0] == '.' || (strchr(model->text, '/') && sx_file_exists(model->text)));
     *reference = is_path ? realpath(model->text, NULL) : NULL;
     if (!*reference)
         *reference = sx_strdup(model->text);

@@ -2,6 +2,7 @@
 #include "embed_outputs.h"
 #include "output.h"
 #include "records.h"
+#include "remote_choice.h"
 
 #include "../base/clock.h"
 #include "../base/error.h"
@@ -430,7 +431,9 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
             .precision = sx_cli_text(cli, "precision"),
             .storage = sx_cli_text(cli, "storage"),
         };
-        status = sx_embedder_open(&options, &run->embedder, error);
+        status = sx_cli_read_remote(cli, reference, &options.remote, error);
+        if (!status)
+            status = sx_embedder_open(&options, &run->embedder, error);
     }
     if (!status) {
         run->info = sx_embedder_describe(run->embedder);

@@ -9,8 +9,8 @@ enum { LARGEST_THREADS = 1024, LARGEST_BATCH = 65536 };
 const sx_cli_option sx_cli_common_options[] = {
     {"db", 0, SX_CLI_TEXT, "FILE", "the database (DB_DIR names a folder that holds sextant.db)", "SEXTANT_DB", NULL},
     {"collection", 'c', SX_CLI_TEXT, "NAME", "the collection", "COLLECTION_NAME", "default"},
-    {"model", 'm', SX_CLI_TEXT, "MODEL", "alias, name, org/name in the Hugging Face cache, or folder", "EMBEDDING_MODEL",
-     "minilm"},
+    {"model", 'm', SX_CLI_TEXT, "MODEL", "alias, name, org/name in the Hugging Face cache, folder, or provider:name",
+     "EMBEDDING_MODEL", "minilm"},
     {"threads", 0, SX_CLI_COUNT, "N", "processor cores to use (default: all)", NULL, NULL, 1, LARGEST_THREADS},
     {"device", 0, SX_CLI_CHOICE, "auto|cpu", "where to compute", "EMBEDDING_DEVICE", "auto"},
     {"env-file", 0, SX_CLI_TEXT, "FILE", "settings as KEY=VALUE lines, endpoints allowed", NULL, NULL},
@@ -29,6 +29,13 @@ const sx_cli_option sx_cli_common_options[] = {
     {                                                                                                                            \
         "batch-size", 0, SX_CLI_COUNT, "N", "texts in one batch (default: chosen by tokens)", "EMBEDDING_BATCH_SIZE", NULL, 1,   \
             LARGEST_BATCH                                                                                                        \
+    }
+#define OPTIONS_REMOTE                                                                                                           \
+    {"max-concurrent", 0, SX_CLI_COUNT, "N", "remote models: requests in flight (default: 10)", NULL, NULL, 1, 256},             \
+        {"requests-per-minute", 0, SX_CLI_COUNT, "N", "remote models: most requests in any minute", NULL, NULL, 1, 100000000},   \
+        {"tokens-per-minute", 0, SX_CLI_COUNT, "N", "remote models: most tokens in any minute", NULL, NULL, 1, 4000000000},      \
+    {                                                                                                                            \
+        "timeout", 0, SX_CLI_NUMBER, "SECONDS", "remote models: of one request (default: 120)", NULL, NULL                       \
     }
 #define OPTION_DIMENSIONS                                                                                                        \
     {                                                                                                                            \
@@ -85,6 +92,7 @@ static const sx_cli_option index_options[] = {
     {"metadata", 0, SX_CLI_TEXT, "KEY=VALUE", "add to every document of this run", NULL, NULL, 0, 0, true},
     OPTION_BATCH,
     OPTION_DIMENSIONS,
+    OPTIONS_REMOTE,
     {"max-memory", 0, SX_CLI_SIZE, "SIZE", "stay below this much memory", NULL, NULL},
     {"max-file-size", 0, SX_CLI_SIZE, "SIZE", "skip larger files, with the reason", NULL, "256MiB"},
     {"dry-run", 0, SX_CLI_FLAG, NULL, "read, cut and count; change nothing", NULL, NULL},
@@ -103,6 +111,7 @@ static const sx_cli_option search_options[] = {
     {"rerank", 0, SX_CLI_CHOICE, "none", "second look at the results", NULL, "none", 0, 0, false, "lexical|mmr"},
     {"type", 0, SX_CLI_CHOICE, "general", "kind of question", NULL, "general", 0, 0, false,
      "code_search|error_analysis|documentation"},
+    OPTIONS_REMOTE,
     {NULL},
 };
 
@@ -128,6 +137,7 @@ static const sx_cli_option embed_options[] = {
     {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database", NULL, NULL},
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
+    OPTIONS_REMOTE,
     {NULL},
 };
 
@@ -310,9 +320,10 @@ const sx_cli_verb sx_cli_verbs[] = {
      "only when it is whole. HF_TOKEN opens private and gated models.",
      "sextant models pull bge-small", "i", sx_cli_models_pull},
     {"models info", "show one model", "[MODEL]", 0, 1, no_options, true,
-     "Opens the model and shows its folder, family, dimensions, limits, and the SHA-256 of its weights.",
+     "Opens the model and shows its folder, family, dimensions, limits, the SHA-256 of its weights, and the prompts that are put before "
+     "queries and documents: the model's own, or, where a known model's files have none, those its authors recommend.",
      "sextant models info minilm", "", sx_cli_models_info},
-    {"models import", "copy a model folder in under a name", "FOLDER", 1, 1, model_import_options, false,
+    {"models import", "copy a model folder or .gguf file in under a name", "FOLDER|FILE.gguf", 1, 1, model_import_options, false,
      "Opens the model once, compares its weights if --sha256 is given, and copies what is needed.",
      "sextant models import all-MiniLM-L6-v2 --name minilm", "", sx_cli_models_import},
     {"models verify", "compare a model with reference vectors", "[MODEL]", 0, 1, verify_options, true,
@@ -323,7 +334,8 @@ const sx_cli_verb sx_cli_verbs[] = {
      "vectors are its logits or its scores, one row a pair.",
      "sextant models verify -m minilm --vectors vectors.npy --texts texts.jsonl", "", sx_cli_models_verify},
     {"models remove", "remove an imported model", "NAME", 1, 1, no_options, false,
-     "Removes a model's folder. Collections made with it stay, but need it to be searched.", "sextant models remove minilm", "",
+     "Removes a model's folder. Collections made with it stay, but need it to be searched. Models in the Hugging Face cache are "
+     "shared with Python's tools and are removed there.", "sextant models remove minilm", "",
      sx_cli_models_remove},
     {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
      "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",

@@ -181,7 +181,7 @@ sx_status sx_wire_look_up(sx_wire_target *target, const char *overrides, sx_erro
 bool sx_wire_known_limits(const sx_wire_target *target, sx_wire_limits *limits, uint32_t *dimensions)
 {
     *limits = target->limits;
-    *dimensions = target->dimensions ? target->dimensions : target->model_dimensions;
+    *dimensions = target->model_dimensions && target->dimensions ? target->dimensions : target->model_dimensions;
     return target->known;
 }
 

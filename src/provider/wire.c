@@ -1,6 +1,7 @@
 /* wire.c - from a model reference and settings to a service's address and form; requests begun, space and recipe described.
  *
- * References: SERVICE:NAME at the vendor's own address (or the one of the settings), SERVICE@URL or SERVICE@URL#NAME anywhere else.
+ * References: SERVICE:NAME at the vendor's own address (or the one of the settings), SERVICE@URL or SERVICE@URL#NAME anywhere
+ * else.
  */
 #include "wire_internal.h"
 
@@ -19,11 +20,11 @@
 static const struct {
     const char *service;
     const sx_wire_form *form;
-    const char *host;              /* the vendor's own; NULL: every user has another */
-    const char *suffix;            /* of URLs people copy: taken off */
-    bool one_model;                /* needs no name */
-    bool keyless;                  /* the own address needs no key */
-    sx_wire_role_namer *role;      /* NULL: no field for it */
+    const char *host;         /* the vendor's own; NULL: every user has another */
+    const char *suffix;       /* of URLs people copy: taken off */
+    bool one_model;           /* needs no name */
+    bool keyless;             /* the own address needs no key */
+    sx_wire_role_namer *role; /* NULL: no field for it */
 } services[] = {
     {"openai", &sx_wire_openai, "https://api.openai.com/v1", "/embeddings", false, false, NULL},
     {"azure", &sx_wire_azure, NULL, "/openai", false, false, NULL},
@@ -117,7 +118,8 @@ static sx_status take_key(sx_wire_target *target, const char *given, sx_error *e
         return SX_OK;
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)given[i] <= ' ' || (unsigned char)given[i] >= 0x7f)
-            return sx_fail(error, SX_E_INVALID, "%s: the API key holds a character that no key has (at byte %zu)", target->service, i);
+            return sx_fail(error, SX_E_INVALID, "%s: the API key holds a character that no key has (at byte %zu)",
+                           target->service, i);
     if (length > LONGEST_KEY)
         return sx_fail(error, SX_E_INVALID, "%s: the API key has %zu bytes", target->service, length);
     target->api_key = sx_strndup(given, length);
@@ -163,8 +165,8 @@ static sx_status set_url(sx_wire_target *target, size_t which, const char *url, 
         return SX_E_INVALID;
     }
     char *whole = strcmp(service, "ollama") == 0 ? ollama_url(given) : sx_strdup(given);
-    sx_status status = whole ? tidy_url(whole, service, services[which].suffix, &target->base_url, error)
-                             : sx_fail_nomem(error, strlen(given));
+    sx_status status =
+        whole ? tidy_url(whole, service, services[which].suffix, &target->base_url, error) : sx_fail_nomem(error, strlen(given));
     free(whole);
     if (status)
         return status;
@@ -298,8 +300,8 @@ sx_status sx_wire_begin(const sx_wire_target *target, const sx_text *texts, size
     for (size_t i = 0; i < count; i++) {
         const char *problem = sx_wire_text_problem(texts[i]);
         if (problem)
-            return sx_fail(error, SX_E_INVALID, "%s: text %zu of %zu: %s, which the service refuses", target->service, i + 1, count,
-                           problem);
+            return sx_fail(error, SX_E_INVALID, "%s: text %zu of %zu: %s, which the service refuses", target->service, i + 1,
+                           count, problem);
     }
     if (!count)
         return sx_fail(error, SX_E_INVALID, "%s: a request without texts", target->service);

@@ -27,8 +27,8 @@ typedef struct sx_wire_target {
     char *api_key;             /* NULL: none. Never part of a message. */
     char *api_version;         /* Azure's; NULL otherwise */
     uint32_t dimensions;       /* asked for; 0: the model's own */
-    bool no_dimensions;        /* the server refused the field (the caller sets this at SX_WIRE_WITHOUT_DIMENSIONS) or has none: left out,
-                                  and `read` cuts the vectors to `dimensions` and makes them length 1 */
+    bool no_dimensions;        /* the server has no such field, or refused it (the caller sets this at SX_WIRE_WITHOUT_DIMENSIONS):
+                                  left out, and `read` cuts the vectors to `dimensions` and makes them length 1 */
     bool no_role;              /* the server refused the field for the role (set at SX_WIRE_WITHOUT_ROLE): left out from now on */
     bool is_default_host;      /* the vendor's own address, so its limits and prices hold */
     bool known;                /* the model is in the table or the override file */
@@ -66,29 +66,31 @@ typedef struct sx_wire_reply {
 struct sx_wire_form {
     const char *name;          /* "openai", "azure", "cohere", "voyage", "jina", "gemini", "mistral", "ollama", "tei", "remote" */
     bool normalized;           /* the service promises length 1 (checked) */
-    /* Builds the request for some texts, prompt already before them; blank ones are refused (SX_E_INVALID, naming which); role as in sx_embedder_options ("query", "document", "none"). */
+    /* Builds the request for some texts, prompt already before them; blank ones are refused (SX_E_INVALID, naming which). role as in
+     * sx_embedder_options ("query", "document", "none"). */
     sx_status (*build)(const sx_wire_target *target, const char *role, const sx_text *texts, size_t count,
                        sx_wire_request *request, sx_error *error);
     /* Reads a 2xx reply: count vectors of *dimensions floats each into vectors (count x room floats; rows `room` apart), in the
      * order of the texts whatever the order in the reply. dimensions known (not 0): others are a fault. A reply with a
-     * missing, doubled or superfluous index, another count, a number that is none or not finite, or a vector of zeros is SX_WIRE_RETRY. */
+     * missing, doubled or superfluous index, another count, a number that is none or not finite, or a vector of zeros is
+     * SX_WIRE_RETRY. */
     void (*read)(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions, float *vectors,
                  size_t room, sx_wire_reply *reply);
     /* What a reply other than 2xx means. */
     void (*refuse)(const sx_wire_target *target, long status, const char *body, size_t length, sx_wire_reply *reply);
-    /* NULL, or a request for what the service knows about its model (Ollama /api/show, TEI /info, remote /health): which model it is
-     * and its limits. It need not succeed. A dimension that is not known after it (0) is found with one probe text. */
+    /* NULL, or a request for what the service knows about its model (Ollama /api/show, TEI /info, remote /health): which it is and
+     * its limits. It need not succeed. A dimension that is not known after it (0) is found with one probe text. */
     sx_status (*build_info)(const sx_wire_target *target, sx_wire_request *request, sx_error *error);
     void (*read_info)(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits, uint32_t *dimensions);
 };
 
-/* reference: "openai:NAME", "azure:DEPLOYMENT", "cohere:NAME" ..., "openai@URL#NAME", "tei@URL", "remote@URL", "ollama:NAME". Texts of
- * errors never hold a key. */
+/* reference: "openai:NAME", "azure:DEPLOYMENT", "cohere:NAME" ..., "openai@URL#NAME", "tei@URL", "remote@URL", "ollama:NAME".
+ * Texts of errors never hold a key. */
 sx_status sx_wire_target_open(const char *reference, const sx_remote_options *options, sx_wire_target *target, sx_error *error);
 void sx_wire_target_close(sx_wire_target *target);
-/* The space and recipe of what comes back, as in model/recipe.h; to be called when dimensions and target->model are settled, so after
- * info and probe. prompt: what is put before each text, "" for nothing. SX_E_NOT_FOUND for a role that the service has not. Both strings
- * are malloc'ed, the caller's. */
+/* The space and recipe of what comes back, as in model/recipe.h; to be called when dimensions and target->model are settled, so
+ * after info and probe. prompt: what is put before each text, "" for nothing. SX_E_NOT_FOUND for a role that the service has not.
+ * Both strings are malloc'ed, the caller's. */
 sx_status sx_wire_describe(const sx_wire_target *target, const char *role, const char *prompt, uint32_t dimensions,
                            char **space_json, char **recipe_json, sx_error *error);
 /* Why a text cannot be sent to a service ("the text is empty", "... nothing but white space"), or NULL. Without its prompt. */
@@ -97,8 +99,8 @@ const char *sx_wire_text_problem(sx_text text);
 bool sx_wire_is_remote(const char *reference);
 void sx_wire_request_clear(sx_wire_request *request);
 
-/* Limits and dimension (as asked, else the model's own) of a known model of the vendor's own address, and what the override file says;
- * false when neither knows it. The limits of the service hold all the same. */
+/* Limits and dimension (as asked, else the model's own; 0 when the model's own is not known) of a known model of the vendor's own
+ * address, and what the override file says; false when neither knows it. The limits of the service hold all the same. */
 bool sx_wire_known_limits(const sx_wire_target *target, sx_wire_limits *limits, uint32_t *dimensions);
 /* US dollars for a million tokens; negative: unpriced (an unknown model is never free of charge by assumption). Local services
  * (ollama, tei, remote) cost 0. */

@@ -1,9 +1,9 @@
 /* wire_errors.c - what a refusal of a remote service means, and messages from which keys are taken out.
  *
  * Error bodies differ more than replies do: OpenAI, Voyage, Azure and Mistral send {"error":{message,type,param,code}}, Gemini
- * {"error":{code,message,status,details}}, TEI {"error":"...","error_type":"..."}, Ollama {"error":"..."}, Cohere {"message":"..."},
- * FastAPI services {"detail":"..."} or {"detail":[{"loc":[...],"msg":"..."}]}, and proxies in between send HTML. All of them are
- * looked for in whatever comes.
+ * {"error":{code,message,status,details}}, TEI {"error":"...","error_type":"..."}, Ollama {"error":"..."}, Cohere
+ * {"message":"..."}, FastAPI services {"detail":"..."} or {"detail":[{"loc":[...],"msg":"..."}]}, and proxies in between send
+ * HTML. All of them are looked for in whatever comes.
  */
 #include "wire_internal.h"
 
@@ -218,9 +218,15 @@ void sx_wire_read_detail(const char *body, size_t length, sx_wire_detail *detail
 const char *sx_wire_key_variable(const char *service)
 {
     static const char *const variables[][2] = {
-        {"openai", "OPENAI_API_KEY"}, {"azure", "AZURE_OPENAI_API_KEY"}, {"cohere", "COHERE_API_KEY"},
-        {"voyage", "VOYAGE_API_KEY"}, {"jina", "JINA_API_KEY"},          {"gemini", "GEMINI_API_KEY"},
-        {"mistral", "MISTRAL_API_KEY"}, {"tei", "TEI_API_KEY"},          {"remote", "EMBEDDING_SERVICE_API_KEY"},
+        {"openai", "OPENAI_API_KEY"},
+        {"azure", "AZURE_OPENAI_API_KEY"},
+        {"cohere", "COHERE_API_KEY"},
+        {"voyage", "VOYAGE_API_KEY"},
+        {"jina", "JINA_API_KEY"},
+        {"gemini", "GEMINI_API_KEY"},
+        {"mistral", "MISTRAL_API_KEY"},
+        {"tei", "TEI_API_KEY"},
+        {"remote", "EMBEDDING_SERVICE_API_KEY"},
         {"ollama", "OLLAMA_API_KEY"},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -258,7 +264,8 @@ static bool is_bad_key(const sx_wire_detail *detail)
 static bool is_no_model(const sx_wire_detail *detail)
 {
     static const char *const codes[] = {"model_not_found", "DeploymentNotFound", "invalid_model", "INPUT_MODEL_NOT_FOUND"};
-    static const char *const missing[] = {"not found", "does not exist", "invalid model", "unknown model", "not supported for embed"};
+    static const char *const missing[] = {"not found", "does not exist", "invalid model", "unknown model",
+                                          "not supported for embed"};
     return IS_ANY(detail->code, codes) || (sx_wire_says(detail->message, "model") && IS_ANY(detail->message, missing));
 }
 
@@ -266,7 +273,8 @@ static bool is_no_model(const sx_wire_detail *detail)
 static bool is_spent(const sx_wire_detail *detail)
 {
     static const char *const codes[] = {"insufficient_quota", "billing_hard_limit_reached", "INSUFFICIENT_BALANCE"};
-    static const char *const says[] = {"calls / month", "insufficient balance", "insufficient credit", "credit balance is too low"};
+    static const char *const says[] = {"calls / month", "insufficient balance", "insufficient credit",
+                                       "credit balance is too low"};
     return detail->per_day || IS_ANY(detail->code, codes) || IS_ANY(detail->type, codes) || IS_ANY(detail->message, says);
 }
 
@@ -287,7 +295,8 @@ static void no_key(const sx_wire_target *target, sx_wire_reply *reply)
     const char *variable = sx_wire_key_variable(target->service);
     reply->verdict = SX_WIRE_FATAL;
     if (variable)
-        hint(reply, target->api_key ? "%s is set, but the service refuses it: is it whole, and of this service?" : "set %s", variable);
+        hint(reply, target->api_key ? "%s is set, but the service refuses it: is it whole, and of this service?" : "set %s",
+             variable);
 }
 
 static void no_model(const sx_wire_target *target, sx_wire_reply *reply)
@@ -344,13 +353,9 @@ static void read_status(const sx_wire_target *target, long status, const sx_wire
     static const char *const too_long[] = {"context length", "maximum context", "input length exceeds", "too long"};
     switch (status) {
     case 400:
-    case 422:
-        read_bad_request(target, detail, reply);
-        return;
+    case 422: read_bad_request(target, detail, reply); return;
     case 413:
-    case 424: /* TEI: the model failed at what is in the batch */
-        reply->verdict = SX_WIRE_SPLIT;
-        return;
+    case 424: /* TEI: the model failed at what is in the batch */ reply->verdict = SX_WIRE_SPLIT; return;
     case 401:
     case 403:
         if (is_spent(detail))
@@ -363,19 +368,12 @@ static void read_status(const sx_wire_target *target, long status, const sx_wire
         hint(reply, "the service wants to be paid: its billing page says what is missing");
         reply->verdict = SX_WIRE_FATAL;
         return;
-    case 404:
-        read_not_found(target, detail, reply);
-        return;
+    case 404: read_not_found(target, detail, reply); return;
     case 408:
     case 409:
-    case 425:
-        reply->verdict = SX_WIRE_RETRY;
-        return;
-    case 429:
-        read_too_many(detail, reply);
-        return;
-    default:
-        break;
+    case 425: reply->verdict = SX_WIRE_RETRY; return;
+    case 429: read_too_many(detail, reply); return;
+    default: break;
     }
     reply->verdict = status >= 500 && status != 501 && status != 505 ? SX_WIRE_RETRY : SX_WIRE_FATAL;
     if (status >= 300 && status < 400)
@@ -396,7 +394,8 @@ void sx_wire_refuse(const sx_wire_target *target, long status, const char *body,
     read_status(target, status, &detail, reply);
     char line[512];
     const char *mark = detail.code[0] && !sx_wire_says(detail.message, detail.code) && !isdigit((unsigned char)detail.code[0])
-                           ? detail.code : "";
+                           ? detail.code
+                           : "";
     snprintf(line, sizeof line, "%s: HTTP %ld%s%s%s%s%s", target->service, status, detail.message[0] ? ": " : "", detail.message,
              *mark ? " (" : "", mark, *mark ? ")" : "");
     sx_wire_redact(target, line, reply->message, sizeof reply->message);

@@ -95,7 +95,8 @@ static sx_status build_ollama_info(const sx_wire_target *target, sx_wire_request
 }
 
 /* {"model_info":{"general.architecture":"bert","bert.context_length":512, ...}} */
-static void read_ollama_info(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits, uint32_t *dimensions)
+static void read_ollama_info(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits,
+                             uint32_t *dimensions)
 {
     (void)target;
     (void)dimensions; /* embedding_length is that of the layers, not always of the vectors */
@@ -172,7 +173,8 @@ static void read_tei_info(sx_wire_target *target, const char *body, size_t lengt
     json_t *root = load(body, length);
     adopt_model(target, json_string_value(json_object_get(root, "model_id")),
                 json_string_value(json_object_get(root, "model_sha")));
-    uint32_t text = positive(json_object_get(root, "max_input_length")), texts = positive(json_object_get(root, "max_client_batch_size"));
+    uint32_t text = positive(json_object_get(root, "max_input_length")),
+             texts = positive(json_object_get(root, "max_client_batch_size"));
     uint32_t tokens = positive(json_object_get(root, "max_batch_tokens"));
     if (text)
         limits->max_tokens_of_text = text;
@@ -205,7 +207,8 @@ static sx_status build_remote_info(const sx_wire_target *target, sx_wire_request
     return sx_wire_begin_info(target, "GET", "/health", request, error);
 }
 
-static void read_remote_info(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits, uint32_t *dimensions)
+static void read_remote_info(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits,
+                             uint32_t *dimensions)
 {
     (void)limits;
     json_t *root = load(body, length);
@@ -216,9 +219,23 @@ static void read_remote_info(sx_wire_target *target, const char *body, size_t le
     json_decref(root);
 }
 
-const sx_wire_form sx_wire_ollama = {.name = "ollama", .normalized = true, .build = build_ollama, .read = read_embeddings,
-                                     .refuse = sx_wire_refuse, .build_info = build_ollama_info, .read_info = read_ollama_info};
-const sx_wire_form sx_wire_tei = {.name = "tei", .normalized = true, .build = build_tei, .read = read_tei,
-                                  .refuse = sx_wire_refuse, .build_info = build_tei_info, .read_info = read_tei_info};
-const sx_wire_form sx_wire_remote = {.name = "remote", .build = build_remote, .read = read_embeddings,
-                                     .refuse = sx_wire_refuse, .build_info = build_remote_info, .read_info = read_remote_info};
+const sx_wire_form sx_wire_ollama = {.name = "ollama",
+                                     .normalized = true,
+                                     .build = build_ollama,
+                                     .read = read_embeddings,
+                                     .refuse = sx_wire_refuse,
+                                     .build_info = build_ollama_info,
+                                     .read_info = read_ollama_info};
+const sx_wire_form sx_wire_tei = {.name = "tei",
+                                  .normalized = true,
+                                  .build = build_tei,
+                                  .read = read_tei,
+                                  .refuse = sx_wire_refuse,
+                                  .build_info = build_tei_info,
+                                  .read_info = read_tei_info};
+const sx_wire_form sx_wire_remote = {.name = "remote",
+                                     .build = build_remote,
+                                     .read = read_embeddings,
+                                     .refuse = sx_wire_refuse,
+                                     .build_info = build_remote_info,
+                                     .read_info = read_remote_info};

@@ -1,7 +1,8 @@
-/* wire_openai.c - OpenAI's embeddings (platform.openai.com/docs/api-reference/embeddings), servers that speak the same, and Azure.
+/* wire_openai.c - OpenAI's embeddings (platform.openai.com/docs/api-reference/embeddings), servers that speak the same, and
+ * Azure.
  *
- * base64 is asked for where it is known to work: a third of the bytes, and exact. Other servers are asked for numbers, which all of
- * them can; both are read whatever was asked.
+ * base64 is asked for where it is known to work: a third of the bytes, and exact. Other servers are asked for numbers, which all
+ * of them can; both are read whatever was asked.
  */
 #include "wire_internal.h"
 
@@ -62,5 +63,4 @@ const sx_wire_form sx_wire_openai = {
 /* Whose vectors have length 1 is not known of just any server. */
 const sx_wire_form sx_wire_compatible = {
     .name = "openai", .build = build_compatible, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
-const sx_wire_form sx_wire_azure = {
-    .name = "azure", .build = build_azure, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
+const sx_wire_form sx_wire_azure = {.name = "azure", .build = build_azure, .read = sx_wire_read_list, .refuse = sx_wire_refuse};

@@ -69,7 +69,8 @@ bool sx_wire_reading_begin(sx_wire_reading *reading, const sx_wire_target *targe
 /* One number of a row. What lies beyond the dimensions kept is checked and dropped. */
 static bool put(sx_wire_reading *reading, size_t row, uint32_t at, float value)
 {
-    uint32_t keep = reading->dimensions ? reading->dimensions : (uint32_t)(reading->room < MOST_DIMENSIONS ? reading->room : MOST_DIMENSIONS);
+    uint32_t keep =
+        reading->dimensions ? reading->dimensions : (uint32_t)(reading->room < MOST_DIMENSIONS ? reading->room : MOST_DIMENSIONS);
     if (!isfinite(value))
         return sx_wire_fault(reading, "text %zu of %zu: value %u is not finite", row + 1, reading->count, at);
     if (at < keep)

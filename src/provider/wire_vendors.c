@@ -1,4 +1,5 @@
-/* wire_vendors.c - Cohere (v2/embed), Voyage, Jina, Gemini (batchEmbedContents) and Mistral, each as its own reference describes it.
+/* wire_vendors.c - Cohere (v2/embed), Voyage, Jina, Gemini (batchEmbedContents) and Mistral, each as its own reference describes
+ * it.
  *
  * Where a service would cut a text that is too long without a word, it is asked not to: the text is then refused, and named.
  */
@@ -39,8 +40,11 @@ static sx_status name_role(const sx_wire_target *target, const char *role, const
 /* Models since version 3 want an input_type; a plain text is taken for a document. */
 sx_status sx_wire_role_cohere(const sx_wire_target *target, const char *role, const char **value, sx_error *error)
 {
-    static const role_name names[] = {{"query", "search_query"}, {"document", "search_document"}, {"none", "search_document"},
-                                      {"classification", "classification"}, {"clustering", "clustering"}};
+    static const role_name names[] = {{"query", "search_query"},
+                                      {"document", "search_document"},
+                                      {"none", "search_document"},
+                                      {"classification", "classification"},
+                                      {"clustering", "clustering"}};
     return NAME_ROLE(names);
 }
 
@@ -53,9 +57,9 @@ sx_status sx_wire_role_voyage(const sx_wire_target *target, const char *role, co
 /* Models before version 3 have no tasks; those for code have their own. */
 sx_status sx_wire_role_jina(const sx_wire_target *target, const char *role, const char **value, sx_error *error)
 {
-    static const role_name names[] = {{"query", "retrieval.query"}, {"document", "retrieval.passage"}, {"none", NULL},
-                                      {"text-matching", "text-matching"}, {"classification", "classification"},
-                                      {"separation", "separation"}};
+    static const role_name names[] = {
+        {"query", "retrieval.query"},       {"document", "retrieval.passage"},    {"none", NULL},
+        {"text-matching", "text-matching"}, {"classification", "classification"}, {"separation", "separation"}};
     static const role_name code[] = {{"query", "nl2code.query"}, {"document", "nl2code.passage"}, {"none", NULL}};
     static const role_name without[] = {{"query", NULL}, {"document", NULL}, {"none", NULL}};
     static const char *const old[] = {"jina-embeddings-v2", "jina-clip", "jina-colbert", "jina-embedding-b"};
@@ -75,10 +79,10 @@ sx_status sx_wire_role_jina(const sx_wire_target *target, const char *role, cons
 /* Only gemini-embedding-001 and those before it have task types; later models want the task as a prompt. */
 sx_status sx_wire_role_gemini(const sx_wire_target *target, const char *role, const char **value, sx_error *error)
 {
-    static const role_name names[] = {{"query", "RETRIEVAL_QUERY"}, {"document", "RETRIEVAL_DOCUMENT"}, {"none", NULL},
-                                      {"classification", "CLASSIFICATION"}, {"clustering", "CLUSTERING"},
-                                      {"similarity", "SEMANTIC_SIMILARITY"}, {"code", "CODE_RETRIEVAL_QUERY"},
-                                      {"question", "QUESTION_ANSWERING"}, {"fact", "FACT_VERIFICATION"}};
+    static const role_name names[] = {
+        {"query", "RETRIEVAL_QUERY"},         {"document", "RETRIEVAL_DOCUMENT"}, {"none", NULL},
+        {"classification", "CLASSIFICATION"}, {"clustering", "CLUSTERING"},       {"similarity", "SEMANTIC_SIMILARITY"},
+        {"code", "CODE_RETRIEVAL_QUERY"},     {"question", "QUESTION_ANSWERING"}, {"fact", "FACT_VERIFICATION"}};
     static const role_name without[] = {{"query", NULL}, {"document", NULL}, {"none", NULL}};
     if (strncmp(target->model, "gemini-embedding-2", 18) == 0)
         return NAME_ROLE(without);
@@ -292,4 +296,5 @@ const sx_wire_form sx_wire_voyage = {
     .name = "voyage", .normalized = true, .build = build_voyage, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_jina = {.name = "jina", .build = build_jina, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_gemini = {.name = "gemini", .build = build_gemini, .read = read_gemini, .refuse = sx_wire_refuse};
-const sx_wire_form sx_wire_mistral = {.name = "mistral", .build = build_mistral, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
+const sx_wire_form sx_wire_mistral = {
+    .name = "mistral", .build = build_mistral, .read = sx_wire_read_list, .refuse = sx_wire_refuse};

@@ -1,5 +1,5 @@
-/* test_wire_replies.c - replies of remote services: recorded ones give the client's vectors, damaged ones are never believed, refusals
- * mean what they must, and no message ever holds a key. */
+/* test_wire_replies.c - replies of remote services: recorded ones give the client's vectors, damaged ones are never believed,
+ * refusals mean what they must, and no message ever holds a key. */
 #include "wire_support.h"
 
 #include <float.h>
@@ -39,12 +39,18 @@ static const struct {
     size_t count;
     uint64_t tokens;
 } recorded[] = {
-    {"openai", "openai:minilm", 2, 6},          {"openai-dimensions", "openai:minilm", 1, 3},
-    {"compatible", "openai@http://h#minilm", 1, 3}, {"openai", "openai@http://h#minilm", 2, 6}, /* base64 unasked */
-    {"azure", "azure@https://h#minilm", 1, 3},  {"cohere", "cohere:minilm", 2, 2},
-    {"voyage", "voyage:minilm", 2, 6},          {"ollama", "ollama:minilm", 2, 6},
-    {"tei", "tei@http://h", 2, 0},              {"openai", "jina:minilm", 2, 6},
-    {"openai", "mistral:minilm", 2, 6},         {"ollama", "remote@http://h", 2, 6},
+    {"openai", "openai:minilm", 2, 6},
+    {"openai-dimensions", "openai:minilm", 1, 3},
+    {"compatible", "openai@http://h#minilm", 1, 3},
+    {"openai", "openai@http://h#minilm", 2, 6}, /* base64 unasked */
+    {"azure", "azure@https://h#minilm", 1, 3},
+    {"cohere", "cohere:minilm", 2, 2},
+    {"voyage", "voyage:minilm", 2, 6},
+    {"ollama", "ollama:minilm", 2, 6},
+    {"tei", "tei@http://h", 2, 0},
+    {"openai", "jina:minilm", 2, 6},
+    {"openai", "mistral:minilm", 2, 6},
+    {"ollama", "remote@http://h", 2, 6},
 };
 
 static void recorded_replies_give_the_clients_vectors(void **state)
@@ -87,8 +93,10 @@ static const struct {
     {LIST, GOOD "{\"embedding\":[1,2]},{\"embedding\":[3,4]}]}", NULL}, /* no index at all: in order */
     {LIST, GOOD "{\"index\":0,\"embedding\":\"AACAPwAAAEA=\"},{\"index\":1,\"embedding\":[3,4]}]}", NULL}, /* both forms */
     {LIST, GOOD "{\"index\":0,\"embedding\":\"AACAPwAAAEA\"},{\"index\":1,\"embedding\":\"AABAQAAA\\u0067EA=\"}]}", NULL},
-    {LIST, "{\"error\":null,\"usage\":{\"total_tokens\":\"many\"},\"data\":[{\"index\":0,\"embedding\":[1,2]},"
-           "{\"index\":1,\"embedding\":[3,4]}]}", NULL},
+    {LIST,
+     "{\"error\":null,\"usage\":{\"total_tokens\":\"many\"},\"data\":[{\"index\":0,\"embedding\":[1,2]},"
+     "{\"index\":1,\"embedding\":[3,4]}]}",
+     NULL},
     {"gemini:m", "{\"embeddings\":[{\"values\":[1,2]},{\"values\":[3,4],\"shape\":[2]}]}", NULL},
     {"cohere:m", "{\"embeddings\":[[1,2],[3,4]]}", NULL},
     {"remote@http://h", "{\"embeddings\":[[1,2],[3,4]],\"model\":\"m\",\"dimension\":2}", NULL},
@@ -101,7 +109,8 @@ static const struct {
     {LIST, "", "empty"},
     {LIST, " \n", "empty"},
     {LIST, "OK", "JSON, byte 0"},
-    {LIST, "<html><head><title>502 Bad Gateway</title></head><body>long long</body></html>", "HTML page instead of JSON (502 Bad Gateway)"},
+    {LIST, "<html><head><title>502 Bad Gateway</title></head><body>long long</body></html>",
+     "HTML page instead of JSON (502 Bad Gateway)"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,", "ends"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,4]}]} x", "follows"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":0,\"embedding\":[3,4]}]}", "text 1 of 2 came twice"},
@@ -114,7 +123,8 @@ static const struct {
     {LIST, GOOD "{\"index\":0,\"index\":1,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,4]}]}", "two indices"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2],\"embedding\":[3,4]},{\"index\":1,\"embedding\":[3,4]}]}", "two vectors"},
     {LIST, GOOD "{\"index\":0},{\"index\":1,\"embedding\":[3,4]}]}", "entry 0 has no vector"},
-    {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,4]},{\"index\":2,\"embedding\":[5,6]}]}", "index 2"},
+    {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,4]},{\"index\":2,\"embedding\":[5,6]}]}",
+     "index 2"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3]}]}", "1 dimensions instead of 2"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[1,2]},{\"index\":1,\"embedding\":[3,4,5]}]}", "more than 2 dimensions"},
     {LIST, GOOD "{\"index\":0,\"embedding\":[]},{\"index\":1,\"embedding\":[]}]}", "empty"},
@@ -178,7 +188,8 @@ static void every_beginning_of_a_reply_is_refused(void **state)
 {
     (void)state;
     static const char *const bodies[][2] = {
-        {LIST, GOOD "{\"index\":0,\"embedding\":[1,2.5e-1]},{\"embedding\":\"AACAPwAAAEA=\",\"index\":1}],\"usage\":{\"total_tokens\":3}}"},
+        {LIST, GOOD
+         "{\"index\":0,\"embedding\":[1,2.5e-1]},{\"embedding\":\"AACAPwAAAEA=\",\"index\":1}],\"usage\":{\"total_tokens\":3}}"},
         {"cohere:m", "{\"embeddings\":{\"float\":[[1,2],[3,4]]},\"meta\":{\"billed_units\":{\"input_tokens\":2}}}"},
         {"gemini:m", "{\"embeddings\":[{\"values\":[1,2]},{\"values\":[3,4]}]}"},
         {"tei@http://h", "[[1,2],[3,4]]"},
@@ -231,16 +242,23 @@ static const struct {
     sx_wire_verdict verdict;
     const char *says, *hint; /* parts */
 } refusals[] = {
-    {LIST, 400, "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens, however you requested 9001\","
-                "\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}", SX_WIRE_SPLIT, "maximum context length", ""},
-    {LIST, 400, "{\"error\":{\"message\":\"Requested 309209 tokens, max 300000 tokens per request\","
-                "\"code\":\"max_tokens_per_request\"}}", SX_WIRE_SPLIT, "max_tokens_per_request", ""},
+    {LIST, 400,
+     "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens, however you requested 9001\","
+     "\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}",
+     SX_WIRE_SPLIT, "maximum context length", ""},
+    {LIST, 400,
+     "{\"error\":{\"message\":\"Requested 309209 tokens, max 300000 tokens per request\","
+     "\"code\":\"max_tokens_per_request\"}}",
+     SX_WIRE_SPLIT, "max_tokens_per_request", ""},
     {LIST, 400, "{\"error\":{\"message\":\"input contains something we refuse\",\"code\":\"bad_input\"}}", SX_WIRE_SPLIT,
      "HTTP 400: input contains something we refuse (bad_input)", ""},
     {LIST, 413, "{\"error\":{\"message\":\"too many inputs\"}}", SX_WIRE_SPLIT, "too many inputs", ""},
     {LIST, 413, "<html><head><title>413 Request Entity Too Large</title></head></html>", SX_WIRE_SPLIT, "HTML page", ""},
-    {LIST, 422, "{\"detail\":[{\"loc\":[\"body\",\"input\",3],\"msg\":\"field required\"}]}", SX_WIRE_SPLIT, "field required", ""},
-    {LIST, 401, "{\"error\":{\"message\":\"Incorrect API key provided: sk-test-********cdef. You can find it\",\"code\":\"invalid_api_key\"}}",
+    {LIST, 422, "{\"detail\":[{\"loc\":[\"body\",\"input\",3],\"msg\":\"field required\"}]}", SX_WIRE_SPLIT, "field required",
+     ""},
+    {LIST, 401,
+     "{\"error\":{\"message\":\"Incorrect API key provided: sk-test-********cdef. You can find "
+     "it\",\"code\":\"invalid_api_key\"}}",
      SX_WIRE_FATAL, "[key]", "OPENAI_API_KEY"},
     {LIST, 403, "", SX_WIRE_FATAL, "HTTP 403", "OPENAI_API_KEY"},
     {LIST, 402, "{\"detail\":\"Payment required\"}", SX_WIRE_FATAL, "Payment required", "paid"},
@@ -249,41 +267,57 @@ static const struct {
      "does not exist", "model's name"},
     {"azure@http://h#m", 404, "{\"error\":{\"code\":\"DeploymentNotFound\",\"message\":\"The API deployment does not exist.\"}}",
      SX_WIRE_FATAL, "DeploymentNotFound", "deployment"},
-    {"ollama:m", 404, "{\"error\":\"model \\\"m\\\" not found, try pulling it first\"}", SX_WIRE_FATAL, "not found", "ollama pull m"},
+    {"ollama:m", 404, "{\"error\":\"model \\\"m\\\" not found, try pulling it first\"}", SX_WIRE_FATAL, "not found",
+     "ollama pull m"},
     {LIST, 400, "{\"error\":{\"message\":\"m is not a known model: model not found\"}}", SX_WIRE_FATAL, "not found", "name"},
     {"jina:m", 400, "{\"detail\":\"Model 'x' not found\"}", SX_WIRE_FATAL, "not found", "name"},
-    {LIST, 429, "{\"error\":{\"message\":\"Rate limit reached for m on requests per min\",\"type\":\"requests\",\"code\":\"rate_limit_exceeded\"}}",
+    {LIST, 429,
+     "{\"error\":{\"message\":\"Rate limit reached for m on requests per "
+     "min\",\"type\":\"requests\",\"code\":\"rate_limit_exceeded\"}}",
      SX_WIRE_RETRY, "Rate limit", ""},
-    {LIST, 429, "{\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing details.\","
-                "\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}", SX_WIRE_FATAL, "quota", "billing"},
-    {LIST, 429, "{\"error\":{\"message\":\"Request too large for m on tokens per min (TPM): Limit 40000, Requested 60000\",\"type\":\"tokens\"}}",
+    {LIST, 429,
+     "{\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing details.\","
+     "\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}",
+     SX_WIRE_FATAL, "quota", "billing"},
+    {LIST, 429,
+     "{\"error\":{\"message\":\"Request too large for m on tokens per min (TPM): Limit 40000, Requested "
+     "60000\",\"type\":\"tokens\"}}",
      SX_WIRE_SPLIT, "too large", ""},
     {LIST, 429, "", SX_WIRE_RETRY, "HTTP 429", ""},
-    {"cohere:m", 429, "{\"message\":\"You are using a Trial key, which is limited to 1000 API calls / month.\"}", SX_WIRE_FATAL, "month",
-     "quota"},
-    {"gemini:m", 429, "{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota\",\"status\":\"RESOURCE_EXHAUSTED\","
-                      "\"details\":[{\"violations\":[{\"quotaId\":\"EmbedContentRequestsPerMinutePerProject\"}]}]}}",
+    {"cohere:m", 429, "{\"message\":\"You are using a Trial key, which is limited to 1000 API calls / month.\"}", SX_WIRE_FATAL,
+     "month", "quota"},
+    {"gemini:m", 429,
+     "{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota\",\"status\":\"RESOURCE_EXHAUSTED\","
+     "\"details\":[{\"violations\":[{\"quotaId\":\"EmbedContentRequestsPerMinutePerProject\"}]}]}}",
      SX_WIRE_RETRY, "quota", ""},
-    {"gemini:m", 429, "[{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota\",\"details\":[{\"violations\":"
-                      "[{\"quotaId\":\"EmbedContentRequestsPerDayPerProject\"}]}]}}]", SX_WIRE_FATAL, "quota", "used up"},
-    {"gemini:m", 400, "{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":"
-                      "\"INVALID_ARGUMENT\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}", SX_WIRE_FATAL, "not valid", "GEMINI_API_KEY"},
-    {"jina:m", 403, "{\"code\":\"AUTHZ_INSUFFICIENT_BALANCE\",\"message\":\"Insufficient account balance\"}", SX_WIRE_FATAL, "balance",
-     "balance"},
+    {"gemini:m", 429,
+     "[{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota\",\"details\":[{\"violations\":"
+     "[{\"quotaId\":\"EmbedContentRequestsPerDayPerProject\"}]}]}}]",
+     SX_WIRE_FATAL, "quota", "used up"},
+    {"gemini:m", 400,
+     "{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":"
+     "\"INVALID_ARGUMENT\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}",
+     SX_WIRE_FATAL, "not valid", "GEMINI_API_KEY"},
+    {"jina:m", 403, "{\"code\":\"AUTHZ_INSUFFICIENT_BALANCE\",\"message\":\"Insufficient account balance\"}", SX_WIRE_FATAL,
+     "balance", "balance"},
     {"cohere:m", 400, "{\"message\":\"invalid request: total number of texts must be at most 96\"}", SX_WIRE_SPLIT, "96", ""},
     {"voyage:m", 401, "{\"detail\":\"Provided API key is invalid.\"}", SX_WIRE_FATAL, "invalid", "VOYAGE_API_KEY"},
-    {"tei@http://h", 422, "{\"error\":\"Input validation error: `inputs` must have less than 512 tokens. Given: 600\",\"error_type\":"
-                          "\"Validation\"}", SX_WIRE_SPLIT, "512 tokens", ""},
+    {"tei@http://h", 422,
+     "{\"error\":\"Input validation error: `inputs` must have less than 512 tokens. Given: 600\",\"error_type\":"
+     "\"Validation\"}",
+     SX_WIRE_SPLIT, "512 tokens", ""},
     {"tei@http://h", 422, "{\"error\":\"`prompt_name` not found in the configuration prompts\",\"error_type\":\"Validation\"}",
      SX_WIRE_WITHOUT_ROLE, "prompt", ""},
     {"tei@http://h", 424, "{\"error\":\"inference failed\",\"error_type\":\"Backend\"}", SX_WIRE_SPLIT, "inference", ""},
     {"tei@http://h", 429, "{\"error\":\"Model is overloaded\",\"error_type\":\"Overloaded\"}", SX_WIRE_RETRY, "overloaded", ""},
     {"ollama:m", 400, "{\"error\":\"the input length exceeds the context length\"}", SX_WIRE_SPLIT, "input length", ""},
     {"ollama:m", 500, "{\"error\":\"input length exceeds maximum context length\"}", SX_WIRE_SPLIT, "input length", ""},
-    {"ollama:m", 500, "{\"error\":\"this model does not support embeddings\"}", SX_WIRE_FATAL, "embeddings", "no embedding model"},
+    {"ollama:m", 500, "{\"error\":\"this model does not support embeddings\"}", SX_WIRE_FATAL, "embeddings",
+     "no embedding model"},
     {LIST, 500, "<html>Internal Server Error</html>", SX_WIRE_RETRY, "HTTP 500: an HTML page instead of JSON", ""},
     {LIST, 502, "<HTML><TITLE>\n Bad Gateway</TITLE>", SX_WIRE_RETRY, "(Bad Gateway)", ""},
-    {LIST, 503, "{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}", SX_WIRE_RETRY, "overloaded", ""},
+    {LIST, 503, "{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}", SX_WIRE_RETRY, "overloaded",
+     ""},
     {LIST, 529, "", SX_WIRE_RETRY, "HTTP 529", ""},
     {LIST, 408, "", SX_WIRE_RETRY, "HTTP 408", ""},
     {LIST, 501, "", SX_WIRE_FATAL, "HTTP 501", ""},
@@ -300,8 +334,10 @@ static void refusals_mean_what_they_must(void **state)
         sx_wire_reply reply;
         open_target(refusals[i].reference, &target);
         target.form->refuse(&target, refusals[i].status, refusals[i].body, strlen(refusals[i].body), &reply);
-        if (reply.verdict != refusals[i].verdict || !strstr(reply.message, refusals[i].says) || !strstr(reply.hint, refusals[i].hint))
-            fail_msg("%ld %s: verdict %d: %s (%s)", refusals[i].status, refusals[i].body, reply.verdict, reply.message, reply.hint);
+        if (reply.verdict != refusals[i].verdict || !strstr(reply.message, refusals[i].says) ||
+            !strstr(reply.hint, refusals[i].hint))
+            fail_msg("%ld %s: verdict %d: %s (%s)", refusals[i].status, refusals[i].body, reply.verdict, reply.message,
+                     reply.hint);
         assert_null(strchr(reply.message, '\n'));
         sx_wire_target_close(&target);
     }
@@ -311,7 +347,8 @@ static void refused_dimensions_are_asked_for_once(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        "{\"error\":{\"message\":\"This model does not support specifying dimensions.\",\"type\":\"invalid_request_error\",\"param\":null}}",
+        "{\"error\":{\"message\":\"This model does not support specifying "
+        "dimensions.\",\"type\":\"invalid_request_error\",\"param\":null}}",
         "{\"error\":{\"message\":\"Unknown request argument supplied\",\"param\":\"dimensions\"}}",
         "{\"detail\":[{\"loc\":[\"body\",\"dimensions\"],\"msg\":\"extra fields not permitted\"}]}",
         "{\"object\":\"error\",\"message\":\"Model \\\"m\\\" does not support matryoshka representation\",\"code\":400}",
@@ -336,12 +373,20 @@ static void keys_are_never_repeated(void **state)
 {
     (void)state;
     static const char *const formats[] = {
-        "{\"error\":{\"message\":\"bad key %s here\"}}", "{\"error\":\"%s\"}", "{\"detail\":\"Bearer:%s\"}", "%s", "<title>%s</title>",
-        "{\"error\":{\"message\":\"x\",\"code\":\"%s\"}}", "{\"error\":{\"message\":\"(%s),%s\"}}", "{\"message\":\"'%s'\"}",
-        "{\"error\":{\"message\":\"Authorization=Bearer %s\"}}", "\"%s\"", "{\"detail\":[{\"loc\":[\"%s\"],\"msg\":\"no\"}]}",
+        "{\"error\":{\"message\":\"bad key %s here\"}}",
+        "{\"error\":\"%s\"}",
+        "{\"detail\":\"Bearer:%s\"}",
+        "%s",
+        "<title>%s</title>",
+        "{\"error\":{\"message\":\"x\",\"code\":\"%s\"}}",
+        "{\"error\":{\"message\":\"(%s),%s\"}}",
+        "{\"message\":\"'%s'\"}",
+        "{\"error\":{\"message\":\"Authorization=Bearer %s\"}}",
+        "\"%s\"",
+        "{\"detail\":[{\"loc\":[\"%s\"],\"msg\":\"no\"}]}",
     };
-    static const char *const secrets[] = {"sk-test-0123456789abcdef", "sk-test-********cdef", "sk-test-0123...cdef",
-                                          "sk-test-0123456789", "sk-other-key-of-somebody", "jina_0123456789abcdef0123"};
+    static const char *const secrets[] = {"sk-test-0123456789abcdef", "sk-test-********cdef",     "sk-test-0123...cdef",
+                                          "sk-test-0123456789",       "sk-other-key-of-somebody", "jina_0123456789abcdef0123"};
     static const char *const leaks[] = {"sk-", "0123", "cdef", "jina_0"};
     static const char *const others[] = {"openai:m", "cohere:m", "gemini:m", "tei@http://h"};
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
@@ -400,8 +445,9 @@ static void services_describe_their_model(void **state)
     assert_ok(target.form->build_info(&target, &request, NULL));
     assert_string_equal(request.method, "GET");
     assert_string_equal(request.url.data, "http://h/info");
-    const char *info = "{\"model_id\":\"BAAI/bge-m3\",\"model_sha\":\"5617\",\"max_input_length\":8192,\"max_batch_tokens\":16384,"
-                       "\"max_client_batch_size\":48}";
+    const char *info =
+        "{\"model_id\":\"BAAI/bge-m3\",\"model_sha\":\"5617\",\"max_input_length\":8192,\"max_batch_tokens\":16384,"
+        "\"max_client_batch_size\":48}";
     target.form->read_info(&target, info, strlen(info), &limits, &dimensions);
     assert_string_equal(target.model, "BAAI/bge-m3@5617");
     assert_int_equal(limits.max_tokens_of_text, 8192);
