@@ -27,8 +27,8 @@ typedef struct npy_array {
     size_t rows, columns;
 } npy_array;
 
-/* Format 1.0 to 3.0, little-endian float32, C order, two dimensions, or one for columns of one. The header is a Python literal in a
- * fixed form. */
+/* Format 1.0 to 3.0, little-endian float32, C order, two dimensions, or one for columns of one. The header is a Python literal
+ * in a fixed form. */
 static sx_status open_npy(const char *path, npy_array *array, sx_error *error)
 {
     *array = (npy_array){0};
@@ -130,7 +130,8 @@ static sx_status read_facts(const sx_cli_item *item, const char *path, size_t ro
     if (!memory)
         status = sx_fail_nomem(error, object.length);
     else if (json.problem)
-        status = sx_fail(error, SX_E_FORMAT, "%s: record %zu: ids: expected an array of token ids (%s)", path, row + 1, json.problem);
+        status = sx_fail(error, SX_E_FORMAT, "%s: record %zu: ids: expected an array of token ids (%s)", path, row + 1,
+                         json.problem);
     if (status)
         facts_clear(facts);
     sx_buffer_clear(&object);

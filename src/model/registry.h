@@ -24,8 +24,8 @@ char *sx_model_imported_folder(const char *models_folder, const char *name);
 bool sx_model_is_gguf(const char *path);
 /* The path of the one .gguf file of a folder, malloc'ed; NULL when there is none or are several: *count says. */
 char *sx_model_only_gguf(const char *folder, size_t *count);
-/* In a repository of the Hugging Face cache, the snapshot of a branch, tag or commit; `wanted` NULL: of what refs/main names, or the
- * only snapshot there is. Malloc'ed path; NULL when there is none. */
+/* In a repository of the Hugging Face cache, the snapshot of a branch, tag or commit; `wanted` NULL: of what refs/main names, or
+ * the only snapshot there is. Malloc'ed path; NULL when there is none. */
 char *sx_model_hub_snapshot(const char *repository, const char *wanted);
 /* Reads a small JSON file of a model folder; NULL when it is not there or not valid. */
 json_t *sx_model_read_json(const char *folder, const char *file);

@@ -339,8 +339,8 @@ sx_status sx_models_remove(const sx_places *places, const char *name, sx_error *
     sx_places known_places;
     sx_status status = sx_options_read(places, &known_places, sizeof known_places, "sx_places", error);
     if (!status && name && sx_hub_name_is_valid(name)) {
-        status = sx_fail(error, SX_E_UNSUPPORTED, "model %s: not an imported model; those of the Hugging Face cache are not removed here",
-                         name);
+        status = sx_fail(error, SX_E_UNSUPPORTED,
+                         "model %s: not an imported model, and those of the Hugging Face cache are not removed here", name);
         sx_hint(error, "the cache is shared with Python's tools: `hf cache delete`, or remove its folder %s/models--%.*s--%s",
                 known_places.hub_cache ? known_places.hub_cache : "", (int)strcspn(name, "/"), name, strchr(name, '/') + 1);
     }

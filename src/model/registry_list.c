@@ -228,8 +228,8 @@ static sx_status add_entry(sx_model_list *list, size_t *capacity, const char *na
     entry.name = sx_strdup(name);
     entry.source = sx_strdup(source);
     entry.sha256 = sx_strdup(sha256 ? sha256 : "");
-    if (!entry.name || !entry.source || !entry.family || !entry.kind || !entry.sha256 || !entry.licence || !describe_entry(&entry) ||
-        !sx_reserve((void **)&list->entries, capacity, list->count + 1, sizeof entry))
+    if (!entry.name || !entry.source || !entry.family || !entry.kind || !entry.sha256 || !entry.licence ||
+        !describe_entry(&entry) || !sx_reserve((void **)&list->entries, capacity, list->count + 1, sizeof entry))
         status = sx_fail_nomem(error, sizeof entry);
     else if (entry.bytes)
         list->entries[list->count++] = entry;

@@ -4,7 +4,7 @@
  * Byte-level BPE, Unigram, SentencePiece BPE and WordPiece count a part otherwise than the whole, and a prompt or header may
  * merge with what follows it. So nothing is taken from the chunker here: header, text and prompt are put together again and
  * embedded strictly, and what the session says it saw has to be what the chunk claims. SX_TEST_DOCUMENTS may name a folder
- * whose files are cut and checked too. */
+ * whose files are cut and checked too (SX_TEST_FAMILY: by one tokenizer only). */
 #include "index_support.h"
 
 #include "base/buffer.h"
@@ -317,6 +317,9 @@ static void documents_of_a_folder(void **state)
     if (!documents)
         skip();
     for (size_t folder = 0; folder < FOLDERS; folder++) {
+        const char *only = getenv("SX_TEST_FAMILY");
+        if (only && strcmp(only, folders[folder]) != 0)
+            continue;
         budget_check check = {0};
         uint32_t limit;
         open_check(&check, folders[folder], &limit);

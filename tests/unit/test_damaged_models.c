@@ -1,8 +1,8 @@
 /* test_damaged_models.c - folders of every family with something wrong in one file: refused by a message that names the file, or
  * opened and used; never a crash, a hang, or gigabytes for a number somebody wrote into a configuration.
  *
- * Each field of each small JSON file is removed and given absurd values; bytes of every file are changed and files cut short, by a
- * generator with a fixed seed. SX_TEST_ROUNDS sets how many random changes a file gets; above 12 every field gets every value. */
+ * Each field of each small JSON file is removed and given absurd values; bytes of every file are changed and files cut short, by
+ * a generator with a fixed seed. SX_TEST_ROUNDS sets how many random changes a file gets; above 12 every field gets every value. */
 #include "sextant.h"
 
 #include <dirent.h>
@@ -220,7 +220,8 @@ static void try_value(model_copy *copy, const char *file, const json_t *root)
 /* Every value below `place` in turn, up to `values` of the absurd ones each; big tables (vocabularies) only as a whole. */
 static void damage(model_copy *copy, const char *file, json_t *root, json_t *place, const char *name, unsigned values, int depth)
 {
-    size_t members = json_is_object(place) ? json_object_size(place) : 0, elements = json_is_array(place) ? json_array_size(place) : 0;
+    size_t members = json_is_object(place) ? json_object_size(place) : 0;
+    size_t elements = json_is_array(place) ? json_array_size(place) : 0;
     if (depth > 6 || members > MOST_MEMBERS)
         return;
     const char *keys[MOST_MEMBERS];
