@@ -595,3 +595,8 @@ const sx_pipeline_counts *sx_pipeline_count(const sx_pipeline *pipeline)
 {
     return &pipeline->counts;
 }
+
+void sx_pipeline_ledger(sx_pipeline *pipeline, sx_database *database)
+{
+    pipeline->spender.database = database;
+}

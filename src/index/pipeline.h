@@ -72,6 +72,8 @@ const sx_pipeline_counts *sx_pipeline_count(const sx_pipeline *pipeline);
 /* What the next calls are for, in the ledger: a verb and a collection ("" for none). allow_secrets: they may send texts that hold
  * keys, whatever the options say. */
 void sx_pipeline_name(sx_pipeline *pipeline, const char *verb, const char *collection, bool allow_secrets);
+/* The ledger of a pipeline that has no database for its vectors. */
+void sx_pipeline_ledger(sx_pipeline *pipeline, sx_database *database);
 
 /* Every item has its receipt afterwards, also on failure: what was not reached has the call's status. SX_E_STOPPED when
  * *stop became non-zero; what was finished is stored. Failed items do not fail the call. stop may be NULL. */

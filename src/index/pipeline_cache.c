@@ -220,8 +220,10 @@ sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count,
     const sx_pipeline_options *options = &call->pipeline->options;
     sx_spender *spender = &call->pipeline->spender;
     sx_spend_entry entry = {0};
-    if (!options->database)
+    if (!options->database) {
+        spender->texts += count;
         return SX_OK;
+    }
     if (!count)
         return sx_spender_flush(spender, false, error);
     sx_sha256 *hashes = gather_hashes(call, list, count, error);

@@ -41,13 +41,19 @@ void sx_hits_free(sx_hits *hits)
     free(hits);
 }
 
-/* The query is embedded, never stored: the cache holds what is searched, not what people look for. */
-static sx_status embed_query(sx_embedder *embedder, sx_text query, float *vector, sx_error *error)
+/* The query is embedded, never stored: the cache holds what is searched, not what people look for. What it costs is written down
+ * where it may cost something; else a search takes no write lock. */
+static sx_status embed_query(sx_database *database, const char *collection, sx_embedder *embedder, sx_text query, float *vector,
+                             sx_error *error)
 {
     sx_pipeline *pipeline;
     sx_status status = sx_embedder_pipeline(embedder, NULL, NULL, NULL, &pipeline, error);
     if (status)
         return status;
+    const sx_provider_info *info = &embedder->provider->info;
+    sx_pipeline_name(pipeline, "search", collection, false);
+    if (info->remote || info->usd_per_million != 0)
+        sx_pipeline_ledger(pipeline, database);
     sx_pipeline_item item = {.text = query, .vector = vector};
     status = sx_pipeline_run(pipeline, &item, 1, NULL, error);
     if (!status && item.receipt.status)
@@ -190,7 +196,8 @@ sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query,
     }
     hits->mode = "semantic";
     hits->collection = sx_strdup(collection.name);
-    status = hits->collection ? embed_query(embedder, query, vector, error) : sx_fail_nomem(error, 64);
+    status = hits->collection ? embed_query(database, collection.name, embedder, query, vector, error)
+                              : sx_fail_nomem(error, 64);
     if (!status)
         status = look(database, &collection, &known, vector, hits, error);
     if (!status)
