@@ -216,9 +216,37 @@ sx_status sx_bpe_merge_by_rank(sx_bpe *bpe, sx_error *error)
     return SX_OK;
 }
 
+/* SentencePiece's mark of a space, and whether a piece has it anywhere but at its beginning. */
+static const sx_text space_mark = {"\xe2\x96\x81", 3};
+
+static bool has_mark_inside(sx_text piece)
+{
+    size_t at = 0;
+    while (piece.length - at >= space_mark.length && memcmp(piece.data + at, space_mark.data, space_mark.length) == 0)
+        at += space_mark.length;
+    return memmem(piece.data + at, piece.length - at, space_mark.data, space_mark.length) != NULL;
+}
+
+/* A token is a piece, and a merge makes one. Where no piece goes across a place in the text, nothing happens across it: the
+ * words on its two sides can be split apart, and remembered. The mark must be a piece, or it would be fused with its neighbours. */
+static bool words_are_apart(const sx_bpe *bpe)
+{
+    uint32_t id;
+    if (bpe->by_bytes || bpe->by_rank || bpe->options.ignore_merges || bpe->options.continuing_prefix.length ||
+        bpe->options.end_suffix.length || !sx_vocabulary_find(bpe->plain, space_mark, &id))
+        return false;
+    for (id = 0; id < bpe->plain->count; id++) {
+        sx_text piece = sx_vocabulary_piece_text(bpe->plain, id);
+        if (piece.data && has_mark_inside(piece))
+            return false;
+    }
+    return true;
+}
+
 sx_status sx_bpe_finish(sx_bpe *bpe, sx_error *error)
 {
     fill_tables(bpe);
+    bpe->words_apart = words_are_apart(bpe);
     for (unsigned byte = 0; byte < 256 && bpe->by_rank; byte++)
         if (bpe->byte_ids[byte] == sx_bpe_none)
             return sx_fail(error, SX_E_FORMAT, "BPE: byte 0x%02x has no rank, so not every text can be spelt", byte);

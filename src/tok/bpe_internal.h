@@ -21,6 +21,7 @@ struct sx_bpe {
     char *prefix, *suffix;
     bool by_bytes;                   /* a word's first symbols are its bytes, not its characters */
     bool by_rank;
+    bool words_apart;                /* no piece has U+2581 behind another character: a text may be cut before each run of it */
     uint32_t byte_ids[256];          /* piece of a single byte (ASCII only, unless by_bytes) */
     uint32_t fallback_ids[256];      /* piece <0xNN> */
     sx_bpe_pair *pairs;              /* open addressing, at most half full */

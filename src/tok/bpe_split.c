@@ -265,22 +265,20 @@ static bool merge_long(const sx_bpe *bpe, sx_bpe_memory *memory, const char *pie
     return true;
 }
 
-bool sx_bpe_split(const sx_bpe *bpe, sx_bpe_memory *memory, const char *piece, size_t length, sx_piece_sink *sink, void *user)
+/* Splits a word that begins at byte `base` of the piece. */
+static bool split_word(const sx_bpe *bpe, sx_bpe_memory *memory, const char *piece, size_t length, uint32_t base,
+                       sx_piece_sink *sink, void *user)
 {
-    if (length == 0)
-        return true;
-    if (!sx_bpe_memory_begin(memory))
-        return false;
     const sx_bpe_word *word = sx_bpe_memory_find(memory, piece, length);
     if (word) {
         for (uint32_t i = 0, start = 0; i < word->count; start = word->ends[i++])
-            sink(user, word->ids[i], start, word->ends[i]);
+            sink(user, word->ids[i], base + start, base + word->ends[i]);
         return true;
     }
     uint32_t whole;
     if (bpe->options.ignore_merges && length <= bpe->plain->longest &&
         sx_vocabulary_find(bpe->plain, (sx_text){piece, length}, &whole)) {
-        sink(user, whole, 0, (uint32_t)length);
+        sink(user, whole, base, base + (uint32_t)length);
         return true;
     }
     if (!first_symbols(bpe, memory, piece, length))
@@ -296,9 +294,41 @@ bool sx_bpe_split(const sx_bpe *bpe, sx_bpe_memory *memory, const char *piece, s
         return false;
     for (size_t i = 0; i < memory->count; i++) {
         uint32_t start = memory->symbols[i].start, end = memory->symbols[i + 1].start;
-        sink(user, memory->symbols[i].id, start < length ? start : (uint32_t)length, end < length ? end : (uint32_t)length);
+        sink(user, memory->symbols[i].id, base + (start < length ? start : (uint32_t)length),
+             base + (end < length ? end : (uint32_t)length));
     }
     sx_bpe_memory_put(memory, piece, length);
     sx_bpe_memory_trim(memory);
+    return true;
+}
+
+/* The byte after `from` at which the next word begins: a run of U+2581 (E2 96 81) behind another character. */
+static size_t next_word(const char *piece, size_t from, size_t length)
+{
+    bool mark = true; /* marks at the beginning belong to this word */
+    for (size_t at = from; at < length;) {
+        const unsigned char *byte = (const unsigned char *)piece + at;
+        bool here = length - at >= 3 && byte[0] == 0xe2 && byte[1] == 0x96 && byte[2] == 0x81;
+        if (here && !mark)
+            return at;
+        mark = here;
+        at += here ? 3 : 1;
+    }
+    return length;
+}
+
+bool sx_bpe_split(const sx_bpe *bpe, sx_bpe_memory *memory, const char *piece, size_t length, sx_piece_sink *sink, void *user)
+{
+    if (length == 0)
+        return true;
+    if (!sx_bpe_memory_begin(memory))
+        return false;
+    if (!bpe->words_apart)
+        return split_word(bpe, memory, piece, length, 0, sink, user);
+    for (size_t from = 0, end; from < length; from = end) {
+        end = next_word(piece, from, length);
+        if (!split_word(bpe, memory, piece + from, end - from, (uint32_t)from, sink, user))
+            return false;
+    }
     return true;
 }
