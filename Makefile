@@ -42,11 +42,12 @@ fuzz:
 	scripts/install-packages test
 	scripts/fuzz $(FUZZ_SECONDS)
 
-# The long suite: kills, concurrent processes and big inputs, for many rounds.
+# The long suite: kills, concurrent processes, big inputs and faulty services, for many rounds.
 soak: all
 	scripts/install-model
 	python3 tests/crash/kill_loop.py --sextant $(SEXTANT) --rounds 200
 	python3 tests/crash/many_processes.py --sextant $(SEXTANT) --seconds 300
+	python3 -B tests/remote/test_faults.py $(SEXTANT) --texts 10000 --rate
 
 install: all
 	meson install -C $(BUILD)
