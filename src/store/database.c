@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "schema.h"
 #include "sql.h"
+#include "store_filters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,6 +167,8 @@ static sx_status set_up(sx_database *database, sx_error *error)
         status = sx_sql_run(database, "PRAGMA journal_mode = WAL", error);
     if (!status)
         status = sx_sql_run(database, connection_settings, error);
+    if (!status && sx_filters_register(database->sqlite) != SQLITE_OK)
+        status = sx_fail_nomem(error, 64);
     if (!status && state == SX_SCHEMA_EMPTY)
         status = sx_schema_create(database, error);
     else if (!status && version < SX_SCHEMA_VERSION)
