@@ -15,6 +15,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +85,53 @@ __attribute__((target("avx2,avxvnni"))) static void dot_bytes_256(void)
         }
     }
 }
+#elif defined(__aarch64__)
+/* ARM's widest processors have four ports, and its registers are 32. */
+enum { ARM_CHAINS = 2 * CHAINS };
+
+static void multiply_add_neon(void)
+{
+    float32x4_t x = vdupq_n_f32(0.5f), sum[ARM_CHAINS];
+#pragma GCC unroll 24
+    for (int c = 0; c < ARM_CHAINS; c++)
+        sum[c] = x;
+    for (int i = 0; i < ROUNDS; i++) {
+#pragma GCC unroll 24
+        for (int c = 0; c < ARM_CHAINS; c++) {
+            sum[c] = vfmaq_f32(x, sum[c], x);
+            __asm__ volatile("" : "+w"(sum[c]));
+        }
+    }
+}
+
+/* By the assembler's name: compilers differ in how a single function gets an extension. */
+static void dot_bytes_neon(void)
+{
+    int8x16_t x = vdupq_n_s8(1);
+    int32x4_t sum[ARM_CHAINS];
+#pragma GCC unroll 24
+    for (int c = 0; c < ARM_CHAINS; c++)
+        sum[c] = vdupq_n_s32(0);
+    for (int i = 0; i < ROUNDS; i++) {
+#pragma GCC unroll 24
+        for (int c = 0; c < ARM_CHAINS; c++)
+            __asm__ volatile(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
+    }
+}
+
+static void multiply_bytes_neon(void)
+{
+    int8x16_t x = vdupq_n_s8(1);
+    int32x4_t sum[ARM_CHAINS];
+#pragma GCC unroll 24
+    for (int c = 0; c < ARM_CHAINS; c++)
+        sum[c] = vdupq_n_s32(0);
+    for (int i = 0; i < ROUNDS; i++) {
+#pragma GCC unroll 24
+        for (int c = 0; c < ARM_CHAINS; c++)
+            __asm__ volatile(".arch armv8.6-a\n\tusmmla %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
+    }
+}
 #endif
 
 /* The widest kind of chain the set has; operations of one instruction, 0 when there is none. */
@@ -94,6 +143,9 @@ static double choose_f32(uint64_t cpu, chain_work **work)
         return *work = multiply_add_512, 2.0 * 16;
     if (cpu & SX_CPU_AVX2)
         return *work = multiply_add_256, 2.0 * 8;
+#elif defined(__aarch64__)
+    if (cpu & SX_CPU_NEON)
+        return *work = multiply_add_neon, 2.0 * 4 * ARM_CHAINS / CHAINS;
 #endif
     return 0.0;
 }
@@ -106,6 +158,11 @@ static double choose_int8(uint64_t cpu, chain_work **work)
         return *work = dot_bytes_512, 2.0 * 64;
     if (cpu & SX_CPU_AVX_VNNI)
         return *work = dot_bytes_256, 2.0 * 32;
+#elif defined(__aarch64__)
+    if (cpu & SX_CPU_NEON_I8MM)
+        return *work = multiply_bytes_neon, 2.0 * 32 * ARM_CHAINS / CHAINS;
+    if (cpu & SX_CPU_NEON_DOT)
+        return *work = dot_bytes_neon, 2.0 * 16 * ARM_CHAINS / CHAINS;
 #endif
     return 0.0;
 }
