@@ -171,8 +171,11 @@ static sx_status set_url(sx_wire_target *target, size_t which, const char *url, 
     if (status)
         return status;
     target->is_default_host = host && strcmp(target->base_url, host) == 0;
-    if (services[which].form == &sx_wire_openai && !target->is_default_host)
+    /* At another address another server answers: what the vendor promises of its vectors does not hold there. */
+    if (!target->is_default_host && target->form == &sx_wire_openai)
         target->form = &sx_wire_compatible;
+    if (!target->is_default_host && target->form == &sx_wire_voyage)
+        target->form = &sx_wire_voyage_elsewhere;
     return SX_OK;
 }
 

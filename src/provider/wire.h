@@ -27,7 +27,7 @@ typedef struct sx_wire_target {
     char *api_key;             /* NULL: none. Never part of a message. */
     char *api_version;         /* Azure's; NULL otherwise */
     uint32_t dimensions;       /* asked for; 0: the model's own */
-    bool no_dimensions;        /* the server has no such field, or refused it (the caller sets this at SX_WIRE_WITHOUT_DIMENSIONS):
+    bool no_dimensions;        /* the server has no such field, or refused it (set by the caller at SX_WIRE_WITHOUT_DIMENSIONS): it is
                                   left out, and `read` cuts the vectors to `dimensions` and makes them length 1 */
     bool no_role;              /* the server refused the field for the role (set at SX_WIRE_WITHOUT_ROLE): left out from now on */
     bool is_default_host;      /* the vendor's own address, so its limits and prices hold */
@@ -66,8 +66,8 @@ typedef struct sx_wire_reply {
 struct sx_wire_form {
     const char *name;          /* "openai", "azure", "cohere", "voyage", "jina", "gemini", "mistral", "ollama", "tei", "remote" */
     bool normalized;           /* the service promises length 1 (checked) */
-    /* Builds the request for some texts, prompt already before them; blank ones are refused (SX_E_INVALID, naming which). role as in
-     * sx_embedder_options ("query", "document", "none"). */
+    /* Builds the request for some texts, prompt already before them; blank ones are refused (SX_E_INVALID, naming which). role
+     * as in sx_embedder_options ("query", "document", "none"). */
     sx_status (*build)(const sx_wire_target *target, const char *role, const sx_text *texts, size_t count,
                        sx_wire_request *request, sx_error *error);
     /* Reads a 2xx reply: count vectors of *dimensions floats each into vectors (count x room floats; rows `room` apart), in the
@@ -78,8 +78,8 @@ struct sx_wire_form {
                  size_t room, sx_wire_reply *reply);
     /* What a reply other than 2xx means. */
     void (*refuse)(const sx_wire_target *target, long status, const char *body, size_t length, sx_wire_reply *reply);
-    /* NULL, or a request for what the service knows about its model (Ollama /api/show, TEI /info, remote /health): which it is and
-     * its limits. It need not succeed. A dimension that is not known after it (0) is found with one probe text. */
+    /* NULL, or a request for what the service knows about its model (Ollama /api/show, TEI /info, remote /health): which it is
+     * and its limits. It need not succeed. A dimension that is not known after it (0) is found with one probe text. */
     sx_status (*build_info)(const sx_wire_target *target, sx_wire_request *request, sx_error *error);
     void (*read_info)(sx_wire_target *target, const char *body, size_t length, sx_wire_limits *limits, uint32_t *dimensions);
 };

@@ -7,7 +7,7 @@
 #include "../base/json_reader.h"
 
 extern const sx_wire_form sx_wire_openai, sx_wire_compatible, sx_wire_azure;
-extern const sx_wire_form sx_wire_cohere, sx_wire_voyage, sx_wire_jina, sx_wire_gemini, sx_wire_mistral;
+extern const sx_wire_form sx_wire_cohere, sx_wire_voyage, sx_wire_voyage_elsewhere, sx_wire_jina, sx_wire_gemini, sx_wire_mistral;
 extern const sx_wire_form sx_wire_ollama, sx_wire_tei, sx_wire_remote;
 
 /* ---- Requests ---- */

@@ -220,14 +220,12 @@ static void read_remote_info(sx_wire_target *target, const char *body, size_t le
 }
 
 const sx_wire_form sx_wire_ollama = {.name = "ollama",
-                                     .normalized = true,
                                      .build = build_ollama,
                                      .read = read_embeddings,
                                      .refuse = sx_wire_refuse,
                                      .build_info = build_ollama_info,
                                      .read_info = read_ollama_info};
 const sx_wire_form sx_wire_tei = {.name = "tei",
-                                  .normalized = true,
                                   .build = build_tei,
                                   .read = read_tei,
                                   .refuse = sx_wire_refuse,

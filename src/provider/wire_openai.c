@@ -60,7 +60,7 @@ static sx_status build_azure(const sx_wire_target *target, const char *role, con
 
 const sx_wire_form sx_wire_openai = {
     .name = "openai", .normalized = true, .build = build_openai, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
-/* Whose vectors have length 1 is not known of just any server. */
+/* Whether vectors have length 1 is not known of just any server. */
 const sx_wire_form sx_wire_compatible = {
     .name = "openai", .build = build_compatible, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_azure = {.name = "azure", .build = build_azure, .read = sx_wire_read_list, .refuse = sx_wire_refuse};

@@ -294,6 +294,8 @@ static void read_gemini(const sx_wire_target *target, const char *body, size_t l
 const sx_wire_form sx_wire_cohere = {.name = "cohere", .build = build_cohere, .read = read_cohere, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_voyage = {
     .name = "voyage", .normalized = true, .build = build_voyage, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
+const sx_wire_form sx_wire_voyage_elsewhere = {
+    .name = "voyage", .build = build_voyage, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_jina = {.name = "jina", .build = build_jina, .read = sx_wire_read_list, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_gemini = {.name = "gemini", .build = build_gemini, .read = read_gemini, .refuse = sx_wire_refuse};
 const sx_wire_form sx_wire_mistral = {
