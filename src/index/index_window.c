@@ -20,6 +20,7 @@
 
 enum {
     WINDOW_TOKENS = 65536,
+    WINDOW_TOKENS_REMOTE = 1 << 23, /* many requests are in flight at once, and all of a window must be back before the next */
     WINDOW_BATCHES = 8,          /* or this many full batches, when that is more */
     WINDOW_CHUNKS = 8192,
     WINDOW_DOCUMENTS = 1024,
@@ -446,8 +447,9 @@ sx_status sx_index_process(index_job *job, sx_error *error)
     const sx_provider_info *info = &job->embedder->provider->info;
     index_window window = {.job = job, .token_limit = WINDOW_TOKENS, .byte_limit = WINDOW_BYTES};
     uint64_t batches = (uint64_t)info->max_tokens * info->max_in_flight * WINDOW_BATCHES / 2, bytes = 0;
+    uint64_t most = info->remote ? WINDOW_TOKENS_REMOTE : 8 * WINDOW_TOKENS;
     if (batches > window.token_limit)
-        window.token_limit = batches < 8 * WINDOW_TOKENS ? batches : 8 * WINDOW_TOKENS;
+        window.token_limit = batches < most ? batches : most;
     if (job->options.max_memory && job->options.max_memory / 32 < window.byte_limit)
         window.byte_limit = job->options.max_memory / 32;
     window.last = &window.first;

@@ -26,6 +26,7 @@ enum {
     SPECIAL_TOKENS = 2          /* of a text, when they are not counted */
 };
 static const int64_t longest_retry_after = 1800000000000, longest_outage = 300000000000, longest_absence = 15000000000;
+static const int64_t grace_ns = 2000000000; /* for replies that are paid for already */
 static const double token_margin = 1.05; /* on what was learned about tokens of a byte */
 
 /* ---- Queues ---- */
@@ -321,6 +322,8 @@ static sx_status remote_submit(sx_provider *provider, sx_batch *batch, sx_error 
     }
     batch->private = node;
     node->exchange.user = node;
+    if (!in_flight)
+        remote->ends_at = 0; /* all that was cancelled is out */
     if (node->count)
         queue_push(&remote->waiting, node);
     else
@@ -431,6 +434,10 @@ static bool send_without_field(sx_provider_remote *remote, sx_remote_node *node,
         remote->target.no_role = true;
     else
         return false;
+    if (remote->ends_at) {
+        end_node(remote, node, SX_E_STOPPED, SX_BATCH_FATAL, "stopped", "");
+        return true;
+    }
     if (build_request(remote, node, NULL))
         return false;
     node->exchange.user = node;
@@ -493,6 +500,8 @@ static sx_status remote_wait(sx_provider *provider, int64_t timeout_ns, sx_batch
         }
         if (last || (!remote->flying.first && !remote->waiting.first))
             return SX_OK;
+        if (remote->ends_at && sx_system_clock.monotonic_ns(NULL) >= remote->ends_at)
+            sx_http_pool_cancel(remote->pool);
         int64_t span = remote->limited_ns > 0 && remote->limited_ns < left ? remote->limited_ns : left;
         sx_http_exchange *exchange = NULL;
         if (remote->flying.first)
@@ -510,6 +519,7 @@ static sx_status remote_wait(sx_provider *provider, int64_t timeout_ns, sx_batch
     }
 }
 
+/* What was not sent is dropped. What was sent will be charged, so it has a moment to come back. */
 static void remote_cancel(sx_provider *provider)
 {
     sx_provider_remote *remote = (sx_provider_remote *)provider;
@@ -517,7 +527,7 @@ static void remote_cancel(sx_provider *provider)
         queue_remove(&remote->waiting, node);
         end_node(remote, node, SX_E_STOPPED, SX_BATCH_FATAL, "stopped", "");
     }
-    sx_http_pool_cancel(remote->pool);
+    remote->ends_at = sx_system_clock.monotonic_ns(NULL) + grace_ns;
 }
 
 static void free_queue(sx_remote_queue *queue)

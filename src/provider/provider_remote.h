@@ -50,6 +50,7 @@ typedef struct sx_provider_remote {
     int64_t failing_since;   /* the first failure since the last reply that was good; INT64_MIN: none */
     unsigned failures;
     bool answered;           /* any reply was good */
+    int64_t ends_at;         /* after cancel, by the machine's clock: what is in flight then is given up; 0: not cancelled */
     sx_remote_queue waiting, flying, done;
     int64_t limited_ns;      /* until the first that waits may go; 0: it waits for others */
     sx_arena messages;       /* of the batch that came out of wait last */

@@ -17,7 +17,7 @@ enum {
     DEFAULT_CONCURRENT = 10,
     MOST_CONCURRENT = 256,
     DEFAULT_TEXTS = 64,       /* where no limit is known; servers of one's own take 32 to 64 and more */
-    MOST_TEXTS = 256,         /* a larger request is not cheaper, and more is lost with it */
+    MOST_TEXTS = 128,         /* a larger request is not cheaper, and more is lost with it */
     FEW_REQUESTS = 600,       /* a minute: then requests are what is short, and they are made as large as they may be */
     DEFAULT_TOKENS = 250000,
     ATTEMPTS = 12,            /* of a batch */

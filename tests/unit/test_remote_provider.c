@@ -19,7 +19,9 @@ typedef struct server_rules {
     unsigned most_texts;            /* more: 413 */
     unsigned refuse_larger;         /* more: 400, as if a text were bad */
     bool no_dimensions;             /* the field gives 400 */
-    bool cut, hang, reversed;
+    bool cut, reversed;
+    atomic_bool hang;
+    unsigned slow_ms;
     unsigned tokens_of_text;
     atomic_uint texts, asked_dimensions;
 } server_rules;
@@ -61,8 +63,9 @@ static bool answer(loopback *server, int socket, const loopback_request *request
         atomic_fetch_sub(&rules->refuse_first, 1);
         loopback_reply(socket, rules->code, rules->headers ? rules->headers : "", rules->body ? rules->body : "",
                        rules->body ? strlen(rules->body) : 0);
-    } else if (rules->hang && count > 2) {
-        usleep(1000000);
+    } else if (atomic_load(&rules->hang) && count > 2) {
+        while (atomic_load(&rules->hang))
+            usleep(10000);
         more = false;
     } else if (rules->cut && count > 2) {
         loopback_write(socket, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":", 48);
@@ -81,6 +84,7 @@ static bool answer(loopback *server, int socket, const loopback_request *request
                                                   vector_of(json_string_value(json_array_get(input, index)))));
         }
         atomic_fetch_add(&rules->texts, (unsigned)count);
+        usleep(rules->slow_ms * 1000);
         reply_json(socket, 200, "", json_pack("{s:o,s:{s:I}}", "data", data, "usage", "total_tokens",
                                               (json_int_t)(count * rules->tokens_of_text + (count > 1))));
     }
@@ -379,21 +383,36 @@ static void cancelled_batches_come_out(void **state)
 {
     test_bench *bench = *state;
     sx_error error;
+    bench->remote.requests_per_minute = 3; /* the probe and two more */
     sx_provider *provider = open_provider(bench);
-    bench->rules.hang = true;
-    sx_batch first = batch_of(bench, 0, 4), held = batch_of(bench, 4, 4);
+    sx_batch first = batch_of(bench, 0, 4), other = batch_of(bench, 4, 4), held = batch_of(bench, 8, 4);
+    bench->rules.slow_ms = 300;
     assert_ok(provider->class->submit(provider, &first, &error));
-    assert_null(wait_for(provider, second / 50));
+    assert_null(wait_for(provider, second / 20)); /* it is on its way */
+    bench->rules.hang = true;
+    assert_ok(provider->class->submit(provider, &other, &error));
     assert_ok(provider->class->submit(provider, &held, &error));
+    assert_null(wait_for(provider, second / 20));
     provider->class->cancel(provider);
-    for (int i = 0; i < 2; i++) {
-        sx_batch *batch = wait_for(provider, 0);
-        assert_non_null(batch);
-        assert_int_equal(batch->outcome.status, SX_E_STOPPED);
-    }
+    assert_ptr_equal(wait_for(provider, 0), &held); /* not sent yet: at once, and for nothing */
+    assert_int_equal(held.outcome.status, SX_E_STOPPED);
+    assert_ptr_equal(wait_for(provider, second), &first); /* paid for: it may still come */
+    assert_int_equal(first.outcome.status, SX_OK);
+    check_row(bench, 3);
+    int64_t before = sx_system_clock.monotonic_ns(NULL);
+    sx_batch *batch = NULL;
+    while (!batch && sx_system_clock.monotonic_ns(NULL) - before < 10 * second)
+        batch = wait_for(provider, second / 40);
+    assert_ptr_equal(batch, &other);
+    assert_int_equal(other.outcome.status, SX_E_STOPPED);
+    assert_true(sx_system_clock.monotonic_ns(NULL) - before < 3 * second);
     bench->rules.hang = false;
+    bench->clock.now += 70 * second;
+    bench->rules.slow_ms = 0;
     embed(bench, 20);
+    bench->rules.slow_ms = 200;
     assert_ok(provider->class->submit(provider, &first, &error)); /* close ends what is in flight */
+    assert_null(wait_for(provider, second / 50));
 }
 
 int main(void)
