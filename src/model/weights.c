@@ -1,43 +1,20 @@
-/* weights.c - from tensors in a file to panels in memory.
+/* weights.c - from tensors in a file to panels in memory: which tensors a model has.
  *
- * First every tensor is found and its shape compared, which gives a list of jobs and a total size; then one mapping is made
- * for all floats, and the jobs, cut into panels, are shared among threads by a counter. Rows go straight from the map to the
- * panel where they are aligned floats of one tensor, else by way of a small buffer.
+ * Every tensor is found and its shape compared, which gives a list of jobs and a total size; weights_fill.c then does the jobs.
  */
 #include "weights.h"
 
 #include "position_tables.h"
-#include "smoothing.h"
+#include "weights_fill.h"
 
 #include "../base/error.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-enum { NAME_MAX_BYTES = 256, MAX_SOURCES = 3, ALIGN_FLOATS = 16, HUGE_PAGE = 2 * 1024 * 1024 };
-
-/* One matrix or vector to be filled from one or several tensors below each other; without sources: room for what is computed
- * afterwards. */
-typedef enum fill_phase { FILL_VECTORS, FILL_FACTORS, FILL_PANELS, FILL_PHASES } fill_phase;
-
-typedef struct fill_job {
-    fill_phase phase;          /* factors need the norms, quantised panels the factors */
-    const sx_norm *norm;       /* FILL_FACTORS: what the matrix's input comes from */
-    size_t first_row;          /* FILL_FACTORS: the rows before it have no say */
-    sx_linear *linear;         /* to be quantised; NULL: panels of floats, or a vector */
-    const sx_tensor *sources[MAX_SOURCES];
-    unsigned source_count;
-    size_t columns;            /* of each source; 1 for a vector */
-    sx_panel_format format;
-    float offset;              /* added to all */
-    float **target;            /* where the pointer goes */
-    size_t place;              /* floats from the beginning of the memory */
-    size_t first_unit;         /* number of its first panel (or of the whole vector) among all units */
-} fill_job;
+enum { NAME_MAX_BYTES = 256, ALIGN_FLOATS = 16 };
 
 /* A part of a matrix: one tensor and the rows it must have. */
 typedef struct part {
@@ -52,15 +29,8 @@ typedef struct loader {
     const char *prefix;
     sx_weights *weights;
     const sx_tensor *types, *relative;
-    fill_job *jobs;
-    size_t job_count, job_capacity;
-    size_t floats, units;
-    size_t deepest;            /* most columns of a packed matrix */
     sx_storage storage;
-    fill_phase phase;
-    _Atomic size_t next_unit;
-    _Atomic int no_memory;
-    _Atomic(const fill_job *) too_large; /* holds a weight that is infinite as a half */
+    sx_fill fill;
 } loader;
 
 /* ---- Finding ---- */
@@ -100,18 +70,18 @@ static sx_status find(loader *load, const char *layer, const char *name, const c
     return SX_OK;
 }
 
-static sx_status add_job(loader *load, fill_job job, size_t floats, size_t units, sx_error *error)
+static sx_status add_job(loader *load, sx_fill_job job, size_t floats, size_t units, sx_error *error)
 {
-    if (!sx_reserve((void **)&load->jobs, &load->job_capacity, load->job_count + 1, sizeof *load->jobs))
-        return sx_fail_nomem(error, (load->job_count + 1) * sizeof *load->jobs);
-    job.place = load->floats;
-    job.first_unit = load->units;
-    load->jobs[load->job_count++] = job;
-    for (unsigned i = 0; i < job.source_count && job.phase != FILL_FACTORS; i++)
+    if (!sx_reserve((void **)&load->fill.jobs, &load->fill.job_capacity, load->fill.job_count + 1, sizeof *load->fill.jobs))
+        return sx_fail_nomem(error, (load->fill.job_count + 1) * sizeof *load->fill.jobs);
+    job.place = load->fill.floats;
+    job.first_unit = load->fill.units;
+    load->fill.jobs[load->fill.job_count++] = job;
+    for (unsigned i = 0; i < job.source_count && job.phase != SX_FILL_FACTORS; i++)
         load->weights->parameters += job.sources[i]->elements;
-    if (__builtin_add_overflow(load->floats, (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS, &load->floats))
+    if (__builtin_add_overflow(load->fill.floats, (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS, &load->fill.floats))
         return sx_fail_nomem(error, floats);
-    load->units += units;
+    load->fill.units += units;
     return SX_OK;
 }
 
@@ -121,12 +91,12 @@ static sx_status add_room(loader *load, size_t rows, size_t columns, float **tar
     size_t floats;
     if (!sx_multiply(rows, columns, &floats) || floats > SIZE_MAX / sizeof(float) / 2)
         return sx_fail_nomem(error, SIZE_MAX);
-    return add_job(load, (fill_job){.target = target}, floats, 0, error);
+    return add_job(load, (sx_fill_job){.target = target}, floats, 0, error);
 }
 
 /* Vectors below each other. */
 static sx_status add_vector(loader *load, const char *layer, const part *parts, unsigned count, const char *ending,
-                            fill_job job, float **target, sx_error *error)
+                            sx_fill_job job, float **target, sx_error *error)
 {
     size_t total = 0;
     job.columns = 1;
@@ -158,7 +128,7 @@ typedef struct input_source {
 } input_source;
 
 /* Room and jobs of a matrix in 8-bit integers. */
-static sx_status add_quantised(loader *load, fill_job job, input_source input, sx_linear *linear, sx_error *error)
+static sx_status add_quantised(loader *load, sx_fill_job job, input_source input, sx_linear *linear, sx_error *error)
 {
     const sx_int8_kernels *int8 = load->weights->int8;
     size_t panels = (linear->outputs + int8->panel_width - 1) / int8->panel_width, width = panels * int8->panel_width, bytes;
@@ -167,8 +137,8 @@ static sx_status add_quantised(loader *load, fill_job job, input_source input, s
     if (status)
         return status;
     if (input.norm) {
-        fill_job factors = job;
-        factors.phase = FILL_FACTORS;
+        sx_fill_job factors = job;
+        factors.phase = SX_FILL_FACTORS;
         factors.norm = input.norm;
         factors.first_row = input.first_row;
         factors.target = &linear->factors;
@@ -186,7 +156,7 @@ static sx_status add_quantised(loader *load, fill_job job, input_source input, s
 typedef enum arithmetic { IN_FLOAT, AS_LAYER } arithmetic;
 
 /* How a matrix in floating point is held. */
-static sx_panel_format choose_format(loader *load, const fill_job *job)
+static sx_panel_format choose_format(loader *load, const sx_fill_job *job)
 {
     sx_dtype dtype = job->sources[0]->dtype;
     if (load->storage == SX_STORAGE_F32)
@@ -206,7 +176,7 @@ static sx_panel_format choose_format(loader *load, const fill_job *job)
 static sx_status add_linear(loader *load, const char *layer, const part *parts, unsigned count, size_t inputs, bool bias,
                             arithmetic kind, input_source input, sx_linear *linear, sx_error *error)
 {
-    fill_job job = {.phase = FILL_PANELS, .source_count = count, .columns = inputs, .target = &linear->panels};
+    sx_fill_job job = {.phase = SX_FILL_PANELS, .source_count = count, .columns = inputs, .target = &linear->panels};
     sx_status status = SX_OK;
     linear->inputs = inputs;
     linear->outputs = 0;
@@ -221,31 +191,32 @@ static sx_status add_linear(loader *load, const char *layer, const part *parts, 
     size_t width = sx_panel_columns(load->weights->kernels, linear->outputs), floats;
     if (!sx_multiply(width, inputs, &floats))
         return sx_fail_nomem(error, SIZE_MAX);
-    if (inputs > load->deepest)
-        load->deepest = inputs;
+    if (inputs > load->fill.deepest)
+        load->fill.deepest = inputs;
     if (load->weights->int8 && kind == AS_LAYER) {
         status = add_quantised(load, job, input, linear, error);
     } else {
         job.format = linear->format = choose_format(load, &job);
+        job.refuse_large = load->storage == SX_STORAGE_HALF;
         if (job.format != SX_PANEL_F32)
             floats /= 2; /* panels are of even width */
         status = add_job(load, job, floats, width / load->weights->kernels->panel_width, error);
     }
     if (status || !bias)
         return status;
-    return add_vector(load, layer, parts, count, ".bias", (fill_job){0}, &linear->bias, error);
+    return add_vector(load, layer, parts, count, ".bias", (sx_fill_job){0}, &linear->bias, error);
 }
 
 static sx_status add_norm(loader *load, const char *layer, const char *name, size_t width, sx_norm *norm, sx_error *error)
 {
     const part whole = {name, width};
-    fill_job job = {.offset = load->architecture->norm_weight_offset};
+    sx_fill_job job = {.offset = load->architecture->norm_weight_offset};
     sx_status status = add_vector(load, layer, &whole, 1, ".weight", job, &norm->weight, error);
     if (status)
         return status;
     if (!load->architecture->norm_bias)
         return refuse_bias(load, layer, name, error);
-    return add_vector(load, layer, &whole, 1, ".bias", (fill_job){0}, &norm->bias, error);
+    return add_vector(load, layer, &whole, 1, ".bias", (sx_fill_job){0}, &norm->bias, error);
 }
 
 static sx_status add_attention(loader *load, const char *name, const sx_norm *norm, sx_layer *layer, sx_error *error)
@@ -253,7 +224,7 @@ static sx_status add_attention(loader *load, const char *name, const sx_norm *no
     const sx_tensor_names *names = load->names;
     const sx_architecture *a = load->architecture;
     size_t queries = (size_t)a->heads * a->head_size, keys = (size_t)a->key_heads * a->head_size;
-    const part separate[MAX_SOURCES] = {{names->query, queries}, {names->key, keys}, {names->value, keys}};
+    const part separate[SX_FILL_SOURCES] = {{names->query, queries}, {names->key, keys}, {names->value, keys}};
     const part together = {names->mixed, queries + 2 * keys}, output = {names->attention_output, a->hidden_size};
     /* Errors in Q and K pass through the softmax and mostly cancel; those in V go straight into the states. So V rules. */
     const input_source input = {norm, queries + keys};
@@ -264,7 +235,7 @@ static sx_status add_attention(loader *load, const char *name, const sx_norm *no
         status = add_linear(load, name, separate, 3, a->hidden_size, a->mixed_bias, AS_LAYER, input, &layer->mixed, error);
     if (!status && a->head_norms) {
         const part query = {names->query_norm, a->head_size}, key = {names->key_norm, a->head_size};
-        fill_job job = {.offset = a->norm_weight_offset};
+        sx_fill_job job = {.offset = a->norm_weight_offset};
         status = add_vector(load, name, &key, 1, ".weight", job, &layer->key_norm, error);
         if (!status)
             status = add_vector(load, name, &query, 1, ".weight", job, &layer->query_norm, error);
@@ -367,7 +338,7 @@ static sx_status add_embeddings(loader *load, sx_error *error)
     if (a->positions) {
         if ((status = find(load, "", names->positions, ".weight", a->positions, width, &positions, error)))
             return status;
-        fill_job job = {.source_count = 1, .columns = 1, .target = &weights->positions};
+        sx_fill_job job = {.source_count = 1, .columns = 1, .target = &weights->positions};
         job.sources[0] = positions;
         weights->position_stride = width;
         if ((status = add_job(load, job, positions->elements, 1, error)))
@@ -411,200 +382,7 @@ static sx_status add_position_tables(loader *load, size_t longest, sx_error *err
     return add_room(load, a->heads, 2 * longest - 1, &weights->relative, error);
 }
 
-/* ---- Filling ---- */
-
-static void fill_vector(const loader *load, const fill_job *job)
-{
-    float *out = load->weights->memory + job->place;
-    size_t total = 0;
-    for (unsigned i = 0; i < job->source_count; i++) {
-        sx_tensor_read(job->sources[i], load->weights->kernels, 0, job->sources[i]->elements, out + total);
-        total += job->sources[i]->elements;
-    }
-    for (size_t j = 0; job->offset != 0.0f && j < total; j++)
-        out[j] += job->offset;
-}
-
-/* Rows `first` .. `first + count - 1` of the matrix a job's sources make, as floats. */
-static void read_rows(const loader *load, const fill_job *job, size_t first, size_t count, float *rows)
-{
-    size_t columns = job->columns, source = 0, row = first;
-    while (row >= job->sources[source]->shape[0])
-        row -= job->sources[source++]->shape[0];
-    for (size_t i = 0; i < count; i++, row++) {
-        if (row == job->sources[source]->shape[0]) {
-            source++;
-            row = 0;
-        }
-        sx_tensor_read(job->sources[source], load->weights->kernels, row * columns, columns, rows + i * columns);
-    }
-}
-
-static size_t row_count(const fill_job *job)
-{
-    size_t total = 0;
-    for (unsigned i = 0; i < job->source_count; i++)
-        total += job->sources[i]->shape[0];
-    return total;
-}
-
-/* The rows where they lie, when they are aligned floats of one tensor; else read into `rows`. */
-static const float *find_rows(const loader *load, const fill_job *job, size_t first, size_t count, float *rows)
-{
-    size_t source = 0, row = first;
-    while (row >= job->sources[source]->shape[0])
-        row -= job->sources[source++]->shape[0];
-    const sx_tensor *tensor = job->sources[source];
-    if (tensor->dtype != SX_DTYPE_F32 || row + count > tensor->shape[0] || (uintptr_t)tensor->data % _Alignof(float) != 0) {
-        read_rows(load, job, first, count, rows);
-        return rows;
-    }
-    return (const float *)(const void *)tensor->data + row * job->columns;
-}
-
-static size_t rows_at_once(const sx_weights *weights)
-{
-    size_t width = weights->kernels->panel_width;
-    return weights->int8 && weights->int8->panel_width > width ? weights->int8->panel_width : width;
-}
-
-static void fill_panel(loader *load, const fill_job *job, size_t panel, float *rows)
-{
-    const sx_kernels *kernels = load->weights->kernels;
-    size_t columns = job->columns, first = panel * kernels->panel_width, left = row_count(job) - first;
-    size_t count = left < kernels->panel_width ? left : kernels->panel_width;
-    size_t held = kernels->panel_width * columns, bytes = sx_panel_bytes(job->format);
-    void *out = (unsigned char *)(load->weights->memory + job->place) + first * columns * bytes;
-    const float *data = find_rows(load, job, first, count, rows);
-    if (job->format == SX_PANEL_F32) {
-        kernels->pack(data, columns, count, columns, 1.0f, out);
-        return;
-    }
-    float *packed = rows + load->deepest * rows_at_once(load->weights);
-    kernels->pack(data, columns, count, columns, 1.0f, packed);
-    if (job->format == SX_PANEL_BF16) {
-        kernels->to_bf16(packed, out, held);
-        return;
-    }
-    kernels->to_f16(packed, out, held);
-    const uint16_t *halves = out;
-    unsigned infinite = 0;
-    for (size_t i = 0; i < held; i++)
-        infinite |= (halves[i] & 0x7fff) == 0x7c00;
-    if (infinite && load->storage == SX_STORAGE_HALF)
-        atomic_store(&load->too_large, job);
-}
-
-static void fill_quantised(const loader *load, const fill_job *job, size_t panel, float *rows)
-{
-    const sx_int8_kernels *int8 = load->weights->int8;
-    sx_linear *linear = job->linear;
-    size_t columns = job->columns, width = int8->panel_width, first = panel * width, left = row_count(job) - first;
-    size_t count = left < width ? left : width, padded = (linear->outputs + width - 1) / width * width;
-    int32_t *sums = (int32_t *)(void *)(linear->column_scales + padded);
-    int8->pack(find_rows(load, job, first, count, rows), columns, count, columns, linear->factors,
-               (unsigned char *)linear->quantised + panel * sx_int8_panel_bytes(int8, columns), linear->column_scales + first,
-               sums + first);
-}
-
-/* The largest weight each input meets, then the factors, in its place. */
-static void fill_factors(const loader *load, const fill_job *job, float *row)
-{
-    float *largest = load->weights->memory + job->place;
-    size_t total = row_count(job);
-    memset(largest, 0, job->columns * sizeof *largest);
-    for (size_t i = job->first_row; i < total; i++)
-        load->weights->kernels->largest(find_rows(load, job, i, 1, row), largest, job->columns);
-    sx_smoothing_factors(job->norm->weight, job->norm->bias, largest, job->columns, largest);
-}
-
-static void fill_work(void *user, unsigned worker)
-{
-    loader *load = user;
-    size_t width = rows_at_once(load->weights) + load->weights->kernels->panel_width;
-    float *rows = sx_aligned_calloc(64, load->deepest * width, sizeof *rows);
-    if (!rows) {
-        atomic_store(&load->no_memory, 1);
-        return;
-    }
-    size_t job = 0;
-    for (size_t unit; (unit = atomic_fetch_add(&load->next_unit, 1)) < load->units;) {
-        while (job + 1 < load->job_count && load->jobs[job + 1].first_unit <= unit)
-            job++;
-        const fill_job *found = &load->jobs[job];
-        if (found->phase != load->phase)
-            continue;
-        if (found->phase == FILL_VECTORS)
-            fill_vector(load, found);
-        else if (found->phase == FILL_FACTORS)
-            fill_factors(load, found, rows);
-        else if (found->linear)
-            fill_quantised(load, found, unit - found->first_unit, rows);
-        else
-            fill_panel(load, found, unit - found->first_unit, rows);
-    }
-    free(rows);
-}
-
-/* Names the weight that no half can hold. */
-static sx_status refuse_large(const loader *load, const fill_job *job, sx_error *error)
-{
-    const float most = 65520.0f; /* from here on a float is rounded to infinity */
-    for (unsigned i = 0; i < job->source_count; i++) {
-        const sx_tensor *tensor = job->sources[i];
-        for (size_t k = 0; k < tensor->elements; k++) {
-            float x;
-            sx_tensor_read(tensor, load->weights->kernels, k, 1, &x);
-            if (x < most && x > -most)
-                continue;
-            sx_fail(error, SX_E_UNSUPPORTED, "%s: tensor %s: weight %g is too large for a half, which holds 65504 at most",
-                    sx_tensor_path(load->file, tensor), tensor->name, (double)x);
-            sx_hint(error, "storage f32 takes it");
-            return SX_E_UNSUPPORTED;
-        }
-    }
-    return sx_fail(error, SX_E_UNSUPPORTED, "%s: a weight is too large for a half", load->file->path);
-}
-
-/* Drops a tensor's whole pages from memory; the file still has them. */
-static void release_pages(const loader *load, const sx_tensor *tensor)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
-    if (load->file->maps[tensor->file].length && begin < end)
-        madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
-static sx_status fill_all(loader *load, sx_thread_pool *pool, sx_error *error)
-{
-    sx_weights *weights = load->weights;
-    size_t bytes;
-    if (!sx_multiply(load->floats, sizeof(float), &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
-        return sx_fail_nomem(error, SIZE_MAX);
-    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return sx_fail_nomem(error, bytes);
-    madvise(memory, bytes, MADV_HUGEPAGE);
-    weights->memory = memory;
-    weights->memory_bytes = bytes;
-    for (size_t i = 0; i < load->job_count; i++)
-        *load->jobs[i].target = weights->memory + load->jobs[i].place;
-    for (int phase = 0; phase < FILL_PHASES; phase++) {
-        load->phase = (fill_phase)phase;
-        atomic_store(&load->next_unit, 0);
-        sx_thread_pool_run(pool, fill_work, load);
-    }
-    if (atomic_load(&load->no_memory))
-        return sx_fail_nomem(error, load->deepest * rows_at_once(weights) * sizeof(float));
-    if (atomic_load(&load->too_large))
-        return refuse_large(load, atomic_load(&load->too_large), error);
-    for (size_t i = 0; i < load->job_count; i++)
-        for (unsigned j = 0; j < load->jobs[i].source_count; j++)
-            release_pages(load, load->jobs[i].sources[j]);
-    return SX_OK;
-}
+/* ---- What is computed ---- */
 
 /* Most texts are all of token type 0, so its embedding belongs to the positions'. */
 static sx_status add_token_types(const loader *load, sx_error *error)
@@ -656,8 +434,8 @@ sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors 
 {
     *out = NULL;
     sx_status status;
-    loader load = {.architecture = architecture, .file = file, .storage = storage};
-    sx_weights *weights = load.weights = sx_calloc(1, sizeof *weights);
+    loader load = {.architecture = architecture, .file = file, .storage = storage, .fill = {.file = file}};
+    sx_weights *weights = load.weights = load.fill.weights = sx_calloc(1, sizeof *weights);
     if (!weights)
         return sx_fail_nomem(error, sizeof *weights);
     weights->kernels = kernels;
@@ -682,13 +460,13 @@ sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors 
     if (status || (status = add_position_tables(&load, longest, error)))
         goto out;
     weights->storage = weights->words->dtype;
-    if ((status = fill_all(&load, pool, error)) || (status = add_token_types(&load, error)) ||
+    if ((status = sx_weights_fill(&load.fill, pool, error)) || (status = add_token_types(&load, error)) ||
         (status = fill_position_tables(&load, error)))
         goto out;
     *out = weights;
     weights = NULL;
 out:
-    free(load.jobs);
+    free(load.fill.jobs);
     sx_weights_close(weights);
     return status;
 }

@@ -75,7 +75,8 @@ typedef struct sx_weights {
  * will be longer than `longest` tokens. Errors name file, tensor and both shapes; a tensor that is missing, a bias that should
  * not be there and a weight too large for a half are errors. */
 sx_status sx_weights_open(const sx_architecture *architecture, const sx_tensors *file, const sx_kernels *kernels,
-                          const sx_int8_kernels *int8, sx_storage storage, size_t longest, sx_thread_pool *pool, sx_weights **out, sx_error *error);
+                          const sx_int8_kernels *int8, sx_storage storage, size_t longest, sx_thread_pool *pool,
+                          sx_weights **out, sx_error *error);
 void sx_weights_close(sx_weights *weights);
 
 #endif
