@@ -104,8 +104,14 @@ static void multiply_add_neon(void)
     }
 }
 
-/* By the assembler's name: compilers differ in how a single function gets an extension. */
-static void dot_bytes_neon(void)
+/* Compilers differ in how a single function gets an extension, and whether intrinsics come along. */
+#if defined(__clang__)
+#define WITH_EXTENSION(NAME) __attribute__((target(NAME)))
+#else
+#define WITH_EXTENSION(NAME) __attribute__((target("arch=armv8.2-a+" NAME)))
+#endif
+
+WITH_EXTENSION("dotprod") static void dot_bytes_neon(void)
 {
     int8x16_t x = vdupq_n_s8(1);
     int32x4_t sum[ARM_CHAINS];
@@ -115,11 +121,11 @@ static void dot_bytes_neon(void)
     for (int i = 0; i < ROUNDS; i++) {
 #pragma GCC unroll 24
         for (int c = 0; c < ARM_CHAINS; c++)
-            __asm__ volatile(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
+            __asm__ volatile("sdot %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
     }
 }
 
-static void multiply_bytes_neon(void)
+WITH_EXTENSION("i8mm") static void multiply_bytes_neon(void)
 {
     int8x16_t x = vdupq_n_s8(1);
     int32x4_t sum[ARM_CHAINS];
@@ -129,7 +135,7 @@ static void multiply_bytes_neon(void)
     for (int i = 0; i < ROUNDS; i++) {
 #pragma GCC unroll 24
         for (int c = 0; c < ARM_CHAINS; c++)
-            __asm__ volatile(".arch armv8.6-a\n\tusmmla %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
+            __asm__ volatile("usmmla %0.4s, %1.16b, %1.16b" : "+w"(sum[c]) : "w"(x));
     }
 }
 #endif
