@@ -335,6 +335,8 @@ typedef struct sx_model_list {
 /* The folder a model reference means: a path, an imported name or alias ("minilm"), or org/name in the hub cache.
  * *folder is malloc'ed; the caller frees it with sx_free. */
 SX_API sx_status sx_models_resolve(const sx_places *places, const char *reference, char **folder, sx_error *error);
+/* Whether a reference names a model that runs elsewhere ("openai:NAME", "tei@URL" ...; docs/providers.md), which has no folder. */
+SX_API int sx_models_is_remote(const char *reference);
 SX_API sx_status sx_models_list(const sx_places *places, sx_model_list **out, sx_error *error);
 SX_API void sx_model_list_free(sx_model_list *list);
 /* Copies a model folder (or a .gguf file, into a folder of its own) into models_folder under a name, after opening it once and, when sha256 is not NULL, comparing its
@@ -411,8 +413,9 @@ typedef struct sx_collection_info {
 } sx_collection_info;
 typedef struct sx_cache_info {
     uint64_t entries, bytes, limit, hits, misses;
-    double hit_rate; /* hits / (hits + misses), 0 when there were none */
+    double hit_rate; /* (hits + shared_hits) / (hits + shared_hits + misses), 0 when there were none */
     uint64_t referenced_entries, referenced_bytes; /* vectors kept because collections use them */
+    uint64_t shared_hits; /* found in a shared cache, not here */
 } sx_cache_info;
 typedef struct sx_database_status {
     sx_collection_info *collections;
@@ -514,6 +517,10 @@ typedef struct sx_embedder_options {
     const char *precision;   /* as in sx_model_options */
     sx_remote_options remote; /* remote.size 0: none */
     const char *storage;     /* as in sx_model_options */
+    /* Behind the cache: a server that many machines share, redis://[:PASSWORD@]HOST[:PORT][/NUMBER] or postgresql://...; NULL:
+     * none. What it does not answer is embedded; trouble with it goes to the cache's log once and fails nothing. */
+    const char *shared_cache;
+    uint64_t shared_cache_ttl_s; /* how long vectors are kept there; 0: 30 days */
 } sx_embedder_options;
 
 typedef struct sx_embedder_info {
@@ -535,6 +542,19 @@ SX_API const sx_model *sx_embedder_model(const sx_embedder *embedder);
  * NULL; when *stop becomes non-zero the call ends with SX_E_STOPPED and keeps in the cache what was done. */
 SX_API sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t count, float *vectors,
                                    sx_receipt *receipts, const volatile int *stop, sx_error *error);
+
+/* Where texts were looked for before they were embedded; equal texts of a call count once. */
+typedef struct sx_cache_use {
+    uint64_t hits;        /* in the cache */
+    uint64_t shared_hits; /* not there, but in the shared cache */
+    uint64_t misses;      /* in neither */
+    uint64_t shared_unreachable; /* of the misses: the shared cache was not asked or did not answer */
+} sx_cache_use;
+/* Of sx_embedder_embed, since the embedder was opened. */
+SX_API sx_status sx_embedder_cache_use(const sx_embedder *embedder, sx_cache_use *out, sx_error *error);
+/* Asks a shared cache's server what it holds: vectors (Redis: all keys of the database number) and the bytes they take. *name: the
+ * URL without user and password, malloc'ed, set also when the server cannot be asked (SX_E_NETWORK, SX_E_DENIED, SX_E_BUSY). */
+SX_API sx_status sx_shared_cache_describe(const char *url, char **name, uint64_t *entries, uint64_t *bytes, sx_error *error);
 
 /* What the embedder has spent since it was opened. */
 SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error);
@@ -624,6 +644,7 @@ typedef struct sx_index_report {
     size_t skipped_count;
     sx_spend cost;       /* of this run; dry run: what the run would cost */
     sx_spend left;       /* what the budget left undone, and would cost: set when the call ends with SX_E_LIMIT */
+    sx_cache_use cache;  /* where chunks were looked for */
 } sx_index_report;
 
 /* Reads, chunks, embeds and stores what is new or changed under the paths, and removes what is gone from them. Durable per

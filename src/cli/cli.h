@@ -93,6 +93,9 @@ void sx_cli_member_text(sx_buffer *buffer, const char *key, const char *value);
 void sx_cli_member_integer(sx_buffer *buffer, const char *key, uint64_t value);
 void sx_cli_member_number(sx_buffer *buffer, const char *key, double value);
 void sx_cli_member_boolean(sx_buffer *buffer, const char *key, bool value);
+/* "cache": {"hits": ...} */
+void sx_cli_member_cache_use(sx_buffer *buffer, const sx_cache_use *use);
+void sx_cli_note_cache_use(sx_cli *cli, const sx_cache_use *use);
 
 /* signals.c */
 /* From here on a signal only sets the flag that is returned; a second one ends the process. */

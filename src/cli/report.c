@@ -254,3 +254,28 @@ void sx_cli_member_boolean(sx_buffer *buffer, const char *key, bool value)
     sx_cli_key(buffer, key);
     sx_buffer_append_string(buffer, value ? "true" : "false");
 }
+
+static double hit_rate(const sx_cache_use *use)
+{
+    uint64_t found = use->hits + use->shared_hits;
+    return found + use->misses ? (double)found / (double)(found + use->misses) : 0;
+}
+
+void sx_cli_member_cache_use(sx_buffer *buffer, const sx_cache_use *use)
+{
+    sx_cli_key(buffer, "cache");
+    sx_buffer_append_byte(buffer, '{');
+    sx_cli_member_integer(buffer, "hits", use->hits);
+    sx_cli_member_integer(buffer, "shared_hits", use->shared_hits);
+    sx_cli_member_integer(buffer, "misses", use->misses);
+    sx_cli_member_integer(buffer, "shared_unreachable", use->shared_unreachable);
+    sx_cli_member_number(buffer, "hit_rate", hit_rate(use));
+    sx_buffer_append_byte(buffer, '}');
+}
+
+void sx_cli_note_cache_use(sx_cli *cli, const sx_cache_use *use)
+{
+    sx_cli_note(cli, "found: %llu in the cache, %llu in the shared cache; %llu in neither (hit rate %.1f %%)",
+                (unsigned long long)use->hits, (unsigned long long)use->shared_hits, (unsigned long long)use->misses,
+                hit_rate(use) * 100);
+}

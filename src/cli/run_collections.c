@@ -36,6 +36,7 @@ static void append_collections(sx_buffer *json, const sx_database_status *there)
     sx_buffer_append_byte(json, ']');
 }
 
+/* Without the closing brace: `cache stats` may have more to say. */
 static void append_cache(sx_buffer *json, const sx_cache_info *cache)
 {
     sx_buffer_append_byte(json, '{');
@@ -47,7 +48,7 @@ static void append_cache(sx_buffer *json, const sx_cache_info *cache)
     sx_cli_member_number(json, "hit_rate", cache->hit_rate);
     sx_cli_member_integer(json, "referenced_entries", cache->referenced_entries);
     sx_cli_member_integer(json, "referenced_bytes", cache->referenced_bytes);
-    sx_buffer_append_byte(json, '}');
+    sx_cli_member_integer(json, "shared_hits", cache->shared_hits);
 }
 
 static void print_collections(const sx_database_status *there)
@@ -86,7 +87,54 @@ static void print_cache(const sx_cache_info *cache)
     sx_cli_human_bytes(cache->referenced_bytes, used_bytes);
     sx_cli_say("cache: %s vectors, %s (limit %s for what no collection uses); used by collections: %s, %s; "
                "hit rate %.1f %% of %llu\n",
-               entries, bytes, limit, used, used_bytes, cache->hit_rate * 100, (unsigned long long)(cache->hits + cache->misses));
+               entries, bytes, limit, used, used_bytes, cache->hit_rate * 100,
+               (unsigned long long)(cache->hits + cache->shared_hits + cache->misses));
+    if (cache->shared_hits)
+        sx_cli_say("found in a shared cache: %llu\n", (unsigned long long)cache->shared_hits);
+}
+
+/* ---- The shared cache's server ---- */
+
+static void append_shared(sx_cli *cli, sx_buffer *json)
+{
+    const char *url = sx_cli_text(cli, "shared-cache");
+    sx_error error = {0};
+    char *name = NULL;
+    uint64_t entries, bytes;
+    if (!url)
+        return;
+    sx_status status = sx_shared_cache_describe(url, &name, &entries, &bytes, &error);
+    sx_cli_key(json, "shared_cache");
+    sx_buffer_append_byte(json, '{');
+    if (name)
+        sx_cli_member_text(json, "url", name);
+    sx_cli_member_boolean(json, "reachable", !status);
+    if (status) {
+        sx_cli_member_text(json, "problem", error.message);
+    } else {
+        sx_cli_member_integer(json, "entries", entries);
+        sx_cli_member_integer(json, "bytes", bytes);
+    }
+    sx_buffer_append_byte(json, '}');
+    free(name);
+}
+
+static void print_shared(sx_cli *cli)
+{
+    const char *url = sx_cli_text(cli, "shared-cache");
+    sx_error error = {0};
+    char *name = NULL, size[32], count[32];
+    uint64_t entries, bytes;
+    if (!url)
+        return;
+    if (sx_shared_cache_describe(url, &name, &entries, &bytes, &error)) {
+        sx_cli_say("%s\n", error.message);
+    } else {
+        sx_cli_human_count(entries, count);
+        sx_cli_human_bytes(bytes, size);
+        sx_cli_say("shared cache %s: %s entries, %s\n", name, count, size);
+    }
+    free(name);
 }
 
 typedef enum shown { SHOW_ALL, SHOW_COLLECTIONS, SHOW_CACHE } shown;
@@ -118,12 +166,15 @@ static int show(sx_cli *cli, const char *path, shown what)
         sx_buffer json = {0};
         if (what == SHOW_CACHE) {
             append_cache(&json, &state->cache);
+            append_shared(cli, &json);
+            sx_buffer_append_byte(&json, '}');
         } else {
             sx_buffer_append_byte(&json, '{');
             append_collections(&json, state);
             if (what == SHOW_ALL) {
                 sx_cli_key(&json, "cache");
                 append_cache(&json, &state->cache);
+                sx_buffer_append_byte(&json, '}');
             }
             sx_buffer_append_byte(&json, '}');
         }
@@ -137,6 +188,8 @@ static int show(sx_cli *cli, const char *path, shown what)
             sx_cli_say("\n");
         if (what != SHOW_COLLECTIONS)
             print_cache(&state->cache);
+        if (what == SHOW_CACHE)
+            print_shared(cli);
     }
     sx_database_status_free(there);
     return code;

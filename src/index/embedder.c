@@ -31,6 +31,7 @@ sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
     sx_pipeline_options options = {
         .provider = embedder->provider,
         .database = database,
+        .shared = database ? embedder->shared : NULL,
         .clock = &embedder->clock,
         .strict = embedder->strict,
         .advanced = advanced,
@@ -73,6 +74,21 @@ static sx_status read_money(const sx_embedder_options *known, sx_embedder *embed
     return embedder->alert_url || !remote.alert_url ? SX_OK : sx_fail_nomem(error, strlen(remote.alert_url));
 }
 
+/* Nothing is connected yet: a server that is down is found out, and told, when it is first asked. */
+static sx_status open_shared(const sx_embedder_options *known, sx_embedder *embedder, sx_error *error)
+{
+    if (!known->shared_cache || !known->shared_cache[0])
+        return SX_OK;
+    if (!known->cache)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_options: a shared cache needs a cache before it");
+    if (known->shared_cache_ttl_s > INT32_MAX)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_options: shared_cache_ttl_s is %llu, at most %d",
+                       (unsigned long long)known->shared_cache_ttl_s, INT32_MAX);
+    sx_shared_options options = {.url = known->shared_cache, .ttl_s = known->shared_cache_ttl_s, .clock = &embedder->clock};
+    options.log = sx_store_log_of(known->cache, &options.log_user);
+    return sx_shared_cache_open(&options, &embedder->shared, error);
+}
+
 /* A budget cannot be kept by guessing. */
 static sx_status check_price(const sx_embedder *embedder, sx_error *error)
 {
@@ -110,6 +126,8 @@ sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_
         status = sx_provider_open(&known, &embedder->clock, &embedder->provider, error);
     if (!status)
         status = check_price(embedder, error);
+    if (!status)
+        status = open_shared(&known, embedder, error);
     if (!status) {
         const sx_provider_info *info = &embedder->provider->info;
         hash_string(info->space_json, &embedder->space, embedder->space_hex);
@@ -152,6 +170,7 @@ void sx_embedder_close(sx_embedder *embedder)
     if (!embedder)
         return;
     sx_pipeline_close(embedder->pipeline);
+    sx_shared_cache_close(embedder->shared);
     sx_provider_close(embedder->provider);
     free(embedder->model);
     free(embedder->alert_url);
@@ -190,6 +209,14 @@ sx_status sx_embedder_embed(sx_embedder *embedder, const sx_text *texts, size_t 
         receipts[i] = items[i].receipt;
     free(items);
     return status;
+}
+
+sx_status sx_embedder_cache_use(const sx_embedder *embedder, sx_cache_use *out, sx_error *error)
+{
+    if (!embedder || !out)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_cache_use: embedder or out is NULL");
+    *out = sx_pipeline_count(embedder->pipeline)->use;
+    return SX_OK;
 }
 
 sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error)

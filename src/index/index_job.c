@@ -356,6 +356,8 @@ static void close_job(index_job *job)
 {
     if (job->leased)
         sx_store_lease_release(job->database, job->collection.id);
+    if (job->pipeline && job->report)
+        job->report->cache = sx_pipeline_count(job->pipeline)->use;
     sx_pipeline_close(job->pipeline);
     sx_hash_set_clear(&job->counted);
     sx_index_targets_clear(&job->targets);

@@ -237,9 +237,8 @@ static sx_status submit_job(pipeline_call *call, pipeline_job *job, sx_error *er
 
 /* ---- What comes back ---- */
 
-/* NULL when the vector is good. */
-static const char *fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
-                            size_t size)
+const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
+                                 size_t size)
 {
     double square = 0;
     for (size_t i = 0; i < info->dimensions; i++) {
@@ -287,7 +286,7 @@ static sx_status take_job(pipeline_call *call, pipeline_job *job, sx_error *erro
         const sx_receipt *receipt = &job->batch.receipts[i];
         const char *message = receipt->message ? receipt->message : "the provider refused this text";
         sx_status fault = receipt->status;
-        if (!fault && (message = fault_of(info, receipt, vector, buffer, sizeof buffer)))
+        if (!fault && (message = sx_pipeline_fault_of(info, receipt, vector, buffer, sizeof buffer)))
             fault = SX_E_PROVIDER;
         call->items[item].receipt = *receipt;
         call->items[item].receipt.retries = call->sent[item] - 1;
@@ -302,6 +301,8 @@ static sx_status take_job(pipeline_call *call, pipeline_job *job, sx_error *erro
         lists[good++] = item;
     }
     status = sx_pipeline_put(call, lists, good, job->batch.vectors, error);
+    if (!status)
+        sx_pipeline_share(call, lists, good, job->batch.vectors);
     for (size_t i = 0; !status && i < good; i++) {
         sx_pipeline_item *item = &call->items[lists[i]];
         if (item->vector)
@@ -571,6 +572,7 @@ sx_status sx_pipeline_open(const sx_pipeline_options *options, sx_pipeline **out
     if (!pipeline->random)
         pipeline->random = (uint64_t)pipeline->clock.wall_ns(pipeline->clock.user) ^ ((uint64_t)getpid() << 40);
     pipeline->random |= 1;
+    sx_sha256_of(options->provider->info.recipe_json, strlen(options->provider->info.recipe_json), &pipeline->recipe);
     sx_spender_open(&pipeline->spender, options->provider, options->database, &pipeline->clock, &options->spend);
     *out = pipeline;
     return SX_OK;

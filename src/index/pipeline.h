@@ -2,14 +2,15 @@
  *
  * What happens to a text:
  *   1. its key is (recipe, SHA-256 of its bytes, before the prompt); a text that stands twice in a call is embedded once;
- *   2. a stored vector is taken from the database;
+ *   2. a stored vector is taken from the database, else from the shared cache, and then stored;
  *   3. else the text is claimed; what another process has claimed is awaited and then taken from the database;
  *   4. batches are packed by count and tokens, several in flight. RETRY waits (exponential back-off with full jitter, never
  *      less than the provider asks for) a limited number of times; SPLIT halves a batch until the bad text stands alone;
  *      FATAL ends the call;
  *   5. each vector is checked: there, finite, not all zero, of length 1 where that is promised; one that fails is a failed
  *      text and is never stored;
- *   6. the good vectors of a batch are stored in one transaction as soon as it is back, and what it cost with them.
+ *   6. the good vectors of a batch are stored in one transaction as soon as it is back, and what it cost with them; then they
+ *      are put into the shared cache.
  * Texts with keys or passwords in them are not sent to a remote provider (doc/secret_patterns.h), and nothing is sent that would
  * pass the budget.
  * Whatever ends the call, claims are released and no batch stays with the provider.
@@ -18,6 +19,7 @@
 #define SX_INDEX_PIPELINE_H
 
 #include "../base/clock.h"
+#include "../cache/shared_cache.h"
 #include "../provider/provider.h"
 #include "../store/store.h"
 #include "spend.h"
@@ -33,6 +35,7 @@ typedef struct sx_pipeline_counts {
     uint64_t tokens;    /* through the provider, for embedded texts */
     uint64_t batches;   /* submitted, repetitions and halves included */
     uint64_t waited_ns; /* for back-off, in sum over batches */
+    sx_cache_use use;   /* where texts were looked for */
     bool out_of_budget; /* the last call ended with SX_E_LIMIT for that reason */
 } sx_pipeline_counts;
 
@@ -40,6 +43,7 @@ typedef struct sx_pipeline_options {
     sx_provider *provider;
     sx_database *database;      /* NULL: neither cache nor claims */
     int64_t recipe;             /* its row there */
+    sx_shared_cache *shared;    /* behind it, the caller's; NULL: none */
     const sx_clock *clock;      /* NULL: the machine's */
     int strict;                 /* a cached vector of a text that was cut is a failure too */
     unsigned attempts;          /* most times a batch is tried after RETRY; 0: the provider's wish, else 6 */

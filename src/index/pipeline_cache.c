@@ -56,7 +56,7 @@ static sx_sha256 *gather_hashes(const pipeline_call *call, const size_t *list, s
     return hashes;
 }
 
-static void take_row(pipeline_call *call, size_t index, const sx_vector_row *row, const float *vector)
+void sx_pipeline_take_row(pipeline_call *call, size_t index, const sx_vector_row *row, const float *vector)
 {
     sx_pipeline_item *item = &call->items[index];
     sx_pipeline *pipeline = call->pipeline;
@@ -119,7 +119,7 @@ sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_
         status = sx_store_lookup(options->database, options->recipe, hashes, block, rows, vectors, error);
         for (size_t i = 0; !status && i < block; i++)
             if (rows[i].id)
-                take_row(call, list[start + i], &rows[i], vectors ? vectors + i * dimensions : NULL);
+                sx_pipeline_take_row(call, list[start + i], &rows[i], vectors ? vectors + i * dimensions : NULL);
         if (call->stop && *call->stop)
             break;
     }
@@ -127,6 +127,16 @@ sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_
     free(rows);
     free(vectors);
     return status;
+}
+
+/* Keeps those of the queue's first items that nobody has; returns how many. */
+static size_t queue_new(pipeline_call *call, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (call->states[call->queue[i]] == ITEM_NEW)
+            call->queue[kept++] = call->queue[i];
+    return kept;
 }
 
 sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
@@ -141,12 +151,20 @@ sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
         if (call->states[i] == ITEM_NEW)
             call->queue[unique++] = i;
     status = sx_pipeline_take_stored(call, call->queue, unique, error);
+    size_t asked = queue_new(call, unique), stored = unique - asked;
     hold_back(call);
-    for (size_t i = 0; i < unique; i++)
-        if (call->states[call->queue[i]] == ITEM_NEW)
-            call->queue[call->queue_end++] = call->queue[i];
-    if (!status && call->pipeline->options.database)
-        sx_store_count(call->pipeline->options.database, unique - call->queue_end, call->queue_end);
+    asked = queue_new(call, asked);
+    if (!status)
+        status = sx_pipeline_take_shared(call, call->queue, asked, error);
+    call->queue_end = queue_new(call, asked);
+    sx_cache_use *use = &call->pipeline->counts.use;
+    use->hits += stored;
+    use->shared_hits += asked - call->queue_end;
+    use->misses += call->queue_end;
+    if (!status && call->pipeline->options.database) {
+        sx_store_count(call->pipeline->options.database, stored, call->queue_end);
+        sx_store_count_shared(call->pipeline->options.database, asked - call->queue_end);
+    }
     return status;
 }
 

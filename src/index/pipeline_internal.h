@@ -11,6 +11,7 @@ struct sx_pipeline {
     sx_clock clock;
     sx_pipeline_counts counts;
     sx_spender spender;
+    sx_sha256 recipe;            /* for the shared cache */
     uint64_t random;
     sx_arena messages;           /* of the last call's receipts */
 };
@@ -67,7 +68,21 @@ sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count,
 /* Gives up the claims of a list. */
 sx_status sx_pipeline_release(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 
+/* The item's vector was found: it is DONE. */
+void sx_pipeline_take_row(pipeline_call *call, size_t item, const sx_vector_row *row, const float *vector);
+
+/* pipeline_shared.c: the shared cache's side. Both do nothing without one. */
+
+/* Asks for the `count` items of a list, which are NEW; what is found is stored and DONE, or ELSEWHERE. */
+sx_status sx_pipeline_take_shared(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
+/* Puts vectors there that are stored already. */
+void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, const float *vectors);
+
 /* pipeline.c */
+
+/* NULL when the vector is good, else what is wrong with it, perhaps in the buffer. */
+const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
+                                 size_t size);
 
 /* The item failed; the message is copied. */
 void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message);

@@ -225,7 +225,7 @@ static void write_last_things(sx_database *database)
 {
     int64_t mine = 0;
     (void)sx_sql_number(database, "SELECT 1 FROM claim WHERE owner = ? LIMIT 1", 0, &mine, NULL, "i", database->locks.worker);
-    if (!mine && !database->used_count && !database->hits && !database->misses)
+    if (!mine && !database->used_count && !database->hits && !database->misses && !database->shared_hits)
         return;
     if (sx_store_begin(database, NULL))
         return;

@@ -23,6 +23,12 @@ void sx_store_log(sx_database *database, sx_log_level level, const char *format,
     database->options.log(level, message, database->options.log_user);
 }
 
+sx_log_callback sx_store_log_of(const sx_database *database, void **user)
+{
+    *user = database->options.log_user;
+    return database->options.log;
+}
+
 /* ---- Errors ---- */
 
 static sx_status status_of(int code, int reason, const char **hint)

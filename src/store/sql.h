@@ -40,7 +40,7 @@ struct sx_database {
     /* noted, written with the next transaction */
     int64_t *used; /* vectors looked up, oldest first */
     size_t used_count, used_capacity;
-    uint64_t hits, misses;
+    uint64_t hits, misses, shared_hits;
     sx_thread_pool *pool; /* shares scans; NULL until one is large enough */
     /* mapped segments */
     sx_mapped *mapped;

@@ -67,6 +67,10 @@ sx_status sx_store_release(sx_database *database, int64_t recipe, const sx_sha25
                            sx_error *error);
 /* Adds to the cache's statistics; written with the next write transaction or at close. */
 void sx_store_count(sx_database *database, uint64_t hits, uint64_t misses);
+/* The same for texts that only a shared cache had: neither hits nor misses of the database. */
+void sx_store_count_shared(sx_database *database, uint64_t hits);
+/* The log of the database's options, for others who have something to say; NULL: none. */
+sx_log_callback sx_store_log_of(const sx_database *database, void **user);
 /* Keeps the unreferenced vectors under the database's cache limit, least recently used out first. Called after a job. */
 sx_status sx_store_trim_cache(sx_database *database, sx_error *error);
 

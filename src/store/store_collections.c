@@ -435,7 +435,8 @@ static sx_status describe_cache(sx_database *database, sx_cache_info *cache, sx_
         " (SELECT value FROM counter WHERE name = 'hits'), (SELECT value FROM counter WHERE name = 'misses'),"
         " (SELECT sum(n) FROM (SELECT count(*) AS n FROM vector GROUP BY recipe)),"
         " (SELECT sum(n * 4 * dimensions) FROM (SELECT recipe, count(*) AS n FROM vector GROUP BY recipe) v"
-        "  JOIN recipe ON recipe.id = v.recipe)",
+        "  JOIN recipe ON recipe.id = v.recipe),"
+        " (SELECT value FROM counter WHERE name = 'shared_hits')",
         &statement, error, "");
     if (!status)
         status = sx_sql_step(database, statement, &row, error);
@@ -448,9 +449,11 @@ static sx_status describe_cache(sx_database *database, sx_cache_info *cache, sx_
     cache->misses = (uint64_t)sqlite3_column_int64(statement, 3) + database->misses;
     cache->referenced_entries = (uint64_t)sqlite3_column_int64(statement, 4) - cache->entries;
     cache->referenced_bytes = (uint64_t)sqlite3_column_int64(statement, 5) - cache->bytes;
+    cache->shared_hits = (uint64_t)sqlite3_column_int64(statement, 6) + database->shared_hits;
     sqlite3_reset(statement);
     cache->limit = database->options.cache_limit;
-    cache->hit_rate = cache->hits + cache->misses ? (double)cache->hits / (double)(cache->hits + cache->misses) : 0;
+    uint64_t found = cache->hits + cache->shared_hits;
+    cache->hit_rate = found + cache->misses ? (double)found / (double)(found + cache->misses) : 0;
     return SX_OK;
 }
 

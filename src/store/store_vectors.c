@@ -73,7 +73,7 @@ static void note_use(sx_database *database, int64_t vector)
 void sx_store_forget_notes(sx_database *database)
 {
     database->used_count = 0;
-    database->hits = database->misses = 0;
+    database->hits = database->misses = database->shared_hits = 0;
 }
 
 sx_status sx_store_write_notes(sx_database *database, sx_error *error)
@@ -84,6 +84,12 @@ sx_status sx_store_write_notes(sx_database *database, sx_error *error)
         status = sx_sql_do(database, add, error, "it", (int64_t)database->hits, "hits");
     if (!status && database->misses)
         status = sx_sql_do(database, add, error, "it", (int64_t)database->misses, "misses");
+    /* A counter that databases made before shared caches lack. */
+    if (!status && database->shared_hits)
+        status = sx_sql_do(database,
+                           "INSERT INTO counter(name, value) VALUES ('shared_hits', ?)"
+                           " ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
+                           error, "i", (int64_t)database->shared_hits);
     if (status || !database->used_count)
         return status;
     int64_t use;
@@ -102,6 +108,12 @@ void sx_store_count(sx_database *database, uint64_t hits, uint64_t misses)
         return;
     database->hits += hits;
     database->misses += misses;
+}
+
+void sx_store_count_shared(sx_database *database, uint64_t hits)
+{
+    if (database)
+        database->shared_hits += hits;
 }
 
 static sx_status lookup_one(sx_database *database, int64_t recipe, const sx_sha256 *hash, size_t dimensions, sx_vector_row *row,
