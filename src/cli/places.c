@@ -4,7 +4,6 @@
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
-#include "../provider/wire.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -110,7 +109,7 @@ sx_status sx_cli_model_reference(sx_cli *cli, char **reference, sx_error *error)
     if (status || *reference)
         return status;
     /* A collection remembers its model: a path must mean the same from any working directory. */
-    bool is_path = !sx_wire_is_remote(model->text) &&
+    bool is_path = !sx_models_is_remote(model->text) &&
                    (model->text[0] == '.' || (strchr(model->text, '/') && sx_file_exists(model->text)));
     *reference = is_path ? realpath(model->text, NULL) : NULL;
     if (!*reference)

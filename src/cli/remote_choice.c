@@ -7,7 +7,6 @@
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
-#include "../provider/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +69,7 @@ static sx_status find_prices(sx_cli *cli, sx_error *error)
 sx_status sx_cli_read_remote(sx_cli *cli, const char *reference, sx_remote_options *options, sx_error *error)
 {
     *options = (sx_remote_options){0};
-    if (!sx_wire_is_remote(reference))
+    if (!sx_models_is_remote(reference))
         return SX_OK;
     if (sx_cli_flag(cli, "offline")) {
         sx_fail(error, SX_E_NETWORK, "model %s: --offline is set, and it is reached by the network", reference);
@@ -125,7 +124,7 @@ sx_status sx_cli_provider_reference(sx_cli *cli, char **reference, sx_error *err
     size_t which = service_of(provider);
     if (which == sizeof services / sizeof *services || strpbrk(provider, ":@"))
         return sx_fail(error, SX_E_INVALID, "%s: '%s' is not one of local, openai, remote", source, provider);
-    if (model->source && sx_wire_is_remote(model->text))
+    if (model->source && sx_models_is_remote(model->text))
         return SX_OK; /* not a bare name: it says itself where it runs */
     if (strcmp(provider, "remote") == 0)
         return service_reference(cli, model, source, reference, error);
@@ -141,7 +140,7 @@ sx_status sx_cli_provider_reference(sx_cli *cli, char **reference, sx_error *err
 
 sx_status sx_cli_require_local(const char *reference, sx_error *error)
 {
-    if (!sx_wire_is_remote(reference))
+    if (!sx_models_is_remote(reference))
         return SX_OK;
     sx_fail(error, SX_E_UNSUPPORTED, "model %s: it runs elsewhere, and this needs a model on this machine", reference);
     sx_hint(error, "use a local model: -m minilm, or -m FOLDER");

@@ -55,6 +55,11 @@ bool sx_wire_is_remote(const char *reference)
     return reference && service_of(reference) < SERVICE_COUNT;
 }
 
+int sx_models_is_remote(const char *reference)
+{
+    return sx_wire_is_remote(reference);
+}
+
 /* ---- Targets ---- */
 
 /* OLLAMA_HOST is often "0.0.0.0" or "host:port", as the server itself takes it. */

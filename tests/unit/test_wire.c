@@ -247,6 +247,8 @@ static void references_are_read_or_refused(void **state)
     assert_string_equal(target.model, "a/b:c#d");
     sx_wire_target_close(&target);
     assert_true(sx_wire_is_remote("tei@http://h"));
+    assert_int_equal(sx_models_is_remote("tei@http://h"), 1);
+    assert_int_equal(sx_models_is_remote(NULL), 0);
     assert_true(sx_wire_is_remote("ollama:nomic-embed-text:v1.5"));
     assert_false(sx_wire_is_remote("openai/clip"));
     assert_false(sx_wire_is_remote("openai"));
