@@ -66,6 +66,29 @@ static const float *find_rows(const sx_fill *fill, const sx_fill_job *job, size_
     return (const float *)(const void *)tensor->data + row * job->columns;
 }
 
+/* Drops the whole pages of these rows from memory, so that a file is never there twice, as it is and packed; the file still has
+ * them, should they be asked for again. */
+static void release_rows(const sx_fill *fill, const sx_fill_job *job, size_t first, size_t count)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (unsigned i = 0; i < job->source_count && count; i++) {
+        const sx_tensor *tensor = job->sources[i];
+        const sx_file_map *map = &fill->file->maps[tensor->file];
+        const unsigned char *mapped = map->data;
+        size_t rows = tensor->shape[0];
+        if (!rows)
+            continue;
+        size_t some = first >= rows ? 0 : rows - first < count ? rows - first : count;
+        uintptr_t begin = ((uintptr_t)tensor->data + tensor->bytes / rows * first + page - 1) / page * page;
+        uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes / rows * (first + some)) / page * page;
+        bool inside = map->length && tensor->data >= mapped && tensor->data + tensor->bytes <= mapped + map->length;
+        if (some && inside && begin < end)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+        count -= some;
+        first = some ? 0 : first - rows;
+    }
+}
+
 static size_t rows_at_once(const sx_weights *weights)
 {
     size_t width = weights->kernels->panel_width;
@@ -122,8 +145,19 @@ static void fill_factors(const sx_fill *fill, const sx_fill_job *job, float *row
     sx_smoothing_factors(job->norm->weight, job->norm->bias, largest, job->columns, largest);
 }
 
+/* A panel's rows; all rows of what is no panel. */
+static void release_unit(const sx_fill *fill, const sx_fill_job *job, size_t panel)
+{
+    size_t width = job->linear ? fill->weights->int8->panel_width : fill->weights->kernels->panel_width;
+    if (job->phase == SX_FILL_PANELS)
+        release_rows(fill, job, panel * width, width);
+    else
+        release_rows(fill, job, 0, SIZE_MAX);
+}
+
 static void fill_work(void *user, unsigned worker)
 {
+    (void)worker; /* units are taken by a counter */
     sx_fill *fill = user;
     size_t width = rows_at_once(fill->weights) + fill->weights->kernels->panel_width;
     float *rows = sx_aligned_calloc(64, fill->deepest * width, sizeof *rows);
@@ -146,6 +180,7 @@ static void fill_work(void *user, unsigned worker)
             fill_quantised(fill, found, unit - found->first_unit, rows);
         else
             fill_panel(fill, found, unit - found->first_unit, rows);
+        release_unit(fill, found, unit - found->first_unit);
     }
     free(rows);
 }
@@ -168,16 +203,6 @@ static sx_status refuse_large(const sx_fill *fill, const sx_fill_job *job, sx_er
         }
     }
     return sx_fail(error, SX_E_UNSUPPORTED, "%s: a weight is too large for a half", fill->file->path);
-}
-
-/* Drops a tensor's whole pages from memory; the file still has them. */
-static void release_pages(const sx_fill *fill, const sx_tensor *tensor)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)tensor->data + tensor->bytes) / page * page;
-    if (fill->file->maps[tensor->file].length && begin < end)
-        madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 sx_status sx_weights_fill(sx_fill *fill, sx_thread_pool *pool, sx_error *error)
@@ -204,8 +229,7 @@ sx_status sx_weights_fill(sx_fill *fill, sx_thread_pool *pool, sx_error *error)
         return sx_fail_nomem(error, fill->deepest * rows_at_once(weights) * sizeof(float));
     if (atomic_load(&fill->too_large))
         return refuse_large(fill, atomic_load(&fill->too_large), error);
-    for (size_t i = 0; i < fill->job_count; i++)
-        for (unsigned j = 0; j < fill->jobs[i].source_count; j++)
-            release_pages(fill, fill->jobs[i].sources[j]);
+    for (size_t i = 0; i < fill->job_count; i++) /* pages that two panels share */
+        release_rows(fill, &fill->jobs[i], 0, SIZE_MAX);
     return SX_OK;
 }
