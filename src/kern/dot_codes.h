@@ -17,8 +17,6 @@ ALWAYS_INLINE void code_row(size_t queries, const sx_code_job *job, const int16_
         sum[q][0] = sum[q][1] = code_zero();
     for (size_t k = 0; k < job->dimensions; k += CODES) {
         size_t part = job->dimensions - k;
-        if (k % CACHE_LINE == 0)
-            __builtin_prefetch(row + AHEAD_BYTES + k);
         code_part codes = part >= CODES ? code_load(row + k) : code_load_tail(row + k, part);
         UNROLL
         for (size_t q = 0; q < queries; q++)
@@ -32,11 +30,14 @@ ALWAYS_INLINE void code_row(size_t queries, const sx_code_job *job, const int16_
 /* At most MOST_EXCESSES queries, whose excesses are worked out once; see dot_all. */
 ALWAYS_INLINE void code_group(const sx_code_job *job)
 {
-    size_t query_size = sx_code_query_size(job->dimensions);
+    size_t query_size = sx_code_query_size(job->dimensions), steps = row_steps(job->count);
     uint32_t excess[MOST_EXCESSES];
     for (size_t q = 0; q < job->query_count; q++)
         excess[q] = sx_code_excess(job->queries + q * query_size, job->dimensions);
-    for (size_t i = 0; i < job->count; i++) {
+    for (size_t step = 0; step < steps; step++) {
+        size_t i = row_of_step(step, steps);
+        if (i >= job->count)
+            continue;
         const uint8_t *row = job->rows + i * job->stride;
         size_t q = 0;
         for (; q + TILE_QUERIES <= job->query_count; q += TILE_QUERIES)

@@ -17,13 +17,11 @@ ALWAYS_INLINE void dot_row(size_t queries, bool half, const sx_dot_job *job, con
                            float *out)
 {
     vf sum[TILE_QUERIES][2];
-    size_t size = half ? 2 : sizeof(float), j = 0, dimensions = job->dimensions, query_stride = job->query_stride;
+    size_t j = 0, dimensions = job->dimensions, query_stride = job->query_stride;
     UNROLL
     for (size_t q = 0; q < queries; q++)
         sum[q][0] = sum[q][1] = v_zero();
     for (; j + 2 * WIDTH <= dimensions; j += 2 * WIDTH) {
-        for (size_t at = 0; at < 2 * WIDTH * size; at += CACHE_LINE)
-            __builtin_prefetch(row + AHEAD_BYTES + j * size + at);
         vf first = load_part(row, j, WIDTH, half), second = load_part(row, j + WIDTH, WIDTH, half);
         UNROLL
         for (size_t q = 0; q < queries; q++) {
@@ -48,8 +46,11 @@ ALWAYS_INLINE void dot_row(size_t queries, bool half, const sx_dot_job *job, con
 /* All queries with a row before the next row: it is then in the first cache for all but the first. */
 ALWAYS_INLINE void dot_all(const sx_dot_job *job, bool half)
 {
-    size_t row_bytes = job->stride * (half ? 2 : sizeof(float));
-    for (size_t i = 0; i < job->count; i++) {
+    size_t row_bytes = job->stride * (half ? 2 : sizeof(float)), steps = row_steps(job->count);
+    for (size_t step = 0; step < steps; step++) {
+        size_t i = row_of_step(step, steps);
+        if (i >= job->count)
+            continue;
         const unsigned char *row = (const unsigned char *)job->rows + i * row_bytes;
         size_t q = 0;
         for (; q + TILE_QUERIES <= job->query_count; q += TILE_QUERIES)
