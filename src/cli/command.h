@@ -86,6 +86,7 @@ int sx_cli_collections_export(sx_cli *cli);
 int sx_cli_collections_import(sx_cli *cli);
 int sx_cli_backup(sx_cli *cli);
 int sx_cli_restore(sx_cli *cli);
+int sx_cli_cost(sx_cli *cli);
 int sx_cli_cache_stats(sx_cli *cli);
 int sx_cli_cache_prune(sx_cli *cli);
 int sx_cli_cache_clear(sx_cli *cli);

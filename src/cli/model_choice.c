@@ -1,5 +1,6 @@
 /* model_choice.c - which model a verb that works on a collection uses. */
 #include "model_choice.h"
+#include "money.h"
 #include "remote_choice.h"
 
 #include "../base/error.h"
@@ -68,9 +69,13 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
         .threads = (unsigned)sx_cli_count(cli, "threads"),
         .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
         .cache = database,
+        .shared_cache = sx_cli_text(cli, "shared-cache"),
+        .shared_cache_ttl_s = sx_cli_count(cli, "shared-cache-ttl"),
     };
     if (!status)
         status = sx_cli_read_remote(cli, reference, &options.remote, error);
+    if (!status)
+        status = sx_cli_read_money(cli, &options.remote, error);
     if (!status)
         status = sx_embedder_open(&options, out, error);
     /* A collection made with --dimensions is searched and continued with them. */

@@ -1,5 +1,6 @@
 /* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
 #include "embed_outputs.h"
+#include "money.h"
 #include "output.h"
 #include "records.h"
 #include "remote_choice.h"
@@ -14,7 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH_TEXTS = 1024, OUTPUTS_TEXTS = 64, BATCH_BYTES = 16 * 1024 * 1024, NPY_HEADER = 128, SHOWN_VALUES = 6 };
+enum {
+    BATCH_TEXTS = 1024,
+    REMOTE_TEXTS = 8192, /* enough for many requests at once: all must be back before the next */
+    OUTPUTS_TEXTS = 64,
+    BATCH_BYTES = 16 * 1024 * 1024,
+    NPY_HEADER = 128,
+    SHOWN_VALUES = 6
+};
 
 typedef enum embed_format { AS_JSON, AS_JSONL, AS_NPY, AS_BIN, AS_BASE64, AS_CHUNKS, AS_TABLE } embed_format;
 static const char *const format_names[] = {"json", "jsonl", "npy", "bin", "base64", "chunks"};
@@ -33,12 +41,13 @@ typedef struct embed_run {
     sx_cli_output output, side;
     const char *side_path;
     sx_buffer line;
-    sx_cli_item *items; /* BATCH_TEXTS */
+    size_t room;        /* texts in hand at once: BATCH_TEXTS, or enough for many requests at once */
+    sx_cli_item *items; /* REMOTE_TEXTS, as texts and receipts */
     sx_text *texts;
     sx_receipt *receipts;
     float *vectors;
     size_t count; /* items of the batch in hand */
-    uint64_t index, rows, failed, tokens, cached, truncated, invalid;
+    uint64_t index, rows, failed, tokens, cached, truncated, invalid, held;
     int64_t started_ns;
 } embed_run;
 
@@ -85,10 +94,17 @@ static void append_tail(embed_run *run, sx_buffer *line, bool rows)
         sx_cli_member_integer(line, "rows", run->rows);
         sx_cli_member_integer(line, "failed", run->failed);
     }
+    sx_cache_use use = {0};
+    sx_embedder_cache_use(run->embedder, &use, NULL);
     sx_cli_key(line, "usage");
     sx_buffer_append_byte(line, '{');
     sx_cli_member_integer(line, "tokens", run->tokens);
     sx_cli_member_integer(line, "cached", run->cached);
+    if (sx_cli_text(run->cli, "shared-cache"))
+        sx_cli_member_cache_use(line, &use);
+    sx_spend spent;
+    if (strcmp(run->info->provider, "local") != 0 && !sx_embedder_spent(run->embedder, &spent, NULL))
+        sx_cli_member_cost(line, "cost_usd", &spent);
     sx_buffer_append_string(line, "}}\n");
 }
 
@@ -241,6 +257,7 @@ static sx_status write_batch(embed_run *run, sx_error *error)
             run->failed++;
             sx_cli_complain(run->cli, "item %llu%s%s: %s", (unsigned long long)run->index, item->id ? " " : "",
                             item->id ? item->id : "", item->problem ? item->problem : "failed");
+            run->held += item->problem && strncmp(item->problem, "held back: ", 11) == 0;
         } else {
             run->tokens += receipt->tokens;
             run->cached += receipt->cached;
@@ -260,7 +277,7 @@ static sx_status write_batch(embed_run *run, sx_error *error)
 static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
 {
     sx_status status = SX_OK;
-    size_t bytes = 0, most = run->session ? OUTPUTS_TEXTS : BATCH_TEXTS;
+    size_t bytes = 0, most = run->session ? OUTPUTS_TEXTS : run->room;
     *more = true;
     for (run->count = 0; run->count < most && bytes < BATCH_BYTES; run->count++) {
         status = sx_cli_reader_next(run->reader, &run->items[run->count], more, error);
@@ -273,7 +290,7 @@ static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
 
 static void clear_batch(embed_run *run)
 {
-    for (size_t i = 0; i < BATCH_TEXTS; i++)
+    for (size_t i = 0; i < run->room; i++)
         sx_cli_item_clear(&run->items[i]);
     run->count = 0;
 }
@@ -300,20 +317,51 @@ static sx_status embed_texts(embed_run *run, size_t count, sx_error *error)
     return sx_session_embed(run->session, run->texts, count, &options, run->vectors, run->receipts, error);
 }
 
+/* The texts of the batch in hand, those that can be embedded. */
+static size_t gather_texts(embed_run *run)
+{
+    size_t wanted = 0;
+    for (size_t i = 0; i < run->count; i++)
+        if (!run->items[i].status)
+            run->texts[wanted++] = (sx_text){run->items[i].text, run->items[i].length};
+    return wanted;
+}
+
+/* The budget has ended: reads the rest of the input to say what is left. */
+static sx_status count_left(embed_run *run, size_t wanted, bool more, sx_error *error)
+{
+    sx_spend left = {0}, spent = {0};
+    sx_status status = sx_embedder_estimate(run->embedder, run->texts, wanted, &left, error);
+    while (!status && more) {
+        clear_batch(run);
+        status = read_batch(run, &more, error);
+        if (!status)
+            status = sx_embedder_estimate(run->embedder, run->texts, gather_texts(run), &left, error);
+    }
+    if (!status)
+        status = sx_embedder_spent(run->embedder, &spent, error);
+    if (status)
+        return status;
+    sx_fail(error, SX_E_LIMIT, "embed: the budget of $%s ends here: $%.6f is spent; %llu texts (%llu tokens, about $%.6f) are left",
+            sx_cli_text(run->cli, "budget"), spent.usd, (unsigned long long)left.texts, (unsigned long long)left.tokens, left.usd);
+    if (run->database)
+        sx_hint(error, "what was embedded is in the cache; the same command with another budget goes on from there");
+    return SX_E_LIMIT;
+}
+
 static sx_status embed_all(embed_run *run, sx_error *error)
 {
     const volatile int *stop = sx_cli_stop_flag();
     sx_status status = SX_OK;
     for (bool more = true; more && !status;) {
         status = read_batch(run, &more, error);
-        size_t wanted = 0;
-        for (size_t i = 0; i < run->count; i++)
-            if (!run->items[i].status) {
-                run->texts[wanted++] = (sx_text){run->items[i].text, run->items[i].length};
-                run->invalid += !sx_cli_is_utf8(run->items[i].text, run->items[i].length);
-            }
+        size_t wanted = gather_texts(run);
+        for (size_t i = 0; i < wanted; i++)
+            run->invalid += !sx_cli_is_utf8(run->texts[i].data, run->texts[i].length);
         if (!status && wanted)
             status = embed_texts(run, wanted, error);
+        if (status == SX_E_LIMIT && sx_cli_text(run->cli, "budget"))
+            status = count_left(run, wanted, more, error);
         if (!status)
             status = write_batch(run, error);
         clear_batch(run);
@@ -411,6 +459,8 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
     sx_cli *cli = run->cli;
     char *reference = NULL;
     sx_status status = sx_cli_model_reference(cli, &reference, error);
+    if (!status && sx_cli_flag(cli, "no-cache") && sx_cli_get(cli, "shared-cache")->given)
+        status = sx_fail(error, SX_E_INVALID, "--shared-cache: goes with the cache, which --no-cache leaves out");
     if (!status && run->outputs == SX_OUTPUT_DENSE && !sx_cli_flag(cli, "no-cache"))
         status = open_cache(run, error);
     if (!status) {
@@ -428,18 +478,23 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
             .threads = (unsigned)sx_cli_count(cli, "threads"),
             .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
             .cache = run->database,
+            .shared_cache = run->database ? sx_cli_text(cli, "shared-cache") : NULL,
+            .shared_cache_ttl_s = sx_cli_count(cli, "shared-cache-ttl"),
             .precision = sx_cli_text(cli, "precision"),
             .storage = sx_cli_text(cli, "storage"),
         };
         status = sx_cli_read_remote(cli, reference, &options.remote, error);
         if (!status)
+            status = sx_cli_read_money(cli, &options.remote, error);
+        if (!status)
             status = sx_embedder_open(&options, &run->embedder, error);
     }
     if (!status) {
         run->info = sx_embedder_describe(run->embedder);
-        run->vectors = sx_calloc(BATCH_TEXTS, run->info->dimensions * sizeof(float));
+        run->room = sx_models_is_remote(reference) ? REMOTE_TEXTS : BATCH_TEXTS;
+        run->vectors = sx_calloc(run->room, run->info->dimensions * sizeof(float));
         if (!run->vectors)
-            status = sx_fail_nomem(error, BATCH_TEXTS * run->info->dimensions * sizeof(float));
+            status = sx_fail_nomem(error, run->room * run->info->dimensions * sizeof(float));
     }
     if (!status && run->outputs != SX_OUTPUT_DENSE)
         status = open_session(run, reference, error);
@@ -452,12 +507,19 @@ static int summarise(embed_run *run)
     if (run->truncated)
         sx_cli_warn(run->cli, "%llu of %llu texts were cut to %u tokens; their receipts say how much (--strict refuses them)",
                     (unsigned long long)run->truncated, (unsigned long long)run->index, run->info->max_length);
+    if (run->held)
+        sx_cli_note(run->cli, "what was held back was sent nowhere; --allow-secrets sends it");
     if (run->invalid)
         sx_cli_warn(run->cli, "%llu of %llu texts are not UTF-8; what cannot be read counts as U+FFFD",
                     (unsigned long long)run->invalid, (unsigned long long)run->index);
     if (sx_cli_text(run->cli, "output") && !run->cli->json)
         sx_cli_note(run->cli, "%llu vectors of %u dimensions, %llu from the cache, %llu failed", (unsigned long long)run->rows,
                     run->info->dimensions, (unsigned long long)run->cached, (unsigned long long)run->failed);
+    if (sx_cli_text(run->cli, "shared-cache")) {
+        sx_cache_use use = {0};
+        sx_embedder_cache_use(run->embedder, &use, NULL);
+        sx_cli_note_cache_use(run->cli, &use);
+    }
     return run->failed ? SX_EXIT_ITEMS_FAILED : SX_EXIT_DONE;
 }
 
@@ -490,11 +552,11 @@ int sx_cli_embed(sx_cli *cli)
         if (!side_path)
             status = sx_fail_nomem(&error, strlen(target));
     }
-    run.items = sx_calloc(BATCH_TEXTS, sizeof *run.items);
-    run.texts = sx_calloc(BATCH_TEXTS, sizeof *run.texts);
-    run.receipts = sx_calloc(BATCH_TEXTS, sizeof *run.receipts);
+    run.items = sx_calloc(REMOTE_TEXTS, sizeof *run.items);
+    run.texts = sx_calloc(REMOTE_TEXTS, sizeof *run.texts);
+    run.receipts = sx_calloc(REMOTE_TEXTS, sizeof *run.receipts);
     if (!status && (!run.items || !run.texts || !run.receipts))
-        status = sx_fail_nomem(&error, BATCH_TEXTS * sizeof *run.items);
+        status = sx_fail_nomem(&error, REMOTE_TEXTS * sizeof *run.items);
     if (!status)
         status = sx_cli_reader_open(&input, &run.reader, &error);
     if (!status) {
@@ -509,7 +571,7 @@ int sx_cli_embed(sx_cli *cli)
         status = close_outputs(&run, &error);
     if (status == SX_E_STOPPED && run.database && !error.hint[0])
         sx_hint(&error, "what was embedded is in the cache; the same command goes on from there");
-    int code = status ? sx_cli_fail(cli, &error) : summarise(&run);
+    int code = status ? sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error)) : summarise(&run);
     sx_cli_output_abandon(&run.output);
     sx_cli_output_abandon(&run.side);
     sx_session_close(run.session);

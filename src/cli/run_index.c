@@ -1,5 +1,6 @@
 /* run_index.c - `sextant index` and `sextant remove`. */
 #include "model_choice.h"
+#include "money.h"
 
 #include "../base/error.h"
 #include "../base/json_writer.h"
@@ -63,8 +64,19 @@ static int print_report_json(sx_cli *cli, const sx_index_report *report)
     sx_cli_member_integer(&json, "cached", report->chunks.cached);
     sx_cli_member_integer(&json, "failed", report->chunks.failed);
     sx_buffer_append_byte(&json, '}');
+    if (sx_cli_text(cli, "shared-cache"))
+        sx_cli_member_cache_use(&json, &report->cache);
     sx_cli_member_integer(&json, "tokens", report->tokens);
     sx_cli_member_integer(&json, "truncated", report->truncated);
+    sx_cli_member_cost(&json, "cost_usd", &report->cost);
+    if (report->left.texts) {
+        sx_cli_key(&json, "left");
+        sx_buffer_append_byte(&json, '{');
+        sx_cli_member_integer(&json, "chunks", report->left.texts);
+        sx_cli_member_integer(&json, "tokens", report->left.tokens);
+        sx_cli_member_cost(&json, "cost_usd", &report->left);
+        sx_buffer_append_byte(&json, '}');
+    }
     sx_cli_member_number(&json, "seconds", report->seconds);
     append_problems(&json, "failed", report->failed, report->failed_count);
     append_problems(&json, "skipped", report->skipped, report->skipped_count);
@@ -85,7 +97,7 @@ static void add_part(char *text, size_t capacity, uint64_t count, const char *wh
 
 static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_run)
 {
-    char documents[256] = "", chunks[256] = "", total[32], chunk_total[32], tokens[32];
+    char documents[256] = "", chunks[256] = "", total[32], chunk_total[32], tokens[32], cost[96];
     add_part(documents, sizeof documents, report->documents.added, "added");
     add_part(documents, sizeof documents, report->documents.changed, "changed");
     add_part(documents, sizeof documents, report->documents.removed, "removed");
@@ -101,7 +113,11 @@ static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_ru
     if (!cli->quiet) {
         sx_cli_say("%sDocuments: %s%s%s\n", dry_run ? "Nothing was changed. " : "", total, *documents ? ": " : "", documents);
         sx_cli_say("Chunks: %s%s%s\n", chunk_total, *chunks ? ": " : "", chunks);
-        sx_cli_say("%s tokens in %.1f s\n", tokens, report->seconds);
+        sx_cli_human_cost(&report->cost, false, cost);
+        bool free_of_charge = report->cost.usd == 0 && !report->cost.unpriced_tokens;
+        sx_cli_say("%s tokens in %.1f s%s%s\n", tokens, report->seconds, free_of_charge ? "" : ", cost: ", free_of_charge ? "" : cost);
+        if (sx_cli_text(cli, "shared-cache") && !dry_run)
+            sx_cli_note_cache_use(cli, &report->cache);
         if (report->truncated)
             sx_cli_say("%llu chunks were cut to fit the model\n", (unsigned long long)report->truncated);
     }
@@ -120,6 +136,15 @@ static void name_failed(sx_cli *cli, const sx_index_report *report)
         else
             sx_cli_complain(cli, "%s: %s", problem->document, problem->reason);
     }
+}
+
+static void hint_at_secrets(sx_cli *cli, const sx_index_report *report)
+{
+    for (size_t i = 0; i < report->failed_count; i++)
+        if (strncmp(report->failed[i].reason, "held back: ", 11) == 0) {
+            sx_cli_note(cli, "what was held back was sent nowhere; --allow-secrets sends it");
+            return;
+        }
 }
 
 int sx_cli_index(sx_cli *cli)
@@ -168,9 +193,16 @@ int sx_cli_index(sx_cli *cli)
             sx_hint(&error, "everything done so far is kept; the same command goes on from there");
         if (report && cli->verbose && !cli->json)
             print_report(cli, report, options.dry_run);
-        code = sx_cli_fail(cli, &error);
+        if (status == SX_E_LIMIT && report) {
+            name_failed(cli, report);
+            hint_at_secrets(cli, report);
+        }
+        code = sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error));
+        if (code == SX_EXIT_LIMIT && cli->json && report)
+            print_report_json(cli, report);
     } else {
         name_failed(cli, report);
+        hint_at_secrets(cli, report);
         code = cli->json ? print_report_json(cli, report) : SX_EXIT_DONE;
         if (!cli->json)
             print_report(cli, report, options.dry_run);

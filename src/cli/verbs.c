@@ -41,6 +41,17 @@ const sx_cli_option sx_cli_common_options[] = {
     {                                                                                                                            \
         "dimensions", 0, SX_CLI_COUNT, "N", "keep the first N dimensions (default: all)", "EMBEDDING_DIMENSIONS", NULL, 1, 65536 \
     }
+#define OPTION_SHARED_URL                                                                                                        \
+    {                                                                                                                            \
+        "shared-cache", 0, SX_CLI_TEXT, "URL", "vectors shared with other machines, redis://... or postgresql://...",            \
+            "SHARED_CACHE_URL", NULL                                                                                             \
+    }
+#define OPTIONS_SHARED                                                                                                           \
+    OPTION_SHARED_URL,                                                                                                           \
+    {                                                                                                                            \
+        "shared-cache-ttl", 0, SX_CLI_COUNT, "SECONDS", "how long vectors are kept there (default: 30 days)",                    \
+            "SHARED_CACHE_TTL", NULL, 1, INT32_MAX                                                                               \
+    }
 #define OPTION_CHUNK                                                                                                             \
     {                                                                                                                            \
         "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html",                         \
@@ -79,6 +90,19 @@ const sx_cli_option sx_cli_common_options[] = {
             NULL                                                                                                                 \
     }
 
+/* Money, and what may leave the machine. */
+#define OPTIONS_COST                                                                                                             \
+    {"alert", 0, SX_CLI_NUMBER, "USD", "warn when a month's spend in the database is above it", "COST_ALERT_USD", NULL},         \
+        {"alert-url", 0, SX_CLI_TEXT, "URL", "and POST a JSON object there, once a month", "COST_ALERT_URL", NULL},              \
+    {                                                                                                                            \
+        "allow-secrets", 0, SX_CLI_FLAG, NULL, "index .env files and private keys too; send keys and tokens to remote models",   \
+            NULL, NULL                                                                                                           \
+    }
+#define OPTION_BUDGET                                                                                                            \
+    {                                                                                                                            \
+        "budget", 0, SX_CLI_NUMBER, "USD", "stop before this run costs more", NULL, NULL                                         \
+    }
+
 static const sx_cli_option no_options[] = {{NULL}};
 
 static const sx_cli_option index_options[] = {
@@ -92,13 +116,15 @@ static const sx_cli_option index_options[] = {
     {"metadata", 0, SX_CLI_TEXT, "KEY=VALUE", "add to every document of this run", NULL, NULL, 0, 0, true},
     OPTION_BATCH,
     OPTION_DIMENSIONS,
+    OPTIONS_SHARED,
     OPTIONS_REMOTE,
     {"max-memory", 0, SX_CLI_SIZE, "SIZE", "stay below this much memory", NULL, NULL},
     {"max-file-size", 0, SX_CLI_SIZE, "SIZE", "skip larger files, with the reason", NULL, "256MiB"},
-    {"dry-run", 0, SX_CLI_FLAG, NULL, "read, cut and count; change nothing", NULL, NULL},
+    {"dry-run", 0, SX_CLI_FLAG, NULL, "read, cut and count, say what it would cost; change nothing", NULL, NULL},
+    OPTION_BUDGET,
     {"force", 0, SX_CLI_FLAG, NULL, "read every file again, changed or not", NULL, NULL},
     {"retry-failed", 0, SX_CLI_FLAG, NULL, "only what failed before", NULL, NULL},
-    {"allow-secrets", 0, SX_CLI_FLAG, NULL, "index .env files and private keys too", NULL, NULL},
+    OPTIONS_COST,
     {"no-wait", 0, SX_CLI_FLAG, NULL, "fail when another process indexes this collection, instead of waiting", NULL, NULL},
     {NULL},
 };
@@ -112,6 +138,7 @@ static const sx_cli_option search_options[] = {
     {"type", 0, SX_CLI_CHOICE, "general", "kind of question", NULL, "general", 0, 0, false,
      "code_search|error_analysis|documentation"},
     OPTIONS_REMOTE,
+    OPTIONS_COST,
     {NULL},
 };
 
@@ -128,16 +155,26 @@ static const sx_cli_option embed_options[] = {
     {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt is put before", NULL, "none"},
     {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
     OPTION_DIMENSIONS,
+    OPTIONS_SHARED,
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998", NULL, "f32"},
     OPTION_STORAGE,
     {"outputs", 0, SX_CLI_TEXT, "LIST", "dense, sparse and multi, those the model has, separated by commas", NULL, "dense"},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
     {"no-normalize", 0, SX_CLI_FLAG, NULL, "leave vectors their length", NULL, NULL},
-    {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database", NULL, NULL},
+    {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database: nothing is kept, and what is spent is not entered anywhere", NULL, NULL},
+    OPTION_BUDGET,
+    OPTIONS_COST,
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
     OPTIONS_REMOTE,
+    {NULL},
+};
+
+static const sx_cli_option cost_options[] = {
+    {"by", 0, SX_CLI_CHOICE, "day|month|job|collection|model", "one line for each of these", NULL, "month"},
+    {"since", 0, SX_CLI_TEXT, "DATE", "from this day, month or year on (2026-11-21, 2026-11, 2026; UTC)", NULL, NULL},
+    {"until", 0, SX_CLI_TEXT, "DATE", "up to it, itself included", NULL, NULL},
     {NULL},
 };
 
@@ -203,6 +240,10 @@ static const sx_cli_option restore_options[] = {
     {NULL},
 };
 
+static const sx_cli_option cache_stats_options[] = {
+    OPTION_SHARED_URL,
+    {NULL},
+};
 static const sx_cli_option prune_options[] = {
     {"max-size", 0, SX_CLI_SIZE, "SIZE", "keep at most this much of what no collection uses", NULL, "1GiB"},
     {NULL},
@@ -246,7 +287,7 @@ const sx_cli_verb sx_cli_verbs[] = {
      "removes anything.\n\n"
      "Work is saved as it goes. After an interruption the same command goes on where it was. A collection keeps the model it "
      "was made with; giving another one with -m is an error.",
-     "sextant index docs -c handbook --exclude '*.html'", "3i", sx_cli_index},
+     "sextant index docs -c handbook --exclude '*.html'", "34i", sx_cli_index},
     {"search", "find the passages nearest to a query", "QUERY", 1, SIZE_MAX, search_options, true,
      "Compares the query with every vector of the collection and prints the nearest passages, best first. The collection's own "
      "model is used. Several words need no quotes.",
@@ -263,7 +304,7 @@ const sx_cli_verb sx_cli_verbs[] = {
      "input objects with an embedding added to each.\n\n"
      "Models like bge-m3 also give a weight for each token id (sparse) and a vector for each token (multi); --outputs asks for "
      "them, in json and jsonl.",
-     "sextant embed 'the boats came in' --json", "3i", sx_cli_embed},
+     "sextant embed 'the boats came in' --json", "34i", sx_cli_embed},
     {"rerank", "put texts in order for a query", "QUERY [TEXT...]", 1, SIZE_MAX, rerank_options, true,
      "Scores each text, given as an argument or read from a file, against the query with a cross-encoder (-m), and prints them "
      "best first. raw_score is what the model gives, score the same behind the activation it is published with. A text that "
@@ -299,8 +340,13 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"restore", "make a backup the database", "FILE", 1, 1, restore_options, false,
      "Checks the backup and puts it in the database's place. A database that is there is replaced only with --force.",
      "sextant restore sextant-backup.db --force", "", sx_cli_restore},
-    {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, no_options, false,
-     "Shows how many vectors are kept, how much space they take, and how often they were found.", "sextant cache stats", "",
+    {"cost", "what embedding has cost", "", 0, 0, cost_options, false,
+     "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost nothing. A "
+     "model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",
+     "sextant cost --by day --since 2026-11", "", sx_cli_cost},
+    {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, cache_stats_options, false,
+     "Shows how many vectors are kept, how much space they take, and how often they were found. With a shared cache its server is "
+     "asked what it holds.", "sextant cache stats", "",
      sx_cli_cache_stats},
     {"cache prune", "make the cache smaller", "", 0, 0, prune_options, false,
      "Takes out vectors that no collection uses, least recently used first, until at most SIZE is left.",
