@@ -1,8 +1,9 @@
 /* http_pool.c - the multi interface of libcurl driven by its owner: start some exchanges, wait for the next that is done.
  *
- * Nothing runs but inside start and wait, and waiting sleeps in poll(), so there is no thread and no busy loop. Handles are kept and
- * used again; connections live in the multi handle. Header fields: RFC 9110 (Retry-After) and what OpenAI's, Azure's and other services
- * document for x-ratelimit-*. A service may think for long before the first byte, so the stall limit begins with the reply.
+ * Nothing runs but inside start and wait, and waiting sleeps in poll(), so there is no thread and no busy loop. Handles are
+ * kept and used again; connections live in the multi handle. Header fields: RFC 9110 (Retry-After) and what OpenAI's, Azure's
+ * and other services document for x-ratelimit-*. A service may think for long before the first byte, so the stall limit
+ * begins with the reply.
  */
 #include "http_pool.h"
 

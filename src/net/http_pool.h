@@ -1,6 +1,7 @@
 /* http_pool.h - many HTTP requests at once over kept connections (libcurl's multi interface), for one thread.
  *
- * TLS is verified, proxies are taken from where libcurl looks for them. A reply that was cut off is SX_E_NETWORK, never a short reply.
+ * TLS is verified, proxies are taken from where libcurl looks for them. A reply that was cut off is SX_E_NETWORK, never a
+ * short reply.
  */
 #ifndef SX_NET_HTTP_POOL_H
 #define SX_NET_HTTP_POOL_H
@@ -36,7 +37,8 @@ typedef struct sx_http_exchange {
     void *private;
 } sx_http_exchange;
 
-/* max_in_flight connections at most; HTTP/2 where the server offers it. Redirects are not followed: a service that moves says so. */
+/* max_in_flight connections at most; HTTP/2 where the server offers it. Redirects are not followed: a service that moves says
+ * so. */
 sx_status sx_http_pool_open(const char *user_agent, unsigned max_in_flight, sx_http_pool **out, sx_error *error);
 /* Ends what is in flight; those exchanges are not touched afterwards. */
 void sx_http_pool_close(sx_http_pool *pool);

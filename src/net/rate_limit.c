@@ -1,10 +1,11 @@
 /* rate_limit.c - a sliding window over what was sent in the last minute.
  *
- * A token bucket of capacity B that refills at r lets B + 60 r through in some window of a minute, and a large request overdraws it;
- * a log of the requests themselves is exact for any sizes. The service counts when a request arrives, which lies between sending
- * and reply. An entry therefore leaves a minute after its reply. Then any window of the service's holds at most the limit: when the
- * last of the requests that arrived in it was sent, all others of them were still in the log. LATEST_ARRIVAL bounds the time a slow
- * reply can add, since the network does not take longer and the throughput would suffer.
+ * A token bucket of capacity B that refills at r lets B + 60 r through in some window of a minute, and a large request
+ * overdraws it; a log of the requests themselves is exact for any sizes. The service counts when a request arrives, which
+ * lies between sending and reply. An entry therefore leaves a minute after its reply. Then any window of the service's holds
+ * at most the limit: when the last of the requests that arrived in it was sent, all others of them were still in the log.
+ * latest_arrival bounds the time a slow reply can add, since the network does not take longer and the throughput would
+ * suffer.
  */
 #include "rate_limit.h"
 
@@ -171,7 +172,8 @@ static void tell(int64_t *told, int64_t *until, int64_t remaining, int64_t reset
     *until = now + reset;
 }
 
-void sx_rate_limit_told(sx_rate_limit *limit, int64_t requests, int64_t tokens, int64_t reset_requests_ns, int64_t reset_tokens_ns)
+void sx_rate_limit_told(sx_rate_limit *limit, int64_t requests, int64_t tokens, int64_t reset_requests_ns,
+                        int64_t reset_tokens_ns)
 {
     int64_t now = now_of(limit);
     tell(&limit->told_requests, &limit->told_requests_until_ns, requests, reset_requests_ns, now);

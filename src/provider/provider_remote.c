@@ -1,11 +1,11 @@
 /* provider_remote.c - batches of texts to a remote service and back: wire forms, the HTTP pool and the rate limit joined.
  *
- * Everything happens inside submit and wait, on the owner's thread: a batch is put into the service's form when it is submitted, goes
- * out as soon as the rate limit and the budget let it, and is read when its reply is there. wait sleeps in the pool or, when
- * only the rate limit holds things up, by the clock given at open.
+ * Everything happens inside submit and wait, on the owner's thread: a batch is put into the service's form when it is
+ * submitted, goes out as soon as the rate limit and the budget let it, and is read when its reply is there. wait sleeps in
+ * the pool or, when only the rate limit holds things up, by the clock given at open.
  *
- * Repeating and halving are the pipeline's; here is what only this side can know: what the service says of its limits, that all requests
- * fail for so long that going on is pointless, and that it takes fewer texts at once than were sent.
+ * Repeating and halving are the pipeline's; here is what only this side can know: what the service says of its limits, that
+ * all requests fail for so long that going on is pointless, and that it takes fewer texts at once than were sent.
  */
 #include "provider_remote.h"
 #include "remote_counter.h"
@@ -262,7 +262,8 @@ static bool within_budget(sx_provider_remote *remote, sx_remote_node *node)
         return true;
     if (remote->flying.first)
         return false; /* what is in flight may cost less than was thought */
-    snprintf(message, sizeof message, "%s: the budget of $%.6g would be passed: $%.6g are spent, and the next %zu texts cost about $%.6g",
+    snprintf(message, sizeof message,
+             "%s: the budget of $%.6g would be passed: $%.6g are spent, and the next %zu texts cost about $%.6g",
              remote->target.service, remote->budget, spent, node->count, node->usd);
     queue_remove(&remote->waiting, node);
     end_node(remote, node, SX_E_LIMIT, SX_BATCH_FATAL, message, "what is done is kept; go on with a larger budget");
@@ -378,8 +379,8 @@ static void take_vectors(sx_provider_remote *remote, sx_remote_node *node, const
     end_node(remote, node, SX_OK, SX_BATCH_FATAL, "", "");
 }
 
-/* A refusal may be about a text or about how many there were. It is about their number when it says so (413) or keeps coming, and no
- * request of that size was ever taken. */
+/* A refusal may be about a text or about how many there were. It is about their number when it says so (413) or keeps coming,
+ * and no request of that size was ever taken. */
 static void learn_size(sx_provider_remote *remote, const sx_remote_node *node)
 {
     uint32_t half = (uint32_t)((node->count + 1) / 2);
@@ -419,9 +420,9 @@ static void take_refusal(sx_provider_remote *remote, sx_remote_node *node, const
         end_node(remote, node, status, SX_BATCH_RETRY, reply->message, reply->hint);
         node->batch->outcome.retry_after_ns = exchange->retry_after_ns > 0 ? exchange->retry_after_ns : 0;
     } else {
+        bool out = reply->verdict == SX_WIRE_RETRY && !reply->hint[0];
         end_node(remote, node, status, SX_BATCH_FATAL, reply->message,
-                 reply->hint[0] || reply->verdict != SX_WIRE_RETRY ? reply->hint
-                                                                   : "nothing succeeds any more; what is done is kept: run it again later");
+                 out ? "nothing succeeds any more; what is done is kept: run it again later" : reply->hint);
     }
 }
 

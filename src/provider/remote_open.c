@@ -1,7 +1,8 @@
 /* remote_open.c - opening a remote service: its limits, its dimension, and what it understands.
  *
- * The dimension comes from the table of known models, from the service's own description, or from a probe: two short texts, since a reply
- * of two vectors of different sizes shows itself to be wrong. A probe is repeated like any request, and is counted in the usage.
+ * The dimension comes from the table of known models, from the service's own description, or from a probe: two short texts,
+ * since a reply of two vectors of different sizes shows itself to be wrong. A probe is repeated like any request, and is
+ * counted in the usage.
  */
 #include "provider_classes.h"
 #include "provider_remote.h"
@@ -142,8 +143,8 @@ static sx_status probe(sx_provider_remote *remote, uint32_t *dimensions, sx_erro
     return status;
 }
 
-/* Asks the service about itself where its form has such a request. A service without it is asked by a probe later; one that refuses
- * the key says so at once. */
+/* Asks the service about itself where its form has such a request. A service without it is asked by a probe later; one that
+ * refuses the key says so at once. */
 static sx_status ask_about_itself(sx_provider_remote *remote, sx_wire_limits *limits, uint32_t *dimensions, sx_error *error)
 {
     sx_wire_target *target = &remote->target;
@@ -155,7 +156,8 @@ static sx_status ask_about_itself(sx_provider_remote *remote, sx_wire_limits *li
     if (!status)
         status = ask(remote, &request, 0, 1 << 20, &exchange, error);
     if (!status && exchange.status == SX_OK && exchange.code == 200)
-        target->form->read_info(target, exchange.reply.data ? exchange.reply.data : "", exchange.reply.length, limits, dimensions);
+        target->form->read_info(target, exchange.reply.data ? exchange.reply.data : "", exchange.reply.length, limits,
+                                dimensions);
     else if (!status && exchange.status == SX_OK && (exchange.code == 401 || exchange.code == 403)) {
         sx_wire_reply reply;
         sx_remote_refusal(remote, &exchange, &reply);
@@ -276,7 +278,8 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
                                     &info->tokens_by, error);
     remote->exact = !status && strcmp(info->tokens_by, "bytes") != 0;
     if (!status)
-        status = sx_wire_describe(target, remote->role, remote->prompt, dimensions, &remote->space_json, &remote->recipe_json, error);
+        status = sx_wire_describe(target, remote->role, remote->prompt, dimensions, &remote->space_json,
+                                  &remote->recipe_json, error);
     info->space_json = remote->space_json;
     info->recipe_json = remote->recipe_json;
     return status;

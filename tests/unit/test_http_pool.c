@@ -1,4 +1,5 @@
-/* test_http_pool.c - many exchanges at once with a server in the same program: kept connections, limits, faults, header fields. */
+/* test_http_pool.c - many exchanges at once with a server in the same program: kept connections, limits, faults, header
+ * fields. */
 #include "loopback.h"
 
 #include "base/clock.h"

@@ -1,7 +1,8 @@
-/* test_rate_limit.c - no window of a minute exceeds a limit as a service sees it, and little of what it allows is left unused.
+/* test_rate_limit.c - no window of a minute exceeds a limit as a service sees it, and little of what it allows is left
+ * unused.
  *
- * A service is played on a fake clock: requests of random sizes arrive somewhere between sending and reply, and the window of a minute is
- * slid over the arrivals.
+ * A service is played on a fake clock: requests of random sizes arrive somewhere between sending and reply, and the window of
+ * a minute is slid over the arrivals.
  */
 #include "net/rate_limit.h"
 

@@ -1,5 +1,5 @@
-/* test_remote_provider.c - batches to an OpenAI-compatible server in the test program and back, on a fake clock: shares of tokens, waiting
- * as asked, fields a server refuses, sizes it refuses, budgets, cancelling.
+/* test_remote_provider.c - batches to an OpenAI-compatible server in the test program and back, on a fake clock: shares of
+ * tokens, waiting as asked, fields a server refuses, sizes it refuses, budgets, cancelling.
  */
 #include "index_support.h"
 #include "loopback.h"
