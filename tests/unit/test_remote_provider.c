@@ -99,6 +99,7 @@ typedef struct test_bench {
     sx_embedder *embedder;
     sx_remote_options remote;
     uint32_t dimensions, batch_size;
+    const char *model, *models_folder;
     char words[MOST_TEXTS][24];
     sx_text texts[MOST_TEXTS];
     float vectors[MOST_TEXTS * DIMENSIONS];
@@ -132,10 +133,12 @@ static int close_bench(void **state)
 static sx_status try_open(test_bench *bench, sx_error *error)
 {
     char reference[128];
-    snprintf(reference, sizeof reference, "openai@http://127.0.0.1:%u/v1#some-model", bench->server.port);
+    snprintf(reference, sizeof reference, "openai@http://127.0.0.1:%u/v1#%s", bench->server.port,
+             bench->model ? bench->model : "some-model");
     sx_clock clock = clock_of(&bench->clock);
     sx_embedder_options options = {.size = sizeof options, .model = reference, .remote = bench->remote,
-                                   .dimensions = bench->dimensions, .batch_size = bench->batch_size};
+                                   .dimensions = bench->dimensions, .batch_size = bench->batch_size,
+                                   .places = {.size = sizeof options.places, .models_folder = bench->models_folder}};
     return sx_embedder_open_clocked(&options, &clock, &bench->embedder, error);
 }
 
@@ -349,21 +352,28 @@ static void limits_of_a_minute(void **state)
     assert_true(bench->clock.now <= 180 * second * 11 / 10);
 }
 
+/* The file of prices and limits with one entry, for this server's model. */
+static void write_overrides(test_bench *bench, const char *model, const char *members, char path[32])
+{
+    char text[256];
+    strcpy(path, "/tmp/sextant-prices-XXXXXX");
+    int file = mkstemp(path);
+    int length = snprintf(text, sizeof text, "{\"models\": {\"openai@http://127.0.0.1:%u/v1#%s\": {%s}}}", bench->server.port,
+                          model, members);
+    assert_int_equal(write(file, text, (size_t)length), length);
+    close(file);
+    bench->remote.overrides = path;
+}
+
 static void budget_is_kept(void **state)
 {
     test_bench *bench = *state;
     sx_error error;
-    char path[] = "/tmp/sextant-prices-XXXXXX", prices[256];
+    char path[32];
     bench->remote.budget_usd = 0.5;
     bench->batch_size = 10;
     assert_int_equal(try_open(bench, &error), SX_E_INVALID); /* a price that is not known is no price of 0 */
-    int file = mkstemp(path);
-    int length = snprintf(prices, sizeof prices,
-                          "{\"models\": {\"openai@http://127.0.0.1:%u/v1#some-model\": {\"price_per_million\": 1000}}}",
-                          bench->server.port);
-    assert_int_equal(write(file, prices, (size_t)length), length);
-    close(file);
-    bench->remote.overrides = path;
+    write_overrides(bench, "some-model", "\"price_per_million\": 1000", path);
     sx_provider *provider = open_provider(bench);
     unlink(path);
     assert_true(fabs(provider->info.usd_per_million - 1000) < 1e-9);
@@ -377,6 +387,52 @@ static void budget_is_kept(void **state)
     for (size_t i = 0; i < MOST_TEXTS; i++)
         embedded += bench->receipts[i].status == SX_OK;
     assert_int_equal(embedded + 2, atomic_load(&bench->rules.texts)); /* what was paid for is there */
+}
+
+/* Without the ranks bytes are counted, which is said, and the service decides what is too long. */
+static void tokens_without_ranks(void **state)
+{
+    test_bench *bench = *state;
+    bench->model = "text-embedding-3-small";
+    bench->models_folder = "/nonexistent";
+    sx_provider *provider = open_provider(bench);
+    const sx_token_counter *counter = &provider->counter;
+    uint32_t starts[8];
+    assert_string_equal(provider->info.tokens_by, "bytes");
+    assert_int_equal(counter->count(counter->user, "a\xc3\xa4\xe2\x82\xac", 6, starts, 8), 6);
+    static const uint32_t expected[] = {0, 1, 1, 3, 3, 3};
+    assert_memory_equal(starts, expected, sizeof expected);
+}
+
+static void tokens_with_ranks(void **state)
+{
+    test_bench *bench = *state;
+    sx_error error;
+    const char *ranks = getenv("SX_TEST_OPENAI_RANKS");
+    char folder[4096], path[32];
+    if (!ranks || snprintf(folder, sizeof folder, "%s/..", ranks) >= (int)sizeof folder)
+        skip();
+    if (strcmp(strrchr(ranks, '/') ? strrchr(ranks, '/') : "", "/openai-ranks") != 0)
+        skip();
+    bench->model = "text-embedding-3-small";
+    bench->models_folder = folder;
+    bench->texts[1] = (sx_text){"text 1 is longer than ten tokens, as anybody can see who counts them", 69};
+    write_overrides(bench, bench->model, "\"max_tokens_of_text\": 10", path);
+    sx_provider *provider = open_provider(bench);
+    unlink(path);
+    const sx_token_counter *counter = &provider->counter;
+    assert_string_equal(provider->info.tokens_by, "cl100k_base");
+    assert_int_equal(provider->info.max_length, 10);
+    assert_int_equal(counter->limit, 10);
+    assert_int_equal(counter->special, 0);
+    assert_int_equal(counter->count(counter->user, "hello world", 11, NULL, 0), 2);
+    assert_ok(sx_embedder_embed(bench->embedder, bench->texts, 3, bench->vectors, bench->receipts, NULL, &error));
+    assert_int_equal(bench->receipts[0].status, SX_OK);
+    assert_int_equal(bench->receipts[1].status, SX_E_LIMIT);
+    assert_non_null(strstr(bench->receipts[1].message, "the model takes 10"));
+    assert_int_equal(bench->receipts[2].status, SX_OK);
+    check_row(bench, 2);
+    assert_int_equal(atomic_load(&bench->rules.texts), 2 + 2); /* it was not even sent */
 }
 
 static void cancelled_batches_come_out(void **state)
@@ -429,6 +485,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cut_reply_is_repeated_and_given_up, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(limits_of_a_minute, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(budget_is_kept, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(tokens_without_ranks, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(tokens_with_ranks, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(cancelled_batches_come_out, open_bench, close_bench),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
