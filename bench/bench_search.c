@@ -2,9 +2,9 @@
  *
  * usage: bench_search [ROWS [DIMENSIONS [THREADS [SECONDS]]]]
  * For each kind of row (f32, f16, 8-bit codes) the kernel's time over all rows, the median of the rounds that fit into SECONDS
- * (default 1), and the bytes a second as a part of what plain reading reaches: measured in turns with it, median too. Then the ten
- * best of a segment of clustered vectors, by codes and by comparing every row, in turns; the segment is written to the current
- * folder and removed.
+ * (default 1), and the bytes a second as a part of what plain reading reaches: measured in turns with it, median too. Then the
+ * ten best of a segment of clustered vectors, by codes and by comparing every row, in turns; the segment is written to the
+ * current folder and removed.
  */
 #include "base/memory.h"
 #include "base/thread_pool.h"

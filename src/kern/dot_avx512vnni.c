@@ -1,7 +1,7 @@
 /* dot_avx512vnni.c - dot products with 8-bit codes by AVX-512 VNNI.
  *
- * VPDPBUSD multiplies unsigned bytes (codes) with signed ones, so the query's 16 bits are taken as two digits: the sum is 256 times
- * that of the high ones plus that of the low ones.
+ * VPDPBUSD multiplies unsigned bytes (codes) with signed ones, so the query's 16 bits are taken as two digits: the sum is 256
+ * times that of the high ones plus that of the low ones.
  * Source of the instructions' meaning: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
  */
 #include "dot_internal.h"

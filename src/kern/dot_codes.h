@@ -1,7 +1,7 @@
 /* dot_codes.h - the loops over rows of 8-bit codes that the vector versions of dot.h share.
  *
- * The including file defines vi, CODES (a step of codes), code_part, code_load and code_load_tail (of a row), code_zero, code_step
- * and code_sum. A query has `padded` numbers of 16 bits, then their digits.
+ * The including file defines vi, CODES (a step of codes), code_part, code_load and code_load_tail (of a row), code_zero,
+ * code_step and code_sum. A query has `padded` numbers of 16 bits, then their digits.
  */
 #include "dot_rows.h"
 

@@ -1,6 +1,6 @@
-/* dot_rows.h - how the vector versions of dot.h walk over rows: in a few streams far apart, a row of each in turn. Processors fetch
- * several streams ahead on their own: on a Zen 4 four of them reach 25 GB/s where one reaches 17 to 20, asking for the next bytes by
- * instructions gains nothing, and rows beside each other taken together are half as fast. */
+/* dot_rows.h - how the vector versions of dot.h walk over rows: in a few streams far apart, a row of each in turn. Processors
+ * fetch several streams ahead on their own: on a Zen 4 four of them reach 25 GB/s where one reaches 17 to 20, asking for the next
+ * bytes by instructions gains nothing, and rows beside each other taken together are half as fast. */
 #ifndef SX_KERN_DOT_ROWS_H
 #define SX_KERN_DOT_ROWS_H
 

@@ -39,8 +39,8 @@ static sx_status score_row(int64_t chunk, const float *vector, void *user, sx_er
     row_scan *scan = user;
     (void)error;
     uint32_t dimensions = scan->search->collection->dimensions;
-    sx_exact_scan(scan->search->query.kernels, scan->search->query.floats, dimensions, vector, dimensions, &chunk, 1, scan->allowed,
-                  &scan->search->topk);
+    sx_exact_scan(scan->search->query.kernels, scan->search->query.floats, dimensions, vector, dimensions, &chunk, 1,
+                  scan->allowed, &scan->search->topk);
     return SX_OK;
 }
 

@@ -1,7 +1,7 @@
 /* store_filters.c - "key=value" and "key!=value" over the documents' metadata.
  *
- * Every document is asked, so that k matches are found whenever k exist; what that takes is reading each row once, in the order of
- * the file, and looking through its metadata with our own reader (SQLite's json_each takes ten times as long).
+ * Every document is asked, so that k matches are found whenever k exist; what that takes is reading each row once, in the order
+ * of the file, and looking through its metadata with our own reader (SQLite's json_each takes ten times as long).
  *
  * A key is a member of the metadata object, or `document` or `root`. Values compare as text; numbers as JSON prints them,
  * booleans as true and false. A list passes when one of its members is the value. "key!=value" is the exact opposite of
@@ -192,7 +192,8 @@ sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char
      * all that is wanted of a chunk. That some of them have no vector does not matter: no scan meets those. */
     sx_buffer_printf(&sql, filter_count ? "SELECT c.id FROM document d%s CROSS JOIN chunk c INDEXED BY chunk_document"
                                           " ON c.document = d.id WHERE d.collection = ?1"
-                                        : "SELECT c.id FROM chunk c%s WHERE c.collection = ?1 AND c.vector IS NOT NULL ORDER BY c.id",
+                                        : "SELECT c.id FROM chunk c%s WHERE c.collection = ?1 AND c.vector IS NOT NULL"
+                                          " ORDER BY c.id",
                      all ? " NOT INDEXED" : "");
     for (size_t i = 0; i < filter_count && !status; i++)
         if (!(status = parse_filter(filters[i], &parsed[i], error)))

@@ -5,8 +5,9 @@
  *     q.r = s t (m.c) + s (f.c) + q.e
  *
  * where m.c is an exact integer, |f.c| <= |f| 128 sqrt(d), and |q.e| <= |q||e| (Cauchy-Schwarz). The score that is compared is
- * not q.r but the kernel's sum of floats: it differs by at most g |q||r|, where g = (d + 8) 2^-24 and a little, the bound for a sum
- * of d products in any order (Higham 2002, section 3.1), and |r| <= s 128 sqrt(d) + |e|; products that underflow lose 2^-149 each.
+ * not q.r but the kernel's sum of floats: it differs by at most g |q||r|, where g = (d + 8) 2^-24 and a little, the bound for a
+ * sum of d products in any order (Higham 2002, section 3.1), and |r| <= s 128 sqrt(d) + |e|; products that underflow lose 2^-149
+ * each.
  */
 #include "codes.h"
 

@@ -38,9 +38,9 @@ sx_status sx_segment_open_any(const char *path, sx_segment **out, sx_error *erro
 size_t sx_segment_rows(const sx_segment *segment);
 uint32_t sx_segment_dimensions(const sx_segment *segment);
 uint64_t sx_segment_identity(const sx_segment *segment);
-/* Offers the rows (or those allowed) to topk, leaving out what codes say cannot be among the best: it then holds the same as after
- * a comparison with every row. pool: who shares the work; NULL: the caller alone. SX_E_FORMAT when a checksum is wrong; topk then
- * holds a part. One scan of a segment at a time. */
+/* Offers the rows (or those allowed) to topk, leaving out what codes say cannot be among the best: it then holds the same as
+ * after a comparison with every row. pool: who shares the work; NULL: the caller alone. SX_E_FORMAT when a checksum is wrong;
+ * topk then holds a part. One scan of a segment at a time. */
 sx_status sx_segment_scan(sx_segment *segment, const sx_exact_query *query, const sx_id_set *allowed, sx_thread_pool *pool,
                           sx_topk *topk, sx_error *error);
 

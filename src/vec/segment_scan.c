@@ -1,8 +1,9 @@
 /* segment_scan.c - exact search in a segment: every row's codes are read, and the row itself only when they do not rule it out.
  *
  * The score of the worst among the k best so far is a threshold that only rises. A row whose ceiling (codes.h) is below it can
- * never be among the best, nor tie with them; all others get their exact score at once. Whatever order the blocks are taken in, and
- * by however many threads, the best are the same. Threads tell each other their thresholds: each has k rows to show for its own.
+ * never be among the best, nor tie with them; all others get their exact score at once. Whatever order the blocks are taken in,
+ * and by however many threads, the best are the same. Threads tell each other their thresholds: each has k rows to show for its
+ * own.
  *
  * Checked before they are used: a block of codes when it is first scanned, a row's floats whenever they are (a hash costs about
  * as much as the score). Version 1 has no codes; its rows are compared one and all.
@@ -71,8 +72,7 @@ static float threshold_of(const coded_scan *scan, const sx_topk *topk)
 static void tell_threshold(coded_scan *scan, float threshold)
 {
     float shared = atomic_load_explicit(&scan->threshold, memory_order_relaxed);
-    while (threshold > shared &&
-           !atomic_compare_exchange_weak_explicit(&scan->threshold, &shared, threshold, memory_order_relaxed, memory_order_relaxed))
+    while (threshold > shared && !atomic_compare_exchange_weak(&scan->threshold, &shared, threshold))
         ;
 }
 

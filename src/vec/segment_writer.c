@@ -1,5 +1,5 @@
-/* segment_writer.c - writes a segment: rows as they come, then what is only known at the end (ids, checksums), then the codes, and
- * the header last, so that a file that was cut off has none. */
+/* segment_writer.c - writes a segment: rows as they come, then what is only known at the end (ids, checksums), then the codes,
+ * and the header last, so that a file that was cut off has none. */
 #include "segment.h"
 
 #include "../base/error.h"

@@ -1,5 +1,5 @@
-/* test_exact.c - exact search by codes gives what comparing every row gives: the same rows, the same bits, the same order, however
- * near the ties, by one thread and by several; the ceilings hold; segments of version 1 are still read.
+/* test_exact.c - exact search by codes gives what comparing every row gives: the same rows, the same bits, the same order,
+ * however near the ties, by one thread and by several; the ceilings hold; segments of version 1 are still read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
