@@ -11,7 +11,8 @@ static sx_status read_amount(const sx_cli *cli, const char *name, double *amount
     if (!value->text)
         return SX_OK;
     if (!(value->number > 0 && value->number < 1e12))
-        return sx_fail(error, SX_E_INVALID, "%s: '%s' is not an amount above 0", value->source ? value->source : name, value->text);
+        return sx_fail(error, SX_E_INVALID, "%s: '%s' is not an amount above 0", value->source ? value->source : name,
+                       value->text);
     *amount = value->number;
     return SX_OK;
 }

@@ -90,7 +90,8 @@ static void name_row(const sx_cost_row *row, char *text, size_t size)
         return;
     }
     time_of(row->began_ns, began);
-    snprintf(text, size, "%s %.10s %s %s%s%s", row->key, began, row->verb, row->collection, *row->collection ? " " : "", row->model);
+    snprintf(text, size, "%s %.10s %s %s%s%s", row->key, began, row->verb, row->collection, *row->collection ? " " : "",
+             row->model);
 }
 
 static void print_table(const char *by, const sx_cost_report *report)

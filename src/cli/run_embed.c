@@ -342,7 +342,8 @@ static sx_status count_left(embed_run *run, size_t wanted, bool more, sx_error *
         status = sx_embedder_spent(run->embedder, &spent, error);
     if (status)
         return status;
-    sx_fail(error, SX_E_LIMIT, "embed: the budget of $%s ends here: $%.6f is spent; %llu texts (%llu tokens, about $%.6f) are left",
+    sx_fail(error, SX_E_LIMIT,
+            "embed: the budget of $%s ends here: $%.6f is spent; %llu texts (%llu tokens, about $%.6f) are left",
             sx_cli_text(run->cli, "budget"), spent.usd, (unsigned long long)left.texts, (unsigned long long)left.tokens, left.usd);
     if (run->database)
         sx_hint(error, "what was embedded is in the cache; the same command with another budget goes on from there");

@@ -115,7 +115,8 @@ static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_ru
         sx_cli_say("Chunks: %s%s%s\n", chunk_total, *chunks ? ": " : "", chunks);
         sx_cli_human_cost(&report->cost, false, cost);
         bool free_of_charge = report->cost.usd == 0 && !report->cost.unpriced_tokens;
-        sx_cli_say("%s tokens in %.1f s%s%s\n", tokens, report->seconds, free_of_charge ? "" : ", cost: ", free_of_charge ? "" : cost);
+        sx_cli_say("%s tokens in %.1f s%s%s\n", tokens, report->seconds, free_of_charge ? "" : ", cost: ",
+                   free_of_charge ? "" : cost);
         if (sx_cli_text(cli, "shared-cache") && !dry_run)
             sx_cli_note_cache_use(cli, &report->cache);
         if (report->truncated)

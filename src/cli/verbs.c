@@ -162,7 +162,7 @@ static const sx_cli_option embed_options[] = {
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"pooling", 0, SX_CLI_CHOICE, "cls|mean|max|mean_sqrt_len|weightedmean|lasttoken", "instead of the model's", NULL, NULL},
     {"no-normalize", 0, SX_CLI_FLAG, NULL, "leave vectors their length", NULL, NULL},
-    {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database: nothing is kept, and what is spent is not entered anywhere", NULL, NULL},
+    {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database: nothing is kept or entered as spent", NULL, NULL},
     OPTION_BUDGET,
     OPTIONS_COST,
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
@@ -341,8 +341,8 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Checks the backup and puts it in the database's place. A database that is there is replaced only with --force.",
      "sextant restore sextant-backup.db --force", "", sx_cli_restore},
     {"cost", "what embedding has cost", "", 0, 0, cost_options, false,
-     "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost nothing. A "
-     "model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",
+     "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost "
+     "nothing. A model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",
      "sextant cost --by day --since 2026-11", "", sx_cli_cost},
     {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, cache_stats_options, false,
      "Shows how many vectors are kept, how much space they take, and how often they were found. With a shared cache its server is "

@@ -1,6 +1,6 @@
 /* estimate.c - what embedding would cost: the texts that are neither stored nor met before, times the price.
  *
- * Tokens are counted with the provider's own counter, whole texts with prompt and special tokens, as they would be charged for. */
+ * Tokens are counted with the provider's own counter, whole texts with prompt and special tokens, as they are charged for. */
 #include "estimate.h"
 
 #include "../base/error.h"
@@ -95,6 +95,6 @@ sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size
     for (size_t i = 0; i < count; i++)
         if (!texts[i].data && texts[i].length)
             return sx_fail(error, SX_E_INVALID, "sx_embedder_estimate: text %zu is NULL with length %zu", i, texts[i].length);
-    return sx_estimate_texts(embedder->provider, embedder->cache, embedder->cache_recipe, &embedder->estimated, texts, NULL, count,
-                             NULL, sum, error);
+    return sx_estimate_texts(embedder->provider, embedder->cache, embedder->cache_recipe, &embedder->estimated, texts, NULL,
+                             count, NULL, sum, error);
 }

@@ -203,7 +203,8 @@ static sx_status take_receipts(index_window *window, sx_error *error)
     return SX_OK;
 }
 
-/* The stand-in of the dry run, and of what a budget leaves: which of the window's texts are stored, what the others would cost. */
+/* The stand-in of the dry run, and of what a budget leaves: which of the window's texts are stored, what the others would
+ * cost. */
 static sx_status count_only(index_window *window, sx_error *error)
 {
     index_job *job = window->job;

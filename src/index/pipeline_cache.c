@@ -88,7 +88,8 @@ static void hold_back(pipeline_call *call)
         char message[160];
         if (call->states[i] != ITEM_NEW || !text->length || !sx_secret_find(text->data, text->length, 0, &secret))
             continue;
-        sx_secret_reason(secret.kind, sx_secret_line(text->data, secret.start), options->provider->info.name, message, sizeof message);
+        size_t line = sx_secret_line(text->data, secret.start);
+        sx_secret_reason(secret.kind, line, options->provider->info.name, message, sizeof message);
         sx_pipeline_fail_item(call, i, SX_E_DENIED, message);
     }
 }

@@ -42,8 +42,8 @@ uint64_t sx_spender_room(const sx_spender *spender);
 /* SX_E_LIMIT, saying how much is spent. */
 sx_status sx_spender_fail(const sx_spender *spender, sx_error *error);
 
-/* Writes what the provider's usage and the texts have grown by since the last time, in the caller's transaction or one of its own.
- * What was written is only taken for written by _settle, after the transaction: */
+/* Writes what the provider's usage and the texts have grown by since the last time, in the caller's transaction or one of its
+ * own. What was written is only taken for written by _settle, after the transaction: */
 typedef struct sx_spend_entry {
     sx_provider_usage usage;
     uint64_t texts, cached;

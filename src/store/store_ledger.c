@@ -78,8 +78,8 @@ sx_status sx_ledger_add(sx_database *database, sx_ledger_job *job, const sx_spen
                            error, "ii", job->id, day);
     if (!status)
         status = sx_sql_do(database,
-                           "UPDATE spend SET requests = requests + ?, texts = texts + ?, cached = cached + ?, tokens = tokens + ?,"
-                           " usd = CASE WHEN ? > 0 THEN NULL ELSE usd + ? END WHERE job = ? AND day = ?",
+                           "UPDATE spend SET requests = requests + ?, texts = texts + ?, cached = cached + ?,"
+                           " tokens = tokens + ?, usd = CASE WHEN ? > 0 THEN NULL ELSE usd + ? END WHERE job = ? AND day = ?",
                            error, "iiiiidii", (int64_t)spend->requests, (int64_t)spend->texts, (int64_t)spend->cached,
                            (int64_t)spend->tokens, (int64_t)job->unpriced, spend->usd, job->id, day);
     status = sx_scope_leave(database, &scope, status, error);
@@ -88,7 +88,7 @@ sx_status sx_ledger_add(sx_database *database, sx_ledger_job *job, const sx_spen
     return status;
 }
 
-/* ---- Alerts ---- */
+/* ---- Periods, alerts ---- */
 
 /* First and last day of a period, from "2026", "2026-11" or "2026-11-21". */
 static bool read_period(const char *text, int64_t *first, int64_t *last)
@@ -241,7 +241,8 @@ static sx_status read_day(const char *name, const char *text, bool end, int64_t 
     if (!text)
         return SX_OK;
     if (!read_period(text, &first, &last))
-        return sx_fail(error, SX_E_INVALID, "%s '%s': expected a date like 2026-11-21, a month like 2026-11 or a year", name, text);
+        return sx_fail(error, SX_E_INVALID, "%s '%s': expected a date like 2026-11-21, a month like 2026-11 or a year", name,
+                       text);
     *day = end ? last : first;
     return SX_OK;
 }

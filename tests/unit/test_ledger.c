@@ -115,7 +115,8 @@ static void test_periods(void **state)
     sx_cost_report *report = cost(database, "month", NULL, NULL, "others");
     assert_int_equal(report->count, 0);
     sx_cost_report_free(report);
-    static const char *const wrong[] = {"", "yesterday", "2026-13", "2026-00", "2026-1", "2026-02-30", "2027-02-29", "2026-11-21x", "202a"};
+    static const char *const wrong[] = {"", "yesterday", "2026-13", "2026-00", "2026-1", "2026-02-30",
+                                        "2027-02-29", "2026-11-21x", "202a"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         sx_cost_options options = {.size = sizeof options, .since = wrong[i]};
         assert_int_equal(sx_database_cost(database, &options, &report, &error), SX_E_INVALID);
@@ -243,8 +244,8 @@ static void test_version_1_is_migrated(void **state)
     sqlite3 *sqlite;
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_open_v2(copy, &sqlite, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(sqlite, "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM chunk),"
-                                                " (SELECT count(*) FROM sqlite_master WHERE name = 'spend')",
+    assert_int_equal(sqlite3_prepare_v2(sqlite, "SELECT (SELECT user_version FROM pragma_user_version),"
+                                                " (SELECT count(*) FROM chunk), (SELECT count(*) FROM sqlite_master WHERE name = 'spend')",
                                         -1, &statement, NULL),
                      SQLITE_OK);
     assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
