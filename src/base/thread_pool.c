@@ -70,6 +70,8 @@ static void relax(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory"); /* about as long as x86's pause; yield is a no-operation on most cores */
 #endif
 }
 
