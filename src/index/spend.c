@@ -28,7 +28,7 @@ void sx_spender_name(sx_spender *spender, const char *verb, const char *collecti
     collection = collection ? collection : "";
     if (job->verb && !strcmp(job->verb, verb) && !strcmp(job->collection, collection))
         return;
-    if (job->verb)
+    if (job->id || spender->texts || spender->cached) /* else what was spent until now (a probe) was for what comes */
         (void)sx_spender_flush(spender, true, NULL);
     snprintf(spender->verb, sizeof spender->verb, "%s", verb);
     snprintf(spender->collection, sizeof spender->collection, "%s", collection);
