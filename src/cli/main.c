@@ -1,5 +1,6 @@
 /* main.c - the program: reads the command line, finds settings and places, runs the verb. */
 #include "cli.h"
+#include "remote_choice.h"
 
 #include "../base/error.h"
 
@@ -78,6 +79,8 @@ static int run(sx_cli *cli, int count, char **arguments)
         status = sx_cli_settings_check_endpoints(&cli->settings, &error);
     if (!status)
         status = sx_cli_complete(cli, &error);
+    if (!status)
+        status = sx_cli_check_shared_cache(cli, &error);
     if (!status)
         status = sx_cli_find_places(cli, &error);
     if (status)

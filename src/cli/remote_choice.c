@@ -146,3 +146,15 @@ sx_status sx_cli_require_local(const char *reference, sx_error *error)
     sx_hint(error, "use a local model: -m minilm, or -m FOLDER");
     return SX_E_UNSUPPORTED;
 }
+
+sx_status sx_cli_check_shared_cache(const sx_cli *cli, sx_error *error)
+{
+    const sx_cli_value *value = sx_cli_get(cli, "shared-cache");
+    const char *user = value->given ? strstr(value->text, "://") : NULL;
+    const char *at = user ? strrchr(user, '@') : NULL, *colon = user ? strchr(user + 3, ':') : NULL;
+    if (!user || (!(at && colon && colon < at) && !strstr(user, "password=")))
+        return SX_OK;
+    sx_fail(error, SX_E_INVALID, "--shared-cache: a password on the command line can be read by everyone on this machine");
+    sx_hint(error, "put the URL into the setting SHARED_CACHE_URL (environment, --env-file); PostgreSQL also reads ~/.pgpass");
+    return SX_E_INVALID;
+}

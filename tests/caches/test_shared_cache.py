@@ -5,9 +5,11 @@ test_shared_cache.py SEXTANT FIXTURES [NAME...]. A "machine" is a home with a da
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -309,11 +311,42 @@ def no_such_server():
     machine.run(*machine.embed_words(["b"]), REDIS_URL="redis://127.0.0.1:1/", DATABASE_URL="postgresql://127.0.0.1:1/x")
     assert "shared" not in machine.said, machine.said
     machine.run(*machine.embed_words(["c"]), "--no-cache", "--shared-cache", "redis://127.0.0.1:1", code=2)
+    # A password is not taken from the command line, where ps shows it.
+    for url in ("redis://:sesame@127.0.0.1:1", "postgresql://keeper:sesame@127.0.0.1/x", "postgresql://127.0.0.1/x?password=sesame"):
+        machine.run(*machine.embed_words(["c"]), "--shared-cache", url, code=2)
+    machine.run(*machine.embed_words(["c"]), "--shared-cache", "redis://127.0.0.1:1")
+    assert "going on without it" in machine.said, machine.said
+
+
+def liars():
+    """Servers that speak something else, say too much, stop in the middle of a value, or hang up."""
+    for reply in (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"", b"$-7\r\n", b"*2000000000\r\n", b"$999999999999\r\n",
+                  b"+PONG\r\n" + b"$64\r\nhalf", b"+PONG\r\n" + b"+" + b"x" * 3000000, b"+PONG\r\n" + b":1\r\n" * 64,
+                  b"R\x00\x00\x00\x08\x00\x00\x00\x00" + b"\xff" * 1000, os.urandom(4096)):
+        for scheme in ("redis", "postgresql"):
+            listener = socket.create_server(("127.0.0.1", 0))
+            threading.Thread(target=lie, args=(listener, reply), daemon=True).start()
+            machine = Machine()
+            vectors, usage, seconds = machine.embed("%s://127.0.0.1:%d" % (scheme, listener.getsockname()[1]), numbered(0, 40))
+            listener.close()
+            expect(usage, shared_hits=0, misses=40, shared_unreachable=40)
+            assert all(vectors) and "going on without it" in machine.said and seconds < 8, (reply[:30], seconds, machine.said)
+
+
+def lie(listener, reply):
+    try:
+        while True:
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(reply)
+            connection.close()
+    except OSError:
+        pass
 
 
 def main():
     wanted = sys.argv[3:]
-    cases = [("settings", no_such_server), ("hit_rate", hit_rate_as_counted)]
+    cases = [("settings", no_such_server), ("hit_rate", hit_rate_as_counted), ("liars", liars)]
     common = (share, share_a_real_model, two_at_once, wrong_password, frozen, killed_in_the_middle, down_at_start)
     servers = {}
 
