@@ -58,8 +58,8 @@ static void ask(pipeline_call *call, shared_call *found, const size_t *list, siz
     uint64_t unreachable = shared->unreachable;
     for (size_t i = 0; i < count; i++)
         found->hashes[i] = call->items[list[i]].hash;
-    sx_shared_cache_get(pipeline->options.shared, &pipeline->recipe, found->hashes, count, (uint32_t)info->dimensions, found->rows,
-                        found->vectors);
+    sx_shared_cache_get(pipeline->options.shared, &pipeline->recipe, found->hashes, count, (uint32_t)info->dimensions,
+                        found->rows, found->vectors);
     call->pipeline->counts.use.shared_unreachable += shared->unreachable - unreachable;
     found->count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -82,7 +82,8 @@ static sx_status store(pipeline_call *call, shared_call *found, sx_error *error)
     for (size_t i = 0; i < mine; i++)
         found->stored[i] = (sx_vector_row){.tokens = found->rows[i].tokens, .dropped_tokens = found->rows[i].dropped_tokens};
     if (!status && mine && options->database)
-        status = sx_store_put(options->database, options->recipe, found->hashes, mine, found->vectors, found->stored, NULL, error);
+        status = sx_store_put(options->database, options->recipe, found->hashes, mine, found->vectors, found->stored, NULL,
+                              error);
     for (size_t i = 0; !status && i < mine; i++)
         sx_pipeline_take_row(call, found->list[i], &found->stored[i], found->vectors + i * dimensions);
     return status;

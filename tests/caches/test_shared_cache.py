@@ -218,7 +218,7 @@ def damaged_redis(server):
 
 
 def damaged_postgres(server):
-    server.ask("TRUNCATE sextant_vectors")
+    server.ask("DROP TABLE IF EXISTS sextant_vectors")
     first, _, _ = Machine().embed(server.url(), numbered(0, 200))
     some = "hash IN (SELECT hash FROM sextant_vectors ORDER BY hash OFFSET %d LIMIT 3)"
     server.ask("UPDATE sextant_vectors SET vector = set_byte(vector, 21, 255 - get_byte(vector, 21)) WHERE " + some % 0)
@@ -243,7 +243,7 @@ def expiry_redis(server):
 
 
 def expiry_postgres(server):
-    server.ask("TRUNCATE sextant_vectors")
+    server.ask("DROP TABLE IF EXISTS sextant_vectors")
     Machine().embed(server.url(), numbered(0, 20), "--shared-cache-ttl", "3600")
     assert server.ask("SELECT count(*) FROM sextant_vectors WHERE expires BETWEEN now() + interval '59 minutes'"
                       " AND now() + interval '1 hour'") == "20"
@@ -273,7 +273,7 @@ def full_redis(server):
 
 
 def no_right_to_write(server):
-    server.ask("TRUNCATE sextant_vectors")
+    server.ask("DROP TABLE IF EXISTS sextant_vectors")
     Machine().embed(server.url(), numbered(0, 100))
     server.ask("CREATE ROLE reader LOGIN PASSWORD 'x'; GRANT SELECT ON sextant_vectors TO reader")
     machine = Machine()
@@ -285,7 +285,7 @@ def no_right_to_write(server):
 def two_at_once(server):
     """Two machines that put the same rows in the same moment, the table not there yet: both go on, and nothing is said."""
     if isinstance(server, Postgres):
-        server.ask("DROP TABLE sextant_vectors")
+        server.ask("DROP TABLE IF EXISTS sextant_vectors")
     pair = [Machine(), Machine()]
     processes = [machine.start(machine.embed_words(numbered(20000, 1000)), server.url()) for machine in pair]
     for machine, process in zip(pair, processes):
