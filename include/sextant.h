@@ -410,6 +410,9 @@ typedef struct sx_collection_info {
     char *name, *model, *space, *recipe;
     uint32_t dimensions;
     uint64_t documents, chunks, vectors, pending, failed, bytes;
+    char *moving_to;     /* the model it is being migrated to, or NULL */
+    uint64_t moved;      /* of its documents, those that are on the other side already */
+    char *kept_model;    /* the model it was migrated from, while that side is kept; or NULL */
 } sx_collection_info;
 typedef struct sx_cache_info {
     uint64_t entries, bytes, limit, hits, misses;
@@ -694,6 +697,60 @@ typedef struct sx_hits {
 SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query, const sx_search_options *options,
                            sx_hits **out, sx_error *error);
 SX_API void sx_hits_free(sx_hits *hits);
+
+/* ---- Moving to another model ------------------------------------------------------------------------------------------- */
+
+typedef struct sx_migrate_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const sx_text *queries;       /* to compare both sides with; none: sampled chunks, whose vectors are there already */
+    size_t query_count;
+    sx_embedder *old_queries, *new_queries; /* for the queries: embedders of both spaces with role "query" */
+    uint32_t samples;             /* chunks to compare with; 0: 50 */
+    uint32_t count;               /* k of overlap@k; 0: 10 */
+    double least_overlap;         /* below it there is no cut-over (SX_E_MISMATCH); 0: none */
+    int prepare;                  /* build and compare, but do not cut over */
+    int allow_failed;             /* cut over although chunks failed that the old side has */
+    int allow_secrets;
+    int no_wait;                  /* SX_E_BUSY when another process works on the collection, instead of waiting */
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;
+} sx_migrate_options;
+
+typedef struct sx_migrate_comparison {
+    uint64_t queries;             /* 0: nothing could be compared */
+    int sampled;                  /* they are chunks of the collection */
+    uint32_t count;               /* k */
+    double overlap;               /* share of the old side's first k hits that the new one has among its own, mean */
+    double rank_correlation;      /* Spearman, of each query's similarities to sampled chunks, mean; NaN: none could be ranked */
+} sx_migrate_comparison;
+
+typedef struct sx_migrate_report {
+    struct { uint64_t total, moved, unchanged, removed; } documents;
+    struct { uint64_t total, embedded, cached, failed, cut, truncated; } chunks; /* cut: too long for the new model, so made into several */
+    uint64_t tokens;
+    double seconds;
+    sx_migrate_comparison comparison;
+    int cut_over;
+    char *from, *to;              /* models */
+    sx_problem *failed;
+    size_t failed_count;
+    sx_spend cost;
+} sx_migrate_report;
+
+/* Builds what the collection would be with the embedder's model (role "document") beside it, while searches go on; compares the
+ * two; and puts the new one in its place in one transaction. Durable per batch: after a kill the next call goes on where this one
+ * was. The old side is kept for _rollback until _drop. Nobody indexes into the collection meanwhile. Chunks keep their places; those
+ * too long for the new model are cut into several. *report is set also on failure. Chunks that failed prevent the cut-over
+ * (SX_E_INVALID) unless allowed. SX_E_EXISTS: it is of that model already, or another side is kept or being filled. */
+SX_API sx_status sx_migrate(sx_database *database, sx_embedder *embedder, const sx_migrate_options *options,
+                            sx_migrate_report **report, sx_error *error);
+SX_API void sx_migrate_report_free(sx_migrate_report *report);
+/* Back to the side that was kept, as it was; the new one becomes a migration that can be finished or dropped. */
+SX_API sx_status sx_migrate_rollback(sx_database *database, const char *collection, sx_error *error);
+/* Deletes the side that was kept; unfinished: the one that is being filled. Vectors stay in the cache. */
+SX_API sx_status sx_migrate_drop(sx_database *database, const char *collection, int unfinished, sx_error *error);
 
 /* ---- This machine ------------------------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,16 @@ static void append_collection(sx_buffer *json, const sx_collection_info *collect
     sx_cli_member_integer(json, "pending", collection->pending);
     sx_cli_member_integer(json, "failed", collection->failed);
     sx_cli_member_integer(json, "bytes", collection->bytes);
+    if (collection->moving_to) {
+        sx_cli_key(json, "migrating");
+        sx_buffer_append_byte(json, '{');
+        sx_cli_member_text(json, "to", collection->moving_to);
+        sx_cli_member_integer(json, "done", collection->moved);
+        sx_cli_member_integer(json, "total", collection->documents);
+        sx_buffer_append_byte(json, '}');
+    }
+    if (collection->kept_model)
+        sx_cli_member_text(json, "kept", collection->kept_model);
     sx_buffer_append_byte(json, '}');
 }
 
@@ -74,6 +84,11 @@ static void print_collections(const sx_database_status *there)
         sx_cli_human_bytes(collection->bytes, bytes);
         sx_cli_say("%-*s  %9s  %9s  %8s  %7s  %10s  %s\n", widest, collection->name, documents, chunks, pending, failed, bytes,
                    collection->model);
+        if (collection->moving_to)
+            sx_cli_say("%*s migrating to %s: %llu/%llu documents\n", widest + 1, "", collection->moving_to,
+                       (unsigned long long)collection->moved, (unsigned long long)collection->documents);
+        if (collection->kept_model)
+            sx_cli_say("%*s its side of %s is kept (migrate --rollback, --drop-old)\n", widest + 1, "", collection->kept_model);
     }
 }
 

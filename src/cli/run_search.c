@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3 };
+enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3, MOST_TRIES = 5 };
 
 static int print_hits_json(sx_cli *cli, const char *query, const sx_hits *hits)
 {
@@ -173,8 +173,14 @@ int sx_cli_search(sx_cli *cli)
         status = sx_cli_require_collection(database, options.collection, &error);
     if (!status)
         status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
-    if (!status)
+    for (unsigned tries = 0; !status && !hits; tries++) {
         status = sx_search(database, embedder, (sx_text){query.data, query.length}, &options, &hits, &error);
+        if (status != SX_E_MISMATCH || sx_cli_get(cli, "model")->given || tries == MOST_TRIES)
+            break;
+        /* The collection was moved to another model since its own was looked up. */
+        sx_embedder_close(embedder);
+        status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
+    }
     if (status) {
         code = sx_cli_fail(cli, &error);
     } else if (cli->json) {

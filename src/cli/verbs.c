@@ -178,6 +178,30 @@ static const sx_cli_option cost_options[] = {
     {NULL},
 };
 
+static const sx_cli_option migrate_options[] = {
+    {"to", 0, SX_CLI_TEXT, "MODEL", "the model to move to", NULL, NULL},
+    {"prepare", 0, SX_CLI_FLAG, NULL, "build the new side and compare, but leave searches where they are", NULL, NULL},
+    {"rollback", 0, SX_CLI_FLAG, NULL, "back to the side that was kept", NULL, NULL},
+    {"drop-old", 0, SX_CLI_FLAG, NULL, "delete the side that was kept", NULL, NULL},
+    {"cancel", 0, SX_CLI_FLAG, NULL, "delete a side that is not finished", NULL, NULL},
+    {"queries", 0, SX_CLI_TEXT, "FILE", "compare with these queries (lines, jsonl, csv), not with sampled chunks", NULL, NULL},
+    {"samples", 0, SX_CLI_COUNT, "N", "chunks to compare with", NULL, "50", 1, 100000},
+    {"count", 'n', SX_CLI_COUNT, "K", "hits of a query that are compared", NULL, "10", 1, 1000},
+    {"min-overlap", 0, SX_CLI_NUMBER, "X", "stay with the old model when less of the hits than this (0 to 1) are the same", NULL, NULL},
+    {"allow-failed", 0, SX_CLI_FLAG, NULL, "move although chunks failed", NULL, NULL},
+    {"input-file", 0, SX_CLI_TEXT, "FILE", "embed a JSON file of chunks anew instead", NULL, NULL},
+    {"output-file", 0, SX_CLI_TEXT, "FILE", "where it goes, put in place when complete", NULL, NULL},
+    {"text-column", 0, SX_CLI_TEXT, "NAME", "member of the file's objects that holds the text", NULL, "text"},
+    OPTION_BATCH,
+    OPTION_DIMENSIONS,
+    OPTIONS_SHARED,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
+    {"no-wait", 0, SX_CLI_FLAG, NULL, "fail when another process works on this collection, instead of waiting", NULL, NULL},
+    {NULL},
+};
+
 static const sx_cli_option rerank_options[] = {
     OPTION_INPUT,
     {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
@@ -340,6 +364,15 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"restore", "make a backup the database", "FILE", 1, 1, restore_options, false,
      "Checks the backup and puts it in the database's place. A database that is there is replaced only with --force.",
      "sextant restore sextant-backup.db --force", "", sx_cli_restore},
+    {"migrate", "move a collection to another model", "", 0, 0, migrate_options, true,
+     "Embeds the collection's chunks with another model, from the texts that are stored, while searches go on with the old one. Then "
+     "compares how both answer (overlap of the first hits, rank correlation), and puts the new side in the place of the old in one step. "
+     "The old side is kept until --drop-old; --rollback goes back to it as it was. What was indexed after the move is in the new side only."
+     "\n\n"
+     "After an interruption the same command goes on where it was. `sextant status` says how far it is. Nobody indexes into the collection "
+     "meanwhile. Chunks that the new model cannot take whole are cut into several.\n\n"
+     "With --input-file and --output-file it reads a JSON array of chunks and writes the same with the vectors of -m.",
+     "sextant migrate -c handbook --to bge-small", "34i", sx_cli_migrate},
     {"cost", "what embedding has cost", "", 0, 0, cost_options, false,
      "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost "
      "nothing. A model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",

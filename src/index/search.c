@@ -4,6 +4,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/options.h"
+#include "../store/shadows.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -162,6 +163,28 @@ static sx_status check_space(const sx_collection_row *collection, const sx_embed
     return SX_E_MISMATCH;
 }
 
+/* Looks again when the collection went away meanwhile while another took its name, as the old side of a migration does: what was
+ * found in it may not be all. */
+static sx_status look_until_whole(sx_database *database, sx_collection_row *collection, const sx_embedder *embedder,
+                                  const sx_search_options *options, const float *vector, sx_hits *hits, sx_error *error)
+{
+    bool whole = false;
+    sx_status status = SX_OK;
+    for (unsigned tries = 0; !status && !whole && tries < MOST_TRIES; tries++) {
+        if (tries) {
+            sx_collection_row_clear(collection);
+            status = sx_store_collection_find(database, options->collection ? options->collection : "default", collection, error);
+            if (!status)
+                status = check_space(collection, embedder, error);
+        }
+        if (!status)
+            status = look(database, collection, options, vector, hits, error);
+        sx_status asked = status && status != SX_E_NOT_FOUND ? status : sx_store_is_whole(database, collection->id, &whole, error);
+        status = status == SX_E_NOT_FOUND && !asked && !whole ? SX_OK : asked ? asked : status;
+    }
+    return status;
+}
+
 sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query, const sx_search_options *options,
                     sx_hits **out, sx_error *error)
 {
@@ -199,7 +222,7 @@ sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query,
     status = hits->collection ? embed_query(database, collection.name, embedder, query, vector, error)
                               : sx_fail_nomem(error, 64);
     if (!status)
-        status = look(database, &collection, &known, vector, hits, error);
+        status = look_until_whole(database, &collection, embedder, &known, vector, hits, error);
     if (!status)
         hits->milliseconds = (double)(embedder->clock.monotonic_ns(embedder->clock.user) - began) / 1e6;
 out:

@@ -8,6 +8,10 @@
 sx_status sx_store_no_collection(sx_database *database, const char *name, sx_error *error);
 /* The lease of a collection that has no name yet. */
 sx_status sx_store_hold(sx_database *database, int64_t collection, sx_error *error);
+/* By exact name, hidden ones too; row->id 0 when there is none. */
+sx_status sx_store_load_collection(sx_database *database, const char *name, sx_collection_row *row, sx_error *error);
+/* Deletes a collection and its hidden companions in one step, by taking their names; their rows follow (_finish_deletions). */
+sx_status sx_store_make_nameless(sx_database *database, int64_t collection, sx_error *error);
 /* Ends deletions that a process began and did not finish. */
 sx_status sx_store_finish_deletions(sx_database *database, sx_error *error);
 /* Removes the claims of processes that died. They hinder nobody, but a text that nobody asks for again keeps its row. */

@@ -3,6 +3,7 @@
 #include "../base/file.h"
 #include "../base/memory.h"
 #include "collections.h"
+#include "shadows.h"
 #include "sql.h"
 
 #include <stdio.h>
@@ -12,6 +13,9 @@
 
 /* Chunks deleted in one transaction. */
 enum { DELETE_BATCH = 2000 };
+
+/* Has a name, and is no hidden companion of another (shadows.h). */
+#define IS_SHOWN "(name IS NOT NULL AND substr(name, 1, 1) <> char(1))"
 
 void sx_collection_row_clear(sx_collection_row *row)
 {
@@ -37,8 +41,7 @@ static char *hex_of(sqlite3_stmt *statement, int column, bool *failed)
     return copy;
 }
 
-/* row->id 0 when there is none. */
-static sx_status load(sx_database *database, const char *name, sx_collection_row *row, sx_error *error)
+sx_status sx_store_load_collection(sx_database *database, const char *name, sx_collection_row *row, sx_error *error)
 {
     sqlite3_stmt *statement;
     bool found;
@@ -75,7 +78,7 @@ sx_status sx_store_no_collection(sx_database *database, const char *name, sx_err
     sqlite3_stmt *statement;
     bool row = true;
     sx_status status =
-        sx_sql_start(database, "SELECT name FROM collection WHERE name IS NOT NULL ORDER BY name", &statement, NULL, "");
+        sx_sql_start(database, "SELECT name FROM collection WHERE " IS_SHOWN " ORDER BY name", &statement, NULL, "");
     while (!status && row && !(status = sx_sql_step(database, statement, &row, NULL)) && row) {
         const char *found = (const char *)sqlite3_column_text(statement, 0);
         int wrote = snprintf(names + used, sizeof names - used, "%s%s", count++ ? ", " : "", found ? found : "?");
@@ -98,7 +101,10 @@ sx_status sx_store_collection_find(sx_database *database, const char *name, sx_c
 {
     if (!database || !name || !row)
         return sx_fail(error, SX_E_INVALID, "sx_store_collection_find: an argument is NULL");
-    sx_status status = load(database, name, row, error);
+    *row = (sx_collection_row){0};
+    if (sx_store_is_hidden(name))
+        return sx_store_no_collection(database, name + 1, error);
+    sx_status status = sx_store_load_collection(database, name, row, error);
     return status || row->id ? status : sx_store_no_collection(database, name, error);
 }
 
@@ -123,7 +129,7 @@ sx_status sx_store_collection_open(sx_database *database, const char *name, int6
         return sx_fail(error, SX_E_INVALID, "sx_store_collection_open: an argument is NULL");
     sx_status status = check_name(name, error);
     if (!status)
-        status = load(database, name, row, error);
+        status = sx_store_load_collection(database, name, row, error);
     if (status || row->id)
         return status;
     sx_scope scope;
@@ -132,7 +138,7 @@ sx_status sx_store_collection_open(sx_database *database, const char *name, int6
     status = sx_sql_do(database, "INSERT INTO collection(name, recipe, settings) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", error,
                        "tit", name, recipe, settings ? settings : "{}");
     if (!status)
-        status = load(database, name, row, error);
+        status = sx_store_load_collection(database, name, row, error);
     status = sx_scope_leave(database, &scope, status, error);
     if (status)
         sx_collection_row_clear(row);
@@ -161,7 +167,7 @@ sx_status sx_collection_rename(sx_database *database, const char *name, const ch
     sx_scope scope;
     if ((status = sx_scope_enter(database, &scope, error)))
         return status;
-    static const char find[] = "SELECT id FROM collection WHERE name = ?";
+    static const char find[] = "SELECT id FROM collection WHERE name = ? AND " IS_SHOWN;
     int64_t id, other;
     status = sx_sql_number(database, find, 0, &id, error, "t", name);
     if (!status && !id)
@@ -221,12 +227,18 @@ sx_status sx_store_lease(sx_database *database, int64_t collection, bool wait, c
         sx_hint(error, "wait for it to end");
         return status;
     }
-    /* Whoever had the lease before may have deleted the collection. */
-    int64_t there;
+    /* Whoever had the lease before may have deleted the collection, or put another in its place. */
+    int64_t there, shown = 0;
     status =
         sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND name IS NOT NULL", 0, &there, error, "i", collection);
     if (!status && !there)
         status = sx_fail(error, SX_E_NOT_FOUND, "%s: the collection has been deleted meanwhile", database->path);
+    if (!status)
+        status = sx_sql_number(database, "SELECT 1 FROM collection WHERE id = ? AND " IS_SHOWN, 0, &shown, error, "i", collection);
+    if (!status && !shown) {
+        status = sx_fail(error, SX_E_MISMATCH, "%s: the collection has been moved to another model meanwhile", database->path);
+        sx_hint(error, "run it again: it then uses the new one");
+    }
     if (status)
         sx_store_lease_release(database, collection);
     return status;
@@ -326,15 +338,27 @@ sx_status sx_store_finish_deletions(sx_database *database, sx_error *error)
     }
 }
 
-static sx_status make_nameless(sx_database *database, int64_t collection, sx_error *error)
+sx_status sx_store_shadow_lease(sx_database *database, int64_t shadow, sx_error *error)
 {
+    bool got;
+    if (lease_index(database, shadow) < database->lease_count)
+        return sx_fail(error, SX_E_BUSY, "%s: this handle runs a job on the collection already", database->path);
+    sx_status status = take_lease(database, shadow, false, NULL, &got, error);
+    if (!status && !got)
+        status = sx_fail(error, SX_E_BUSY, "%s: another process is working on this collection", database->path);
+    return status;
+}
+
+sx_status sx_store_make_nameless(sx_database *database, int64_t collection, sx_error *error)
+{
+#define COMPANIONS " IN (SELECT id FROM collection WHERE name IN (char(1) || 'new ' || ?1, char(1) || 'old ' || ?1))"
     sx_scope scope;
     sx_status status = sx_scope_enter(database, &scope, error);
     if (status)
         return status;
-    status = sx_sql_do(database, "UPDATE collection SET name = NULL WHERE id = ?", error, "i", collection);
+    status = sx_sql_do(database, "DELETE FROM segment WHERE collection = ?1 OR collection" COMPANIONS, error, "i", collection);
     if (!status)
-        status = sx_sql_do(database, "DELETE FROM segment WHERE collection = ?", error, "i", collection);
+        status = sx_sql_do(database, "UPDATE collection SET name = NULL WHERE id = ?1 OR id" COMPANIONS, error, "i", collection);
     return sx_scope_leave(database, &scope, status, error);
 }
 
@@ -349,7 +373,7 @@ sx_status sx_collection_delete(sx_database *database, const char *name, sx_error
         goto out;
     /* The collection goes in one step, by losing its name; its rows follow in short transactions, which whoever comes next
      * finishes should this process die. */
-    status = make_nameless(database, row.id, error);
+    status = sx_store_make_nameless(database, row.id, error);
     if (!status)
         status = sx_store_finish_deletions(database, error);
     if (!status)
@@ -375,6 +399,8 @@ void sx_database_status_free(sx_database_status *status)
         free(info->model);
         free(info->space);
         free(info->recipe);
+        free(info->moving_to);
+        free(info->kept_model);
     }
     free(status->collections);
     free(status);
@@ -383,16 +409,22 @@ void sx_database_status_free(sx_database_status *status)
 static sx_status describe_collections(sx_database *database, bool counted, sx_database_status *out, sx_error *error)
 {
     /* documents counts what is or will be searchable: skipped files are remembered, but are none. */
-    static const char names[] = "SELECT c.name, r.model, r.space, r.hash, r.dimensions, 0, 0, 0, 0, 0, 0"
-                                " FROM collection c JOIN recipe r ON r.id = c.recipe WHERE c.name IS NOT NULL ORDER BY c.name";
+#define MODEL_OF_COMPANION(kind)                                                                                                 \
+    "(SELECT r.model FROM collection s JOIN recipe r ON r.id = s.recipe WHERE s.name = char(1) || '" kind " ' || c.id)"
+#define IS_NO_COMPANION "c.name IS NOT NULL AND substr(c.name, 1, 1) <> char(1)"
+    static const char names[] = "SELECT c.name, r.model, r.space, r.hash, r.dimensions, 0, 0, 0, 0, 0, 0,"
+                                MODEL_OF_COMPANION("new") "," MODEL_OF_COMPANION("old") ", 0"
+                                " FROM collection c JOIN recipe r ON r.id = c.recipe WHERE " IS_NO_COMPANION " ORDER BY c.name";
     static const char counts[] =
-        "SELECT c.name, r.model, r.space, r.hash, r.dimensions, d.documents, d.chunks, d.pending, d.failed, d.bytes, v.vectors"
+        "SELECT c.name, r.model, r.space, r.hash, r.dimensions, d.documents, d.chunks, d.pending, d.failed, d.bytes, v.vectors,"
+        MODEL_OF_COMPANION("new") "," MODEL_OF_COMPANION("old") ", (SELECT count(*) FROM document m JOIN collection s"
+        "  ON s.id = m.collection WHERE s.name = char(1) || 'new ' || c.id AND m.state <> 3)"
         " FROM collection c JOIN recipe r ON r.id = c.recipe"
         " LEFT JOIN (SELECT collection, sum(state <> 3) AS documents, sum(chunk_count) AS chunks, sum(state = 0) AS pending,"
         "  sum(state = 2) AS failed, sum(text_bytes) AS bytes FROM document GROUP BY collection) d ON d.collection = c.id"
         " LEFT JOIN (SELECT collection, count(*) AS vectors FROM (SELECT DISTINCT vector, collection FROM chunk"
         "  WHERE vector IS NOT NULL) GROUP BY collection) v ON v.collection = c.id"
-        " WHERE c.name IS NOT NULL ORDER BY c.name";
+        " WHERE " IS_NO_COMPANION " ORDER BY c.name";
     sqlite3_stmt *statement;
     size_t capacity = 0;
     bool row = true;
@@ -415,7 +447,12 @@ static sx_status describe_collections(sx_database *database, bool counted, sx_da
             .pending = (uint64_t)sqlite3_column_int64(statement, 7),
             .failed = (uint64_t)sqlite3_column_int64(statement, 8),
             .vectors = (uint64_t)sqlite3_column_int64(statement, 10),
+            .moving_to = sx_sql_text(statement, 11, &failed),
+            .kept_model = sx_sql_text(statement, 12, &failed),
+            .moved = (uint64_t)sqlite3_column_int64(statement, 13),
         };
+        if (info->moved > info->documents)
+            info->moved = info->documents;
         info->bytes = (uint64_t)sqlite3_column_int64(statement, 9) + info->vectors * info->dimensions * sizeof(float);
         if (failed)
             status = sx_fail_nomem(error, 64);
