@@ -24,6 +24,7 @@ enum { KEY_BYTES = 2 * SX_SHA256_HEX + 16, READ_BYTES = 65536, SPARE_BYTES = 655
 struct sx_shared_backend {
     const sx_shared_url *url;
     redisContext *context;
+    redisReplyObjectFunctions functions; /* of its reader */
     sx_buffer commands;
     size_t expected;      /* replies to the commands */
     size_t reply_bytes;   /* most bytes they may have */
@@ -152,6 +153,18 @@ static sx_status fail_reply(const redisReply *reply, const sx_shared_url *url, s
 
 /* ---- The connection ---- */
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count;
+#else
+typedef int element_count;
+#endif
+
+/* No command here is answered by an array, whose few bytes could ask for any amount of memory: the reader fails instead. */
+static void *refuse_array(const redisReadTask *task, element_count count)
+{
+    return NULL;
+}
+
 static sx_status take_greeting(const redisReply *reply, size_t index, void *user, sx_error *error)
 {
     const sx_shared_backend *backend = user;
@@ -168,6 +181,9 @@ static sx_status redis_connect(sx_shared_backend *backend, int64_t deadline, sx_
         return sx_fail_nomem(error, sizeof *backend->context);
     if (backend->context->err)
         return sx_fail(error, SX_E_NETWORK, "cannot connect: %s", backend->context->errstr);
+    backend->functions = *backend->context->reader->fn;
+    backend->functions.createArray = refuse_array;
+    backend->context->reader->fn = &backend->functions;
     sx_status status = sx_shared_wait(backend->context->fd, POLLOUT, deadline, error);
     if (status)
         return sx_fail(error, status, "cannot connect in time");
