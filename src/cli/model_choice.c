@@ -39,6 +39,22 @@ sx_status sx_cli_require_collection(sx_database *database, const char *name, sx_
     return status;
 }
 
+/* A collection made with --precision int8 is continued with it: when that is what makes the recipes agree. */
+static void keep_precision(const sx_embedder_options *options, const char *recipe, sx_embedder **embedder)
+{
+    sx_embedder_options other = *options;
+    sx_embedder *found = NULL;
+    if (strcmp(sx_embedder_describe(*embedder)->recipe, recipe) == 0 || !sx_embedder_model(*embedder))
+        return;
+    other.precision = "int8";
+    if (sx_embedder_open(&other, &found, NULL) == SX_OK && strcmp(sx_embedder_describe(found)->recipe, recipe) == 0) {
+        sx_embedder_close(*embedder);
+        *embedder = found;
+    } else {
+        sx_embedder_close(found);
+    }
+}
+
 sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, const char *role, sx_embedder **out,
                                           sx_error *error)
 {
@@ -71,6 +87,7 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
         .cache = database,
         .shared_cache = sx_cli_text(cli, "shared-cache"),
         .shared_cache_ttl_s = sx_cli_count(cli, "shared-cache-ttl"),
+        .precision = sx_cli_text(cli, "precision"),
     };
     if (!status)
         status = sx_cli_read_remote(cli, reference, &options.remote, error);
@@ -85,6 +102,8 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
         options.dimensions = collection->dimensions;
         status = sx_embedder_open(&options, out, error);
     }
+    if (!status && own && !options.precision && strcmp(role, "document") == 0)
+        keep_precision(&options, collection->recipe, out);
     free(reference);
     sx_database_status_free(there);
     return status;

@@ -118,6 +118,8 @@ static const sx_cli_option index_options[] = {
     OPTION_DIMENSIONS,
     OPTIONS_SHARED,
     OPTIONS_REMOTE,
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998 (default: the collection's, else f32)",
+     NULL, NULL},
     {"max-memory", 0, SX_CLI_SIZE, "SIZE", "stay below this much memory", NULL, NULL},
     {"max-file-size", 0, SX_CLI_SIZE, "SIZE", "skip larger files, with the reason", NULL, "256MiB"},
     {"dry-run", 0, SX_CLI_FLAG, NULL, "read, cut and count, say what it would cost; change nothing", NULL, NULL},
@@ -165,8 +167,15 @@ static const sx_cli_option embed_options[] = {
     {"no-cache", 0, SX_CLI_FLAG, NULL, "open no database: nothing is kept or entered as spent", NULL, NULL},
     OPTION_BUDGET,
     OPTIONS_COST,
+    {"batch-api", 0, SX_CLI_FLAG, NULL, "as jobs of OpenAI's Batch API: within a day, at half the price", NULL, NULL},
+    {"retry-failed", 0, SX_CLI_FLAG, NULL, "with --batch-api: send again what failed in an earlier batch", NULL, NULL},
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
+    OPTIONS_REMOTE,
+    {NULL},
+};
+
+static const sx_cli_option batch_options[] = {
     OPTIONS_REMOTE,
     {NULL},
 };
@@ -377,6 +386,19 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost "
      "nothing. A model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",
      "sextant cost --by day --since 2026-11", "", sx_cli_cost},
+    {"batch list", "jobs of the Batch API", "", 0, 0, no_options, false,
+     "Lists the jobs that embed --batch-api made: how far each is, what is stored and failed, and what it cost.",
+     "sextant batch list", "", sx_cli_batch_list},
+    {"batch status", "show one job", "ID", 1, 1, no_options, false, "Shows one job as the database knows it.",
+     "sextant batch status 1", "", sx_cli_batch_list},
+    {"batch resume", "wait for jobs and store what comes", "[ID]", 0, 1, batch_options, true,
+     "Goes on with a job, or with all, where it was left: sends what was not sent, waits, and stores the vectors in the cache. What the "
+     "service was asked for already is found again and not paid for twice.",
+     "sextant batch resume", "3i", sx_cli_batch_resume},
+    {"batch cancel", "end a job", "ID", 1, 1, batch_options, true,
+     "Asks the service to end a job. What is done by then is paid for, and batch resume stores it. A job that was not sent yet is "
+     "dropped.",
+     "sextant batch cancel 1", "", sx_cli_batch_cancel},
     {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, cache_stats_options, false,
      "Shows how many vectors are kept, how much space they take, and how often they were found. With a shared cache its server is "
      "asked what it holds.", "sextant cache stats", "",
@@ -437,6 +459,7 @@ const char *sx_cli_group_summary(const char *group)
 {
     static const char *const groups[][2] = {
         {"collections", "look at, rename, delete, export and import collections"},
+        {"batch", "jobs of the Batch API: look at, go on with, cancel"},
         {"cache", "look at, prune, clear, export and import cached vectors"},
         {"models", "list, fetch, look at, import, verify and remove models"},
     };

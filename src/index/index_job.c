@@ -165,7 +165,7 @@ static sx_status check_recipe(const index_job *job, sx_error *error)
     bool same_space = !strcmp(collection->space_hash, job->embedder->space_hex);
     sx_fail(error, SX_E_MISMATCH, "collection %s: made with model %s (recipe %.12s), not with %s (recipe %.12s)%s",
             collection->name, collection->model, collection->recipe_hash, job->embedder->model, job->embedder->recipe_hex,
-            same_space ? ": same model, other prompt or maximum length" : "");
+            same_space ? ": same model, other prompt, precision or maximum length" : "");
     sx_hint(error, "use the collection's model, or another collection (-c NAME)");
     return SX_E_MISMATCH;
 }

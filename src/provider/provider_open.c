@@ -4,6 +4,7 @@
 
 #include "../base/error.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const struct {
@@ -20,7 +21,11 @@ sx_status sx_provider_open(const sx_embedder_options *options, const sx_clock *c
     *out = NULL;
     if (!options->model || !options->model[0])
         return sx_fail(error, SX_E_INVALID, "sx_embedder_options: model is not set");
-    if (sx_wire_is_remote(options->model))
+    bool remote = sx_wire_is_remote(options->model);
+    if (remote && ((options->precision && strcmp(options->precision, "f32") != 0) || options->storage))
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: precision and storage are for local models; a service decides for itself",
+                       options->model);
+    if (remote)
         return sx_provider_remote_open(options, clock ? clock : &sx_system_clock, out, error);
     size_t i = 0;
     while (strncmp(options->model, openers[i].prefix, strlen(openers[i].prefix)) != 0)
