@@ -440,6 +440,10 @@ SX_API sx_status sx_collection_export(sx_database *database, const char *name, c
 /* Takes back what the jsonl export wrote. The collection must not exist. */
 SX_API sx_status sx_collection_import(sx_database *database, const char *name, const char *source, sx_error *error);
 
+/* Texts of at most `most` chunks, spread evenly over the collection, in order. One block: free *texts with sx_free. */
+SX_API sx_status sx_collection_sample(sx_database *database, const char *name, size_t most, sx_text **texts, size_t *count,
+                                      sx_error *error);
+
 /* Takes unreferenced vectors out until at most `bytes` remain (least recently used first); *removed counts entries. */
 SX_API sx_status sx_cache_prune(sx_database *database, uint64_t bytes, uint64_t *removed, sx_error *error);
 /* JSONL of every cached vector (recipe, hash, vector) and back. *count: entries written or taken. */

@@ -92,7 +92,8 @@ sx_status sx_cli_read_texts(const char *path, sx_cli_texts *out, sx_error *error
     sx_status status = sx_cli_reader_open(&input, &reader, error);
     while (!status && !(status = sx_cli_reader_next(reader, &item, &more, error)) && more) {
         if (item.status)
-            status = sx_fail(error, item.status, "%s: text %zu: %s", path, out->count + 1, item.problem ? item.problem : "failed");
+            status = sx_fail(error, item.status, "%s: text %zu: %s", path, out->count + 1, item.problem ? item.problem
+                : "failed");
         else if (strspn(item.text, " \t\r\n") != item.length)
             status = sx_cli_add_text(out, item.text, item.length, error);
         sx_cli_item_clear(&item);
@@ -104,7 +105,8 @@ sx_status sx_cli_read_texts(const char *path, sx_cli_texts *out, sx_error *error
     return status;
 }
 
-sx_status sx_cli_embed_texts(sx_cli *cli, sx_embedder *embedder, const sx_text *texts, size_t count, const char *what, float **vectors,
+sx_status sx_cli_embed_texts(sx_cli *cli, sx_embedder *embedder, const sx_text *texts, size_t count, const char *what,
+    float **vectors,
                              uint64_t *tokens, sx_error *error)
 {
     const sx_embedder_info *info = sx_embedder_describe(embedder);
@@ -115,7 +117,8 @@ sx_status sx_cli_embed_texts(sx_cli *cli, sx_embedder *embedder, const sx_text *
     sx_status status = receipts && *vectors ? SX_OK : sx_fail_nomem(error, count * info->dimensions * sizeof(float));
     for (size_t from = 0; !status && from < count; from += BATCH_TEXTS) {
         size_t batch = count - from < BATCH_TEXTS ? count - from : BATCH_TEXTS;
-        status = sx_embedder_embed(embedder, texts + from, batch, *vectors + from * info->dimensions, receipts, sx_cli_stop_flag(),
+        status = sx_embedder_embed(embedder, texts + from, batch, *vectors + from * info->dimensions, receipts,
+            sx_cli_stop_flag(),
                                    error);
         for (size_t i = 0; !status && i < batch; i++) {
             if (receipts[i].status)

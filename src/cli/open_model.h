@@ -4,8 +4,8 @@
 
 #include "cli.h"
 
-/* given NULL: what -m or the settings say. dimensions 0: what --dimensions says, else all. cache: the database, or NULL. Batch size,
- * precision, longest text, shared cache, address, keys, budget: as the verb's options say. */
+/* given NULL: what -m or the settings say. dimensions 0: what --dimensions says, else all. cache: the database, or NULL.
+ * Batch size, precision, longest text, shared cache, address, keys, budget: as the verb's options say. */
 sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, sx_database *cache,
                             sx_embedder **out, sx_error *error);
 /* The program's database as a cache, created when it is not there; with --no-cache *out is NULL. */
@@ -22,7 +22,8 @@ sx_status sx_cli_add_text(sx_cli_texts *texts, const char *text, size_t length, 
 void sx_cli_clear_texts(sx_cli_texts *texts);
 
 /* Embeds all: count x dimensions, *vectors malloc'ed. A text that fails fails the call. tokens may be NULL. */
-sx_status sx_cli_embed_texts(sx_cli *cli, sx_embedder *embedder, const sx_text *texts, size_t count, const char *what, float **vectors,
+sx_status sx_cli_embed_texts(sx_cli *cli, sx_embedder *embedder, const sx_text *texts, size_t count, const char *what,
+    float **vectors,
                              uint64_t *tokens, sx_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* run_migrate.c - `sextant migrate`: a collection moved to another model, back again, or one side of it given up; and a file of chunks
- * embedded anew. */
+/* run_migrate.c - `sextant migrate`: a collection moved to another model, back again, or one side of it given up; and a
+ * file of chunks embedded anew. */
 #include "money.h"
 #include "open_model.h"
 
@@ -76,7 +76,8 @@ static void print_report(sx_cli *cli, const sx_migrate_report *report)
     sx_cli_say("Chunks: %llu embedded, %llu from the cache, %llu failed\n", (unsigned long long)report->chunks.embedded,
                (unsigned long long)report->chunks.cached, (unsigned long long)report->chunks.failed);
     if (report->chunks.cut)
-        sx_cli_say("%llu chunks were too long for %s and were cut into several\n", (unsigned long long)report->chunks.cut, report->to);
+        sx_cli_say("%llu chunks were too long for %s and were cut into several\n", (unsigned long long)report->chunks.cut,
+            report->to);
     if (report->chunks.truncated)
         sx_cli_say("%llu chunks were cut to fit the model\n", (unsigned long long)report->chunks.truncated);
     if (report->cost.usd > 0 || report->cost.unpriced_tokens) {
@@ -91,7 +92,8 @@ static void print_report(sx_cli *cli, const sx_migrate_report *report)
     else if (report->to)
         sx_cli_say("Not compared: no sampled chunk fits both models whole (--queries FILE compares by queries)\n");
     if (report->cut_over)
-        sx_cli_say("Searches now use %s. The side of %s is kept: --rollback goes back to it, --drop-old deletes it.\n", report->to,
+        sx_cli_say("Searches now use %s. The side of %s is kept: --rollback goes back to it, --drop-old deletes it.\n",
+            report->to,
                    report->from);
     else if (sx_cli_flag(cli, "prepare"))
         sx_cli_say("Searches still use %s; the same command without --prepare moves them.\n", report->from);
@@ -284,7 +286,8 @@ int sx_cli_migrate(sx_cli *cli)
         code = say_done(cli, "rolled_back", "searches use the old side again; the new one is kept as an unfinished migration "
                                             "(--to goes on with it, --cancel deletes it)");
     else
-        code = say_done(cli, "dropped", strcmp(action, "cancel") == 0 ? "the unfinished migration is deleted" : "the old side is deleted");
+        code = say_done(cli, "dropped", strcmp(action, "cancel") == 0 ? "the unfinished migration is deleted"
+            : "the old side is deleted");
     sx_database_close(database);
     return code;
 }

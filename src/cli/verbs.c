@@ -211,6 +211,41 @@ static const sx_cli_option migrate_options[] = {
     {NULL},
 };
 
+#define OPTION_NO_CACHE                                                                                                          \
+    {                                                                                                                            \
+        "no-cache", 0, SX_CLI_FLAG, NULL, "open no database: nothing is kept", NULL, NULL                                        \
+    }
+static const sx_cli_option compare_options[] = {
+    {"input", 'i', SX_CLI_TEXT, "FILE", "your own queries (lines, jsonl, csv), not the built-in ones", NULL, NULL},
+    {"texts", 0, SX_CLI_TEXT, "FILE", "texts to find; else with -c the collection's chunks, else the queries themselves", NULL, NULL},
+    {"samples", 0, SX_CLI_COUNT, "N", "chunks of the collection to take", NULL, "500", 2, 100000},
+    {"count", 'n', SX_CLI_COUNT, "K", "nearest texts of a query that are compared", NULL, "10", 1, 1000},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic", NULL, "f32"},
+    OPTION_BATCH,
+    OPTION_NO_CACHE,
+    OPTIONS_SHARED,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
+    {NULL},
+};
+
+static const sx_cli_option eval_options[] = {
+    {"data", 0, SX_CLI_TEXT, "PATH", "folder in BEIR's layout, or sentence pairs as a .tsv", NULL, NULL},
+    {"split", 0, SX_CLI_TEXT, "NAME", "which part of the data", NULL, "test"},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic", NULL, "f32"},
+    OPTION_BATCH,
+    OPTION_DIMENSIONS,
+    OPTION_NO_CACHE,
+    OPTIONS_SHARED,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option rerank_options[] = {
     OPTION_INPUT,
     {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
@@ -382,6 +417,16 @@ const sx_cli_verb sx_cli_verbs[] = {
      "meanwhile. Chunks that the new model cannot take whole are cut into several.\n\n"
      "With --input-file and --output-file it reads a JSON array of chunks and writes the same with the vectors of -m.",
      "sextant migrate -c handbook --to bge-small", "34i", sx_cli_migrate},
+    {"compare", "two models side by side", "MODEL MODEL", 2, 2, compare_options, true,
+     "Embeds the same queries with both models, twenty of its own (half code, half concepts) or those of -i, and shows dimensions, "
+     "tokens, time, cost; how similar queries of one kind are among each other and to the other kind (a good model keeps kinds apart); "
+     "and whether both models find the same: overlap of the nearest texts, and rank correlation of all similarities.",
+     "sextant compare minilm bge-small -i queries.txt -c handbook", "4i", sx_cli_compare},
+    {"eval", "how well a model does on judged data", "", 0, 0, eval_options, true,
+     "With a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv): nDCG@10, recall@10 and @100, MRR@10, hit@1 and @3, by "
+     "exact search. With sentence pairs (score, tab, text, tab, text): Spearman's rank correlation. Vectors come from the cache and go "
+     "there, so a second run takes no time.",
+     "sextant eval --data scifact -m minilm", "4i", sx_cli_eval},
     {"cost", "what embedding has cost", "", 0, 0, cost_options, false,
      "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost "
      "nothing. A model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",

@@ -1,9 +1,9 @@
 /* migrate.c - sx_migrate: a collection's chunks embedded with another model, beside it, until the new side takes its place.
  *
- * The new side is a hidden collection (store/shadows.h) that is brought into step with the old one document by document: each bears a
- * hash of what its source was, so that a run after a kill, or after an `index` in between, does only what is missing. Texts come from
- * the chunks, not from files, which need not exist any more. All the while the lease keeps others from changing the old side.
- */
+ * The new side is a hidden collection (store/shadows.h) that is brought into step with the old one document by document:
+ * each bears a hash of what its source was, so that a run after a kill, or after an `index` in between, does only what is
+ * missing. Texts come from the chunks, not from files, which need not exist any more. All the while the lease keeps others
+ * from changing the old side. */
 #include "migrate.h"
 
 #include "../base/buffer.h"
@@ -46,13 +46,15 @@ static void show(migrate_job *job, bool at_once)
     progress->seconds = (double)(time - job->began_ns) / 1e9;
     progress->rate = progress->seconds > 0 ? (double)progress->done / progress->seconds : 0;
     progress->seconds_left =
-        progress->rate > 0 && progress->total >= progress->done ? (double)(progress->total - progress->done) / progress->rate : -1;
+        progress->rate > 0 && progress->total >= progress->done ? (double)(progress->total - progress->done) / progress->rate
+            : -1;
     job->options.progress(progress, job->options.progress_user);
 }
 
 static void begin_phase(migrate_job *job, const char *phase, const char *unit, uint64_t total)
 {
-    job->progress = (sx_progress){.phase = phase, .unit = unit, .total = total, .tokens = job->progress.tokens, .seconds_left = -1};
+    job->progress = (sx_progress){.phase = phase, .unit = unit, .total = total, .tokens = job->progress.tokens,
+        .seconds_left = -1};
     show(job, true);
 }
 
@@ -125,7 +127,8 @@ static sx_status embedded_text(sx_arena *arena, const sx_chunk_row *chunk, sx_te
     return SX_OK;
 }
 
-static sx_status copy_part(const sx_chunk_row *chunk, const sx_chunk *part, const char *header, sx_chunk_row *made, sx_error *error)
+static sx_status copy_part(const sx_chunk_row *chunk, const sx_chunk *part, const char *header, sx_chunk_row *made,
+    sx_error *error)
 {
     *made = (sx_chunk_row){
         .start = chunk->start + part->start,
@@ -462,7 +465,8 @@ static sx_status check_sides(migrate_job *job, sx_error *error)
     if (!status && !strcmp(job->from.recipe_hash, job->embedder->recipe_hex)) {
         status = sx_fail(error, SX_E_EXISTS, "collection %s: is of model %s already", job->from.name, job->from.model);
         if (kept.id)
-            sx_hint(error, "it was migrated from %s; `migrate --rollback` goes back, `--drop-old` deletes the old side", kept.model);
+            sx_hint(error, "it was migrated from %s; `migrate --rollback` goes back, `--drop-old` deletes the old side",
+                kept.model);
     } else if (!status && kept.id) {
         status = sx_fail(error, SX_E_EXISTS, "collection %s: its side of model %s is still kept from an earlier migration",
                          job->from.name, kept.model);

@@ -1,12 +1,13 @@
-/* migrate_compare.c - how much alike the two sides of a migration answer: overlap of the first k hits, and rank correlation.
+/* migrate_compare.c - how much alike the two sides of a migration answer: overlap of the first k hits, and rank
+ * correlation.
  *
- * Queries are the user's, or chunks taken evenly from the collection. Those need neither the old model, which may be gone, nor money:
- * both their vectors are stored. A hit on one side counts as found on the other when it shares a part of the same document, since the
- * new side's chunks may be cut smaller. */
+ * Queries are the user's, or chunks taken evenly from the collection. Those need neither the old model, which may be gone,
+ * nor money: both their vectors are stored. A hit on one side counts as found on the other when it shares a part of the
+ * same document, since the new side's chunks may be cut smaller. */
 #include "migrate.h"
-#include "ranking.h"
 
 #include "../base/error.h"
+#include "../base/ranking.h"
 #include "../store/shadows.h"
 
 #include <math.h>
@@ -151,7 +152,8 @@ static sx_status embed_queries(migrate_job *job, two_sides *sides, sx_error *err
         return sx_fail_nomem(error, options->query_count * sizeof *receipts);
     for (size_t side = 0; !status && side < 2; side++) {
         if (strcmp(embedders[side]->space_hex, rows[side]->space_hash) != 0) {
-            status = sx_fail(error, SX_E_MISMATCH, "queries: %s is not of the space of %s", embedders[side]->model, rows[side]->model);
+            status = sx_fail(error, SX_E_MISMATCH, "queries: %s is not of the space of %s", embedders[side]->model,
+                rows[side]->model);
             break;
         }
         *vectors[side] = sx_calloc(options->query_count, rows[side]->dimensions * sizeof(float));
@@ -159,7 +161,8 @@ static sx_status embed_queries(migrate_job *job, two_sides *sides, sx_error *err
             status = sx_fail_nomem(error, options->query_count * rows[side]->dimensions * sizeof(float));
             break;
         }
-        status = sx_embedder_embed(embedders[side], options->queries, options->query_count, *vectors[side], receipts, options->stop,
+        status = sx_embedder_embed(embedders[side], options->queries, options->query_count, *vectors[side], receipts,
+            options->stop,
                                    error);
         for (size_t i = 0; !status && i < options->query_count; i++)
             if (receipts[i].status)

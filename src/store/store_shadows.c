@@ -1,5 +1,5 @@
-/* store_shadows.c - hidden companions of collections (shadows.h): making, swapping, dropping, and reading what one side has for the
- * other. */
+/* store_shadows.c - hidden companions of collections (shadows.h): making, swapping, dropping, and reading what one side has
+ * for the other. */
 #include "shadows.h"
 
 #include "../base/buffer.h"
@@ -85,14 +85,16 @@ sx_status sx_store_shadow_swap(sx_database *database, int64_t collection, sx_sha
     if (!status && failed)
         status = sx_fail_nomem(error, 64);
     if (!status && (!shadow || !name || sx_store_is_hidden(name)))
-        status = sx_fail(error, SX_E_NOT_FOUND, "%s: the collection or its other side has been deleted meanwhile", database->path);
+        status = sx_fail(error, SX_E_NOT_FOUND, "%s: the collection or its other side has been deleted meanwhile",
+            database->path);
     name_of(shadow, kind == SX_SHADOW_NEW ? SX_SHADOW_OLD : SX_SHADOW_NEW, other);
     if (!status)
         status = rename_to(database, collection, other, error);
     if (!status)
         status = rename_to(database, shadow, name, error);
     if (!status && kind == SX_SHADOW_NEW)
-        status = sx_sql_do(database, "UPDATE collection SET settings = (SELECT settings FROM collection WHERE id = ?) WHERE id = ?",
+        status = sx_sql_do(database,
+            "UPDATE collection SET settings = (SELECT settings FROM collection WHERE id = ?) WHERE id = ?",
                            error, "ii", collection, shadow);
     free(name);
     return sx_scope_leave(database, &scope, status, error);
@@ -146,7 +148,8 @@ sx_status sx_store_document_print(sx_database *database, const sx_document_row *
     add_text(&all, row->media_type);
     add_text(&all, row->title);
     add_text(&all, row->metadata);
-    sx_status status = sx_sql_start(database, "SELECT number, start, end, hash, headings FROM chunk WHERE document = ? ORDER BY number",
+    sx_status status = sx_sql_start(database,
+        "SELECT number, start, end, hash, headings FROM chunk WHERE document = ? ORDER BY number",
                                     &statement, error, "i", row->id);
     while (!status && !(status = sx_sql_step(database, statement, &more, error)) && more) {
         sx_buffer_printf(&all, "%lld %lld %lld ", (long long)sqlite3_column_int64(statement, 0),
@@ -179,7 +182,8 @@ sx_status sx_store_document_chunks(sx_database *database, int64_t document, sx_c
     *chunks = NULL;
     *count = 0;
     sx_status status = sx_sql_start(database,
-                                    "SELECT number, start, end, start_line, end_line, tokens, hash, headings, header, text, vector, id"
+                                    "SELECT number, start, end, start_line, end_line, tokens, hash, headings, header, text,"
+                                    " vector, id"
                                     " FROM chunk WHERE document = ? ORDER BY number",
                                     &statement, error, "i", document);
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row) {
@@ -228,14 +232,63 @@ sx_status sx_store_sample(sx_database *database, int64_t collection, size_t most
     *ids = sx_calloc(most, sizeof **ids);
     if (!*ids)
         return sx_fail_nomem(error, most * sizeof **ids);
-    sx_status status = sx_sql_number(database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL", 0, &total,
+    sx_status status = sx_sql_number(database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL", 0,
+        &total,
                                      error, "i", collection);
     if (!status)
-        status = sx_sql_start(database, "SELECT id FROM chunk WHERE collection = ? AND vector IS NOT NULL ORDER BY id", &statement,
+        status = sx_sql_start(database, "SELECT id FROM chunk WHERE collection = ? AND vector IS NOT NULL ORDER BY id",
+            &statement,
                               error, "i", collection);
     size_t wanted = total < (int64_t)most ? (size_t)total : most;
     for (int64_t at = 0; !status && !(status = sx_sql_step(database, statement, &row, error)) && row; at++)
         if (*count < wanted && at == (int64_t)((double)*count * (double)total / (double)wanted))
             (*ids)[(*count)++] = sqlite3_column_int64(statement, 0);
+    return status;
+}
+
+sx_status sx_collection_sample(sx_database *database, const char *name, size_t most, sx_text **texts, size_t *count,
+    sx_error *error)
+{
+    if (!database || !name || !texts || !count || most > SIZE_MAX / 64)
+        return sx_fail(error, SX_E_INVALID, "sx_collection_sample: an argument is NULL, or the number too large");
+    sx_collection_row row = {0};
+    int64_t *ids = NULL;
+    size_t wanted = 0, bytes = 0;
+    sx_buffer all = {0};
+    *texts = NULL;
+    *count = 0;
+    sx_status status = sx_store_collection_find(database, name, &row, error);
+    if (!status)
+        status = sx_store_sample(database, row.id, most, &ids, &wanted, error);
+    size_t *lengths = status ? NULL : sx_calloc(wanted, sizeof *lengths);
+    if (!status && !lengths)
+        status = sx_fail_nomem(error, wanted * sizeof *lengths);
+    for (size_t i = 0; !status && i < wanted; i++) {
+        sx_chunk_row chunk = {0};
+        status = sx_store_chunk(database, ids[i], &chunk, NULL, error);
+        if (status == SX_E_NOT_FOUND) {
+            status = SX_OK; /* an indexer has replaced it meanwhile */
+        } else if (!status) {
+            sx_buffer_append(&all, chunk.text, chunk.text_length);
+            sx_buffer_append_byte(&all, '\0');
+            lengths[(*count)++] = chunk.text_length;
+        }
+        sx_chunk_row_clear(&chunk);
+    }
+    if (!status && (all.failed || !(*texts = malloc(*count * sizeof **texts + all.length + 1))))
+        status = sx_fail_nomem(error, all.length);
+    if (!status) {
+        char *text = (char *)(*texts + *count);
+        if (all.length)
+            memcpy(text, all.data, all.length);
+        for (size_t i = 0; i < *count; i++) {
+            (*texts)[i] = (sx_text){text + bytes, lengths[i]};
+            bytes += lengths[i] + 1;
+        }
+    }
+    sx_buffer_clear(&all);
+    free(lengths);
+    free(ids);
+    sx_collection_row_clear(&row);
     return status;
 }

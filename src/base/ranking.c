@@ -1,8 +1,8 @@
-/* ranking.c - Spearman's rank correlation, and the measures of retrieval as trec_eval and BEIR define them: nDCG with linear gains
- * (Järvelin and Kekäläinen 2002), recall, reciprocal rank. */
+/* ranking.c - Spearman's rank correlation, and the measures of retrieval as trec_eval and BEIR define them: nDCG with
+ * linear gains (Järvelin and Kekäläinen 2002), recall, reciprocal rank. */
 #include "ranking.h"
 
-#include "../base/memory.h"
+#include "memory.h"
 
 #include <math.h>
 #include <stdlib.h>
