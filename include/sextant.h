@@ -569,6 +569,40 @@ SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, s
  * *sum, so that many calls make one estimate. */
 SX_API sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size_t count, sx_spend *sum, sx_error *error);
 
+/* ---- Batch API ----------------------------------------------------------------------------------------------------- */
+
+/* OpenAI's Batch API: files of requests that are done within a day at half the price. Each step of a job is in the database
+ * before the next begins, so that a crash at any moment never pays for a text twice; the vectors become cached ones. For openai:
+ * and openai@URL models; others are SX_E_UNSUPPORTED. */
+
+/* Between begin and end texts are gathered into jobs, but for those that have a vector, are in a job already, hold a secret, or are
+ * blank or too long. Those that failed in an earlier job are sent again only with retry_failed. Needs a cache. end(keep 0) gives
+ * up what is gathered and not in a full file yet. */
+SX_API sx_status sx_embedder_batch_begin(sx_embedder *embedder, int retry_failed, const volatile int *stop, sx_error *error);
+SX_API sx_status sx_embedder_batch_add(sx_embedder *embedder, const sx_text *texts, size_t count, sx_error *error);
+SX_API sx_status sx_embedder_batch_end(sx_embedder *embedder, int keep, sx_error *error);
+/* Takes the embedder's jobs as far as they come without waiting for the service; *open: those that are not at their end. */
+SX_API sx_status sx_embedder_batch_advance(sx_embedder *embedder, const volatile int *stop, uint64_t *open, sx_error *error);
+/* Why a text that could have been sent has no vector ("batch 3: ..."); "" when it has one, or was never to be sent. */
+SX_API sx_status sx_embedder_batch_problem(sx_embedder *embedder, sx_text text, char problem[320], sx_error *error);
+
+typedef struct sx_batch_info {
+    int64_t id, created_ns;       /* since 1970 */
+    char *model, *batch_id, *status, *message; /* status: the service's word; NULL: nothing said yet */
+    const char *step;             /* prepared, uploaded, created, finished, stored, dropped */
+    uint64_t requests, stored, failed, tokens;
+    double usd;                   /* paid so far; negative: the price is not known */
+} sx_batch_info;
+/* All jobs, oldest first; id 0: all. SX_E_NOT_FOUND: no job with this id. */
+SX_API sx_status sx_batch_list(sx_database *database, int64_t id, sx_batch_info **list, size_t *count, sx_error *error);
+SX_API void sx_batch_list_free(sx_batch_info *list, size_t count);
+/* As sx_embedder_batch_advance for one job. */
+SX_API sx_status sx_batch_advance(sx_database *database, int64_t id, const sx_remote_options *options, const volatile int *stop,
+                                  int *open, sx_error *error);
+/* Asks the service to end a job; what is done by then is paid for, and comes with the next advance. A job that the service was
+ * not asked for yet is dropped. */
+SX_API sx_status sx_batch_cancel(sx_database *database, int64_t id, const sx_remote_options *options, sx_error *error);
+
 /* ---- Chunks -------------------------------------------------------------------------------------------------------- */
 
 typedef struct sx_chunk_options {

@@ -1,4 +1,5 @@
 /* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
+#include "batch.h"
 #include "embed_outputs.h"
 #include "money.h"
 #include "output.h"
@@ -356,6 +357,8 @@ static sx_status embed_all(embed_run *run, sx_error *error)
     sx_status status = SX_OK;
     for (bool more = true; more && !status;) {
         status = read_batch(run, &more, error);
+        if (!status && sx_cli_flag(run->cli, "batch-api"))
+            status = sx_cli_batch_mark(run->embedder, run->items, run->count, error);
         size_t wanted = gather_texts(run);
         for (size_t i = 0; i < wanted; i++)
             run->invalid += !sx_cli_is_utf8(run->texts[i].data, run->texts[i].length);
@@ -536,6 +539,8 @@ int sx_cli_embed(sx_cli *cli)
     int wrong = sx_cli_input_choose(cli, "lines", &input);
     if (wrong)
         return wrong;
+    if ((wrong = sx_cli_batch_check(cli, &input)))
+        return wrong;
     if (sx_cli_text(cli, "prompt") && sx_cli_get(cli, "role")->given)
         return sx_cli_usage(cli, NULL, "embed: --role and --prompt exclude each other");
     if ((wrong = sx_cli_read_outputs(cli, &run.outputs)))
@@ -564,6 +569,8 @@ int sx_cli_embed(sx_cli *cli)
         run.one_a_line = run.format == AS_CHUNKS && strcmp(sx_cli_reader_format(run.reader), "json") != 0;
         status = open_embedder(&run, &error);
     }
+    if (!status && sx_cli_flag(cli, "batch-api"))
+        status = sx_cli_batch_embed(cli, &input, run.embedder, &error);
     if (!status && run.format != AS_TABLE)
         status = open_outputs(&run, &error);
     if (!status)

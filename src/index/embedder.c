@@ -169,6 +169,7 @@ void sx_embedder_close(sx_embedder *embedder)
 {
     if (!embedder)
         return;
+    (void)sx_embedder_batch_end(embedder, 0, NULL);
     sx_pipeline_close(embedder->pipeline);
     sx_shared_cache_close(embedder->shared);
     sx_provider_close(embedder->provider);

@@ -20,6 +20,7 @@ struct sx_embedder {
     sx_sha256 space, recipe;
     char space_hex[SX_SHA256_HEX], recipe_hex[SX_SHA256_HEX];
     sx_embedder_info info;
+    struct sx_batch_gathering *gathering; /* between sx_embedder_batch_begin and _end */
 };
 
 /* As sx_embedder_open; clock NULL: the machine's. */

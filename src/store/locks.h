@@ -12,6 +12,7 @@ enum {
     SX_LOCK_OPEN = 0,     /* shared by everyone who has the database open; exclusive: restore, migration */
     SX_LOCK_SETUP = 1,    /* exclusive while a database is created or checked at open */
     SX_LOCK_EVICTION = 2, /* shared by jobs, which rely on vectors not yet referred to; exclusive: eviction */
+    SX_LOCK_BATCHES = 3,  /* exclusive while jobs at a provider's batch interface are moved on */
     SX_LOCK_FIRST_WORKER = 16
 };
 /* From here on, one byte for each collection's job; below, one for each worker id. */

@@ -18,6 +18,17 @@
     "CREATE INDEX spend_day ON spend(day);"                                                                                      \
     "CREATE TABLE spend_alert(month TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY(month, usd)) WITHOUT ROWID;"
 
+/* Version 3: jobs at a provider's batch interface (store_batches.c). A text of a job is in it by its hash, until it is stored. */
+#define BATCH_TABLES                                                                                                             \
+    "CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT, recipe INTEGER NOT NULL REFERENCES recipe(id),"                    \
+    " provider TEXT NOT NULL, model TEXT NOT NULL, url TEXT NOT NULL, file BLOB NOT NULL, step INTEGER NOT NULL,"                \
+    " asked INTEGER NOT NULL, file_id TEXT, batch_id TEXT, status TEXT, output_id TEXT, error_id TEXT, message TEXT,"            \
+    " requests INTEGER NOT NULL, stored INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,"                          \
+    " tokens INTEGER NOT NULL DEFAULT 0, price REAL NOT NULL, created_ns INTEGER NOT NULL);"                                     \
+    "CREATE TABLE batch_item(batch INTEGER NOT NULL REFERENCES batch(id), hash BLOB NOT NULL, recipe INTEGER NOT NULL,"          \
+    " state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 2), reason TEXT, PRIMARY KEY(batch, hash)) WITHOUT ROWID;"                \
+    "CREATE INDEX batch_item_hash ON batch_item(hash, recipe);"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -85,10 +96,10 @@ static const char tables[] =
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
     " END;"
-    LEDGER_TABLES;
+    LEDGER_TABLES BATCH_TABLES;
 
 /* A step from a version to the next, in SQL. */
-const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}};
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}};
 const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */
