@@ -169,15 +169,8 @@ static const sx_cli_option embed_options[] = {
     OPTIONS_COST,
     {"batch-api", 0, SX_CLI_FLAG, NULL, "as jobs of OpenAI's Batch API: within a day, at half the price", NULL, NULL},
     {"retry-failed", 0, SX_CLI_FLAG, NULL, "with --batch-api: send again what failed in an earlier batch", NULL, NULL},
-    {"batch-api", 0, SX_CLI_FLAG, NULL, "as jobs of OpenAI's Batch API: within a day, at half the price", NULL, NULL},
-    {"retry-failed", 0, SX_CLI_FLAG, NULL, "with --batch-api: send again what failed in an earlier batch", NULL, NULL},
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
-    OPTIONS_REMOTE,
-    {NULL},
-};
-
-static const sx_cli_option batch_options[] = {
     OPTIONS_REMOTE,
     {NULL},
 };
@@ -451,19 +444,6 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Asks the service to end a job. What is done by then is paid for, and batch resume stores it. A job that was not sent yet is "
      "dropped.",
      "sextant batch cancel 1", "", sx_cli_batch_cancel},
-    {"batch list", "jobs of the Batch API", "", 0, 0, no_options, false,
-     "Lists the jobs that embed --batch-api made: how far each is, what is stored and failed, and what it cost.",
-     "sextant batch list", "", sx_cli_batch_list},
-    {"batch status", "show one job", "ID", 1, 1, no_options, false, "Shows one job as the database knows it.",
-     "sextant batch status 1", "", sx_cli_batch_list},
-    {"batch resume", "wait for jobs and store what comes", "[ID]", 0, 1, batch_options, true,
-     "Goes on with a job, or with all, where it was left: sends what was not sent, waits, and stores the vectors in the cache. What the "
-     "service was asked for already is found again and not paid for twice.",
-     "sextant batch resume", "3i", sx_cli_batch_resume},
-    {"batch cancel", "end a job", "ID", 1, 1, batch_options, true,
-     "Asks the service to end a job. What is done by then is paid for, and batch resume stores it. A job that was not sent yet is "
-     "dropped.",
-     "sextant batch cancel 1", "", sx_cli_batch_cancel},
     {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, cache_stats_options, false,
      "Shows how many vectors are kept, how much space they take, and how often they were found. With a shared cache its server is "
      "asked what it holds.", "sextant cache stats", "",
@@ -524,7 +504,6 @@ const char *sx_cli_group_summary(const char *group)
 {
     static const char *const groups[][2] = {
         {"collections", "look at, rename, delete, export and import collections"},
-        {"batch", "jobs of the Batch API: look at, go on with, cancel"},
         {"batch", "jobs of the Batch API: look at, go on with, cancel"},
         {"cache", "look at, prune, clear, export and import cached vectors"},
         {"models", "list, fetch, look at, import, verify and remove models"},
