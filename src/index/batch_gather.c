@@ -86,7 +86,7 @@ static sx_status check_budget(const sx_embedder *embedder, const sx_batch_gather
     double all = gathering->usd + gathering->file_usd;
     if (embedder->budget_usd <= 0 || all <= embedder->budget_usd)
         return SX_OK;
-    return sx_fail(error, SX_E_LIMIT, "%s: the budget of $%.6g would be passed: the batches so far cost about $%.6g, the next $%.6g",
+    return sx_fail(error, SX_E_LIMIT, "%s: the budget of $%.6g would be passed: batches so far cost about $%.6g, the next $%.6g",
                    embedder->model, embedder->budget_usd, gathering->usd, gathering->file_usd);
 }
 

@@ -107,7 +107,8 @@ static sx_status exchange_once(sx_batch_service *service, const sx_wire_request 
         return SX_OK;
     sx_wire_reply reply = {0};
     if (exchange->code >= 300 && exchange->code < 400)
-        return sx_fail(error, SX_E_PROVIDER, "%s: the service answers %ld: it has moved", service->target->service, exchange->code);
+        return sx_fail(error, SX_E_PROVIDER, "%s: the service answers %ld: it has moved", service->target->service,
+                       exchange->code);
     service->target->form->refuse(service->target, exchange->code, exchange->reply.data ? exchange->reply.data : "",
                                   exchange->reply.length, &reply);
     *again = reply.verdict == SX_WIRE_RETRY && exchange->retry_after_ns <= longest_retry_after_ns;
@@ -304,8 +305,8 @@ static sx_status build_create(sx_batch_service *service, const char *file, const
     return status ? status : sx_wire_finish(request, error);
 }
 
-/* libcurl sends a request again by itself when a kept connection dies under it before a byte came back. What costs money goes over a
- * connection of its own, where it does not. */
+/* libcurl sends a request again by itself when a kept connection dies under it before a byte came back. What
+ * costs money goes over a connection of its own, where it does not. */
 static sx_status fresh_pool(sx_batch_service *service, sx_error *error)
 {
     sx_http_pool_close(service->pool);

@@ -32,7 +32,8 @@ sx_status sx_batch_service_open(sx_batch_service *service, const sx_wire_target 
 void sx_batch_service_close(sx_batch_service *service);
 
 /* Sends a file of requests; id has room for 128 bytes. */
-sx_status sx_batch_upload(sx_batch_service *service, const char *name, const char *data, size_t length, char *id, sx_error *error);
+sx_status sx_batch_upload(sx_batch_service *service, const char *name, const char *data, size_t length, char *id,
+                          sx_error *error);
 /* Makes a batch of a file, marked in its metadata. asked: it may have been asked for before, and the answer lost. */
 sx_status sx_batch_create(sx_batch_service *service, const char *file, const char *mark, bool asked, sx_batch_state *state,
                           sx_error *error);

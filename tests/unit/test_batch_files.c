@@ -115,7 +115,8 @@ static void test_lines(void **state)
     qsort(hashes, 4, sizeof *hashes, compare);
     for (int i = 0; i < 4; i++)
         sx_batch_id_make(&hashes[i], &recipe, ids[i]);
-    sx_buffer_printf(&file, "{\"custom_id\":\"%s\",\"response\":{\"status_code\":200,\"body\":{\"data\":[1]}},\"error\":null}\n", ids[2]);
+    sx_buffer_printf(&file, "{\"custom_id\":\"%s\",\"response\":{\"status_code\":200,\"body\":{\"data\":[1]}},\"error\":null}\n",
+                     ids[2]);
     sx_buffer_printf(&file, "{\"custom_id\":\"%s\",\"response\":null,\"error\":{\"code\":\"batch_expired\",\"message\":\"late "
                             "sk-batch-secret-0123456789\"}}\n", ids[0]);
     sx_buffer_printf(&file, "{\"custom_id\":\"%s\",\"response\":{\"status_code\":200,\"body\":{\"data\":[9]}}}\n", ids[2]);
@@ -123,7 +124,8 @@ static void test_lines(void **state)
     sx_buffer_printf(&file, "{\"error\":null,\"response\":{\"body\":{\"error\":{\"message\":\"we refuse\"}},\"status_code\":400},"
                             "\"custom_id\":\"%s\"}", ids[1]);
     sx_batch_expected expected = {hashes, marks, 4};
-    assert_int_equal(sx_batch_file_read(&target, &recipe, file.data, file.length, &expected, note, &seen, &refusals, &error), SX_OK);
+    assert_int_equal(sx_batch_file_read(&target, &recipe, file.data, file.length, &expected, note, &seen, &refusals, &error),
+                     SX_OK);
     assert_int_equal(seen.count, 3);
     assert_string_equal(seen.answers[2], "{\"data\":[1]}");
     assert_non_null(strstr(seen.answers[0], "batch_expired"));
