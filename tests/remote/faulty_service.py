@@ -33,6 +33,7 @@ class Service:
     def __init__(self, faulty, most_texts=64, seconds=0.0, seed=7):
         self.lock = threading.Lock()
         self.random = random.Random(seed)
+        self.steps = 0
         self.script = self.make_script(faulty)
         self.most_texts, self.seconds = most_texts, seconds
         self.requests, self.tokens, self.arrivals, self.answered, self.sizes, self.met, self.strangers = 0, 0, [], {}, [], {}, 0
@@ -75,7 +76,6 @@ class Service:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
         with self.lock:
-            fault = self.script[self.requests % len(self.script)]
             self.requests += 1
             self.arrivals.append((arrival, len(texts)))
             self.sizes.append(len(texts))
@@ -86,7 +86,9 @@ class Service:
             return self.refuse(handler, 400, "input contains something we refuse", [])
         if any(not text.strip() for text in texts):
             return self.refuse(handler, 400, "input must not be empty", [])
-        with self.lock:
+        with self.lock: # a request that was refused for what it holds uses up no fault
+            fault = self.script[self.steps % len(self.script)]
+            self.steps += 1
             self.met[fault] = self.met.get(fault, 0) + 1
         if self.seconds:
             time.sleep(self.seconds)
