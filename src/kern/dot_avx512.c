@@ -84,9 +84,19 @@ VECTOR_INLINE void code_step(vi sum[2], const code_part *codes, const int16_t *q
     sum[1] = _mm512_add_epi32(sum[1], _mm512_madd_epi16(codes->high, _mm512_loadu_si512(query + k + 32)));
 }
 
+/* Modulo 2^32, as the sums are meant; the compiler's own reduction ends in signed additions, which may not overflow. */
+VECTOR_INLINE uint32_t sum_lanes(__m512i x)
+{
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(sum);
+}
+
 VECTOR_INLINE uint32_t code_sum(const vi sum[2])
 {
-    return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(sum[0], sum[1]));
+    return sum_lanes(_mm512_add_epi32(sum[0], sum[1]));
 }
 
 #include "dot_codes.h"

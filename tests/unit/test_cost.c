@@ -36,7 +36,7 @@ static int tear_down(void **state)
 static void write_documents(int count)
 {
     for (int i = 0; i < count; i++) {
-        char name[32], text[600];
+        char name[32], text[4096];
         size_t length = 0;
         snprintf(name, sizeof name, "d%02d.txt", i);
         for (int word = 0; word < 20 + 3 * i; word++)
