@@ -1,30 +1,11 @@
 /* dot_c.c - dot products in plain C, the tables of all sets, and how a query is put into 16 bits. */
 #include "dot_internal.h"
+#include "half.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { CHAINS = 8 }; /* so that a sum is not bound by the latency of one addition */
-
-static float float_of_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static float float_of_half(uint32_t half)
-{
-    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
-    if (exponent == 31)
-        return float_of_bits(sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0));
-    if (exponent == 0) {
-        float x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
-    }
-    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
 
 static float sum_of(const float *sum)
 {

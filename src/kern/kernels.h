@@ -92,8 +92,6 @@ typedef struct sx_kernels {
                    const float *sines);
     /* out[i] = activation(gate[i]) * up[i]; out may be gate. */
     void (*gate)(sx_activation activation, const float *gate, const float *up, float *out, size_t count);
-    /* out[i] = query . row i: the exact search. Any count and dimensions. */
-    void (*dot_rows)(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out);
     void (*exp)(const float *x, float *out, size_t count);
     void (*activate)(sx_activation activation, const float *x, float *out, size_t count);
     /* out[j] += x[j] * scale, one multiply-add each. */

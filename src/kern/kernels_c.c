@@ -3,6 +3,7 @@
  * Written for plainness; elementary functions are the C library's. Panels are 16 columns wide so that a compiler can
  * keep a row's sums in whatever vectors it has.
  */
+#include "half.h"
 #include "kernels_internal.h"
 
 #include <math.h>
@@ -56,26 +57,6 @@ static void pack(const float *rows, size_t stride, size_t count, size_t depth, f
     for (size_t k = 0; k < depth; k++)
         for (size_t j = 0; j < PANEL; j++)
             panel[k * PANEL + j] = j < count ? rows[j * stride + k] * scale : 0.0f;
-}
-
-static float float_of_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static float float_of_half(uint32_t half)
-{
-    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
-    if (exponent == 31)
-        return float_of_bits(sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0));
-    if (exponent == 0) {
-        float x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
-    }
-    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
 static void from_f16(const void *x, float *out, size_t count)
@@ -203,25 +184,6 @@ static void gate_array(sx_activation activation, const float *gate, const float 
         out[i] = activate_one(activation, gate[i]) * up[i];
 }
 
-/* Eight chains, so that the sum is not bound by the latency of one. */
-static void dot_rows(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out)
-{
-    enum { CHAINS = 8 };
-    for (size_t i = 0; i < count; i++) {
-        const float *row = rows + i * stride;
-        float sum[CHAINS] = {0}, total = 0.0f;
-        size_t j = 0;
-        for (; j + CHAINS <= dimensions; j += CHAINS)
-            for (size_t c = 0; c < CHAINS; c++)
-                sum[c] += query[j + c] * row[j + c];
-        for (size_t c = 0; j < dimensions; j++, c++)
-            sum[c] += query[j] * row[j];
-        for (size_t c = 0; c < CHAINS; c++)
-            total += sum[c];
-        out[i] = total;
-    }
-}
-
 static void add_scaled(const float *x, float scale, float *out, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -310,7 +272,6 @@ const sx_kernels sx_kernels_c = {
     .norm = norm,
     .rotate = rotate,
     .gate = gate_array,
-    .dot_rows = dot_rows,
     .exp = exp_array,
     .activate = activate,
     .add_scaled = add_scaled,

@@ -598,45 +598,6 @@ static void rotate(float *data, size_t rows, size_t stride, size_t heads, size_t
     }
 }
 
-/* `rows` rows at once: each has two chains of its own, whatever rows is. */
-ALWAYS_INLINE void dot_some(size_t rows, const float *query, const float *data, size_t dimensions, size_t stride, float *out)
-{
-    vf sum[8][2];
-    UNROLL
-    for (size_t i = 0; i < rows; i++)
-        sum[i][0] = sum[i][1] = v_set(0.0f);
-    size_t j = 0;
-    for (; j + 2 * WIDTH <= dimensions; j += 2 * WIDTH) {
-        vf first = v_load(query + j), second = v_load(query + j + WIDTH);
-        UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            sum[i][0] = v_fma(first, v_load(data + i * stride + j), sum[i][0]);
-            sum[i][1] = v_fma(second, v_load(data + i * stride + j + WIDTH), sum[i][1]);
-        }
-    }
-    for (; j < dimensions; j += WIDTH) {
-        size_t part = dimensions - j < WIDTH ? dimensions - j : WIDTH;
-        vf first = part == WIDTH ? v_load(query + j) : v_load_tail(query + j, part);
-        UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            const float *x = data + i * stride + j;
-            sum[i][0] = v_fma(first, part == WIDTH ? v_load(x) : v_load_tail(x, part), sum[i][0]);
-        }
-    }
-    UNROLL
-    for (size_t i = 0; i < rows; i++)
-        out[i] = v_sum(v_add(sum[i][0], sum[i][1]));
-}
-
-static void dot_rows(const float *query, const float *rows, size_t count, size_t dimensions, size_t stride, float *out)
-{
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        dot_some(4, query, rows + i * stride, dimensions, stride, out + i);
-    for (; i < count; i++)
-        dot_some(1, query, rows + i * stride, dimensions, stride, out + i);
-}
-
 static void add_scaled(const float *x, float scale, float *out, size_t count)
 {
     vf factor = v_set(scale);
@@ -731,7 +692,7 @@ static void to_bf16(const float *x, void *out, size_t count)
 #define KERNEL_TABLE(NAME, CPU)                                                                                        \
     {                                                                                                                  \
         .name = NAME, .cpu = CPU, .panel_width = PANEL, .tile_rows = TILE_ROWS, .pack = pack_panel, .gemm = gemm,      \
-        .attention = attention, .norm = norm, .rotate = rotate, .gate = gate_array, .dot_rows = dot_rows,              \
-        .exp = exp_array, .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum,                    \
-        .largest = largest_array, .from_f16 = from_f16, .from_bf16 = from_bf16, .to_f16 = to_f16, .to_bf16 = to_bf16   \
+        .attention = attention, .norm = norm, .rotate = rotate, .gate = gate_array, .exp = exp_array,                  \
+        .activate = activate_array, .add_scaled = add_scaled, .maximum = maximum, .largest = largest_array,            \
+        .from_f16 = from_f16, .from_bf16 = from_bf16, .to_f16 = to_f16, .to_bf16 = to_bf16                             \
     }

@@ -6,27 +6,15 @@
  */
 #include "tensors_internal.h"
 
+#include "../kern/half.h"
+
 #include <string.h>
 
 enum { PLAIN = 32, K_BLOCK = 256 };
 
 static float half_at(const unsigned char *bytes)
 {
-    unsigned bits = (unsigned)bytes[0] | (unsigned)bytes[1] << 8;
-    unsigned exponent = bits >> 10 & 31, fraction = bits & 1023;
-    uint32_t single;
-    if (exponent == 31) {
-        single = 0x7f800000 | fraction << 13;
-    } else if (exponent) {
-        single = (exponent + 112) << 23 | fraction << 13;
-    } else {
-        float small = (float)fraction * 0x1p-24f;
-        memcpy(&single, &small, sizeof single);
-    }
-    single |= (uint32_t)(bits >> 15) << 31;
-    float value;
-    memcpy(&value, &single, sizeof value);
-    return value;
+    return float_of_half((uint32_t)bytes[0] | (uint32_t)bytes[1] << 8);
 }
 
 /* 32 nibbles: the low ones of 16 bytes, then the high ones; bits, if any, gives each a fifth bit. */

@@ -379,38 +379,6 @@ static void test_pack(void **state)
 
 /* ---- Sums ---- */
 
-static void check_dots(const sx_kernels *kernels)
-{
-    for (size_t width = 0; width <= 200; width++) {
-        size_t stride = width + random_below(9), rows = random_below(12);
-        guarded query = guarded_open(width), data = guarded_open(rows ? (rows - 1) * stride + width : 0),
-                out = guarded_open(rows);
-        fill(&query, RANDOM);
-        fill(&data, (enum filling)(width % FILLINGS));
-        kernels->dot_rows(query.data, data.data, rows, width, stride, out.data);
-        for (size_t i = 0; i < rows; i++) {
-            double sum = 0.0, total = 0.0;
-            for (size_t j = 0; j < width; j++) {
-                double term = (double)query.data[j] * data.data[i * stride + j];
-                sum += term;
-                total += fabs(term);
-            }
-            float alone;
-            kernels->dot_rows(query.data, data.data + i * stride, 1, width, stride, &alone);
-            assert_memory_equal(&alone, &out.data[i], sizeof alone);
-            check_error(kernels, "dot", i, sum, alone, chain_bound(width, total));
-        }
-        guarded_close(&query);
-        guarded_close(&data);
-        guarded_close(&out);
-    }
-}
-
-static void test_dots(void **state)
-{
-    for_each_level(check_dots);
-}
-
 static void check_columns(const sx_kernels *kernels)
 {
     for (size_t width = 0; width <= 100; width++) {
@@ -466,8 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice), cmocka_unit_test(test_functions), cmocka_unit_test(test_conversions),
-        cmocka_unit_test(test_pack),   cmocka_unit_test(test_products),  cmocka_unit_test(test_halves), cmocka_unit_test(test_dots),
-        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_pack),   cmocka_unit_test(test_products),  cmocka_unit_test(test_halves), cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
