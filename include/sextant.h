@@ -703,15 +703,25 @@ typedef struct sx_search_options {
     size_t size;
     const char *collection;       /* NULL: "default" */
     uint32_t count;               /* most hits; 0: 5 */
-    double threshold;             /* least similarity; used when has_threshold is set */
+    double threshold;             /* least similarity (cosine), whatever the mode; used when has_threshold is set */
     int has_threshold;
-    const char *const *filters;   /* "key=value" or "key!=value"; all must hold. Keys: metadata keys, document, root */
+    const char *const *filters;   /* conditions on metadata keys, document and root (docs/searching.md); all must hold */
     size_t filter_count;
+    const char *mode;             /* "hybrid": by meaning and by words; "semantic"; "keyword"; NULL: hybrid */
+    const char *type;             /* "general", "code_search", "error_analysis", "documentation": how the two are weighted; NULL: general */
+    const char *rerank;           /* "none", "lexical", "mmr", "model"; NULL: none, or "model" with a cross_encoder */
+    sx_session *cross_encoder;    /* of a model with SX_OUTPUT_SCORES, for rerank "model" */
+    uint32_t rerank_count;        /* how many of the best are looked at again; 0: 50 for "model", 100 for the others */
+    uint32_t ef_search;           /* how many candidates a graph search keeps; 0: chosen by what was measured */
+    int exact;                    /* compare with every vector, graph or not */
+    int keep_duplicates;          /* do not fold passages of equal text into one hit */
+    int join_neighbours;          /* neighbouring chunks of a document become one hit */
 } sx_search_options;
 
 typedef struct sx_hit {
     uint32_t rank;      /* from 1 */
-    double score, similarity;
+    double score;       /* what the order goes by: the cosine, the fused or the reranked score */
+    double similarity;  /* cosine */
     char *root, *document;
     uint32_t index;     /* of the chunk in its document */
     uint64_t start, end;
@@ -721,17 +731,22 @@ typedef struct sx_hit {
     char *metadata;     /* JSON object */
     char *text;
     size_t text_length;
+    uint32_t semantic_rank, keyword_rank; /* its places in the two lists, from 1; 0: not in it */
+    uint32_t joined;    /* neighbouring chunks in it beyond the first */
+    uint32_t folded;    /* equal passages elsewhere that it stands for */
 } sx_hit;
 typedef struct sx_hits {
     char *collection;
-    const char *mode;   /* "semantic" */
+    const char *mode;   /* as in the options */
+    const char *type;
+    const char *rerank;
     double milliseconds;
     sx_hit *hits;
     size_t count;
 } sx_hits;
 
-/* The nearest chunks by exact comparison with every vector of the collection. The embedder must be of the collection's space
- * (SX_E_MISMATCH otherwise); open it with role "query". */
+/* The chunks that answer the query best. The embedder must be of the collection's space (SX_E_MISMATCH otherwise); open it with role
+ * "query". NULL with mode "keyword", which then gives no similarities (NaN). */
 SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query, const sx_search_options *options,
                            sx_hits **out, sx_error *error);
 SX_API void sx_hits_free(sx_hits *hits);

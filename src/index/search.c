@@ -218,6 +218,8 @@ sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query,
         goto out;
     }
     hits->mode = "semantic";
+    hits->type = "general";
+    hits->rerank = "none";
     hits->collection = sx_strdup(collection.name);
     status = hits->collection ? embed_query(database, collection.name, embedder, query, vector, error)
                               : sx_fail_nomem(error, 64);

@@ -1,0 +1,47 @@
+/* hybrid.h - the candidates for a query: by meaning (the store's nearest vectors), by words (its keyword index), or both lists
+ * fused. What happens to them afterwards (re-ranking, folding, joining, reading the texts) is search.c's.
+ */
+#ifndef SX_INDEX_HYBRID_H
+#define SX_INDEX_HYBRID_H
+
+#include "../store/store.h"
+
+typedef enum sx_search_mode { SX_SEARCH_HYBRID, SX_SEARCH_SEMANTIC, SX_SEARCH_KEYWORD } sx_search_mode;
+
+/* What kind of question it is: how much words count beside meaning, and which words. docs/quality.md has the figures that chose. */
+typedef struct sx_query_type {
+    const char *name;
+    double semantic_weight, keyword_weight;
+    uint32_t fusion_k;          /* of reciprocal rank fusion */
+    uint32_t depth;             /* candidates taken from each list */
+} sx_query_type;
+/* NULL: "general". SX_E_INVALID names those there are. */
+sx_status sx_query_type_find(const char *name, const sx_query_type **type, sx_error *error);
+sx_status sx_search_mode_find(const char *name, sx_search_mode *mode, sx_error *error);
+
+typedef struct sx_search_candidate {
+    int64_t chunk;
+    double score;               /* the list's own, or fused; best first */
+    float similarity;           /* cosine with the query; NaN when there is no query vector */
+    uint32_t semantic_rank, keyword_rank; /* from 1; 0: not in that list */
+} sx_search_candidate;
+
+typedef struct sx_candidate_query {
+    sx_text text;
+    const float *vector;        /* NULL: keyword mode without similarities */
+    sx_search_mode mode;
+    const sx_query_type *type;
+    double threshold;           /* least similarity; used when has_threshold is set */
+    bool has_threshold;
+    const char *const *filters; /* as in sx_search_options */
+    size_t filter_count;
+    uint32_t ef_search;         /* 0: the measured rule */
+    bool exact;
+} sx_candidate_query;
+
+/* At most `count` candidates, best first, ties by chunk; *found <= count. Filters and threshold are applied before the cut: `count`
+ * are found when so many exist. */
+sx_status sx_search_candidates(sx_database *database, const sx_collection_row *collection, const sx_candidate_query *query,
+                               size_t count, sx_search_candidate *candidates, size_t *found, sx_error *error);
+
+#endif
