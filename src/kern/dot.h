@@ -30,12 +30,22 @@ typedef struct sx_code_job {
     size_t out_stride;
 } sx_code_job;
 
+/* One row of bytes with some others, wherever these lie: out[i] = sum of query[k] * (rows[i][k] - 128). Queries are -127 .. 127,
+ * codes 1 .. 255. All have sx_code_dimensions(dimensions) bytes; the query's are zero behind the last dimension. */
+typedef struct sx_byte_job {
+    const int8_t *query;
+    const uint8_t *const *rows;
+    size_t count, dimensions;
+    int32_t *out;
+} sx_byte_job;
+
 typedef struct sx_dot_kernels {
     const char *name; /* "c", "avx2", "avx512", "avx512-vnni", "neon" */
     uint64_t cpu;     /* its SX_CPU_* bit */
     void (*f32)(const sx_dot_job *job);
     void (*f16)(const sx_dot_job *job);
     void (*codes)(const sx_code_job *job);
+    void (*bytes)(const sx_byte_job *job);
 } sx_dot_kernels;
 
 /* The best table among the sets in cpu_mask (0: all) that this machine has. */

@@ -1,6 +1,7 @@
 /* dot_avx2.c - dot products with AVX2, FMA and F16C.
  *
- * Codes are widened to 16 bits and multiplied with the query's by VPMADDWD: unlike VPMADDUBSW it cannot saturate.
+ * Codes are widened to 16 bits and multiplied with the query's by VPMADDWD: unlike VPMADDUBSW it cannot saturate. With bytes of
+ * -127 .. 127 on both sides VPMADDUBSW cannot either, once the query's signs are put on the codes.
  * Source of the instructions' meaning: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
  */
 #include "dot_internal.h"
@@ -111,4 +112,23 @@ void sx_dot_f16_avx2(const sx_dot_job *job)
 void sx_dot_codes_avx2(const sx_code_job *job)
 {
     code_all(job);
+}
+
+void sx_dot_bytes_avx2(const sx_byte_job *job)
+{
+    const __m256i ones = _mm256_set1_epi16(1), zero_code = _mm256_set1_epi8((char)SX_CODE_ZERO);
+    size_t padded = sx_code_dimensions(job->dimensions);
+    for (size_t i = 0; i < job->count; i++) {
+        __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        for (size_t k = 0; k < padded; k += 2 * CODES)
+            UNROLL
+            for (size_t part = 0; part < 2; part++) {
+                __m256i query = _mm256_loadu_si256((const __m256i *)(job->query + k + part * CODES));
+                __m256i row = _mm256_loadu_si256((const __m256i *)(job->rows[i] + k + part * CODES));
+                row = _mm256_sign_epi8(_mm256_xor_si256(row, zero_code), query);
+                __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(query), row);
+                sum[part] = _mm256_add_epi32(sum[part], _mm256_madd_epi16(pairs, ones));
+            }
+        job->out[i] = (int32_t)code_sum(sum);
+    }
 }

@@ -57,3 +57,41 @@ void sx_dot_codes_avx512vnni(const sx_code_job *job)
 {
     code_all(job);
 }
+
+/* The sums of four rows' lanes. */
+VECTOR_INLINE __m128i sum_four(const __m512i sum[4])
+{
+    __m256i half[4];
+    UNROLL
+    for (size_t r = 0; r < 4; r++)
+        half[r] = _mm256_add_epi32(_mm512_castsi512_si256(sum[r]), _mm512_extracti64x4_epi64(sum[r], 1));
+    __m256i pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(half[0], half[1]), _mm256_hadd_epi32(half[2], half[3]));
+    return _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+}
+
+void sx_dot_bytes_avx512vnni(const sx_byte_job *job)
+{
+    const __m512i zero_codes = _mm512_set1_epi8((char)SX_CODE_ZERO);
+    size_t padded = sx_code_dimensions(job->dimensions), i = 0;
+    __m512i excess = _mm512_setzero_si512();
+    for (size_t k = 0; k < padded; k += CODES)
+        excess = _mm512_dpbusd_epi32(excess, zero_codes, _mm512_loadu_si512(job->query + k));
+    const __m512i start = _mm512_sub_epi32(_mm512_setzero_si512(), excess);
+    for (; i + 4 <= job->count; i += 4) {
+        const uint8_t *const *rows = job->rows + i;
+        __m512i sum[4] = {start, start, start, start};
+        for (size_t k = 0; k < padded; k += CODES) {
+            __m512i query = _mm512_loadu_si512(job->query + k);
+            UNROLL
+            for (size_t r = 0; r < 4; r++)
+                sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_loadu_si512(rows[r] + k), query);
+        }
+        _mm_storeu_si128((__m128i *)(job->out + i), sum_four(sum));
+    }
+    for (; i < job->count; i++) {
+        __m512i sum = start;
+        for (size_t k = 0; k < padded; k += CODES)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(job->rows[i] + k), _mm512_loadu_si512(job->query + k));
+        job->out[i] = (int32_t)sum_lanes(sum);
+    }
+}

@@ -65,16 +65,28 @@ void sx_dot_codes_c(const sx_code_job *job)
         }
 }
 
-static const sx_dot_kernels table_c = {"c", SX_CPU_C, sx_dot_f32_c, sx_dot_f16_c, sx_dot_codes_c};
+void sx_dot_bytes_c(const sx_byte_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        int32_t sum = 0;
+        for (size_t k = 0; k < job->dimensions; k++)
+            sum += job->query[k] * (job->rows[i][k] - SX_CODE_ZERO);
+        job->out[i] = sum;
+    }
+}
+
+static const sx_dot_kernels table_c = {"c", SX_CPU_C, sx_dot_f32_c, sx_dot_f16_c, sx_dot_codes_c, sx_dot_bytes_c};
 
 #if defined(__x86_64__)
-static const sx_dot_kernels table_avx2 = {"avx2", SX_CPU_AVX2, sx_dot_f32_avx2, sx_dot_f16_avx2, sx_dot_codes_avx2};
+static const sx_dot_kernels table_avx2 = {"avx2", SX_CPU_AVX2, sx_dot_f32_avx2, sx_dot_f16_avx2, sx_dot_codes_avx2,
+                                          sx_dot_bytes_avx2};
 static const sx_dot_kernels table_avx512 = {"avx512", SX_CPU_AVX512, sx_dot_f32_avx512, sx_dot_f16_avx512,
-                                            sx_dot_codes_avx512};
+                                            sx_dot_codes_avx512, sx_dot_bytes_avx2};
 static const sx_dot_kernels table_avx512vnni = {"avx512-vnni", SX_CPU_AVX512_VNNI, sx_dot_f32_avx512, sx_dot_f16_avx512,
-                                                sx_dot_codes_avx512vnni};
+                                                sx_dot_codes_avx512vnni, sx_dot_bytes_avx512vnni};
 #elif defined(__aarch64__)
-static const sx_dot_kernels table_neon = {"neon", SX_CPU_NEON, sx_dot_f32_neon, sx_dot_f16_neon, sx_dot_codes_neon};
+static const sx_dot_kernels table_neon = {"neon", SX_CPU_NEON, sx_dot_f32_neon, sx_dot_f16_neon, sx_dot_codes_neon,
+                                          sx_dot_bytes_neon};
 #endif
 
 const sx_dot_kernels *sx_dot_kernels_for(uint64_t cpu_mask)

@@ -10,18 +10,22 @@ enum { SX_CODE_ZERO = 128 }; /* the code that stands for 0 */
 void sx_dot_f32_c(const sx_dot_job *job);
 void sx_dot_f16_c(const sx_dot_job *job);
 void sx_dot_codes_c(const sx_code_job *job);
+void sx_dot_bytes_c(const sx_byte_job *job);
 #if defined(__x86_64__)
 void sx_dot_f32_avx2(const sx_dot_job *job);
 void sx_dot_f16_avx2(const sx_dot_job *job);
 void sx_dot_codes_avx2(const sx_code_job *job);
+void sx_dot_bytes_avx2(const sx_byte_job *job);
 void sx_dot_f32_avx512(const sx_dot_job *job);
 void sx_dot_f16_avx512(const sx_dot_job *job);
 void sx_dot_codes_avx512(const sx_code_job *job);
 void sx_dot_codes_avx512vnni(const sx_code_job *job);
+void sx_dot_bytes_avx512vnni(const sx_byte_job *job);
 #elif defined(__aarch64__)
 void sx_dot_f32_neon(const sx_dot_job *job);
 void sx_dot_f16_neon(const sx_dot_job *job);
 void sx_dot_codes_neon(const sx_code_job *job);
+void sx_dot_bytes_neon(const sx_byte_job *job);
 #endif
 
 /* What every code of a row is too large by, times the query: taken off the sum. Sums are kept modulo 2^32, so it does not matter

@@ -113,3 +113,19 @@ void sx_dot_codes_neon(const sx_code_job *job)
 {
     code_all(job);
 }
+
+void sx_dot_bytes_neon(const sx_byte_job *job)
+{
+    const uint8x16_t zero_code = vdupq_n_u8(SX_CODE_ZERO);
+    size_t padded = sx_code_dimensions(job->dimensions);
+    for (size_t i = 0; i < job->count; i++) {
+        int32x4_t sum = vdupq_n_s32(0);
+        for (size_t k = 0; k < padded; k += CODES) {
+            int8x16_t query = vld1q_s8(job->query + k);
+            int8x16_t row = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(job->rows[i] + k), zero_code));
+            int16x8_t pairs = vmull_s8(vget_low_s8(query), vget_low_s8(row)); /* two products of at most 127 x 128 fit */
+            sum = vpadalq_s16(sum, vmlal_high_s8(pairs, query, row));
+        }
+        job->out[i] = vaddvq_s32(sum);
+    }
+}

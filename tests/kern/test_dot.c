@@ -177,11 +177,62 @@ static void test_codes(void **state)
     for_each_dot_level(check_all_codes);
 }
 
+/* ---- Bytes ---- */
+
+enum { MOST_BYTE_ROWS = 13 };
+
+static void check_bytes(const sx_dot_kernels *kernels, size_t width)
+{
+    size_t padded = sx_code_dimensions(width), count = random_below(MOST_BYTE_ROWS);
+    guarded query = guarded_open(padded / 4), out = guarded_open(count), rows[MOST_BYTE_ROWS];
+    const uint8_t *places[MOST_BYTE_ROWS];
+    int8_t *numbers = (int8_t *)query.data;
+    unsigned extreme = random_below(4);
+    for (size_t k = 0; k < padded; k++)
+        numbers[k] = (int8_t)(k >= width ? 0 : extreme == 0 ? 127 : extreme == 1 ? -127 : (int)random_below(255) - 127);
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = guarded_open(padded / 4);
+        uint8_t *codes = (uint8_t *)rows[i].data;
+        unsigned kind = random_below(4);
+        for (size_t k = 0; k < padded; k++)
+            codes[k] = (uint8_t)(kind == 0 ? 1 : kind == 1 ? 255 : 1 + random_below(255));
+        places[i] = codes;
+    }
+    int32_t *sums = (int32_t *)(void *)out.data;
+    kernels->bytes(&(sx_byte_job){.query = numbers, .rows = places, .count = count, .dimensions = width, .out = sums});
+    for (size_t i = 0; i < count; i++) {
+        int64_t sum = 0;
+        for (size_t k = 0; k < width; k++)
+            sum += numbers[k] * (places[i][k] - 128);
+        assert_int_equal(sums[i], sum);
+        guarded_close(&rows[i]);
+    }
+    guarded_close(&query);
+    guarded_close(&out);
+}
+
+static void check_all_bytes(const sx_dot_kernels *kernels)
+{
+    static const size_t more[] = {256, 384, 513, 768, 1024, 4096, 65536};
+    for (size_t width = 1; width <= 200; width++)
+        for (int round = 0; round < 5; round++)
+            check_bytes(kernels, width);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        for (int round = 0; round < 10; round++)
+            check_bytes(kernels, more[i]);
+}
+
+static void test_bytes(void **state)
+{
+    for_each_dot_level(check_all_bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
