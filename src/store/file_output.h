@@ -1,8 +1,10 @@
-/* file_output.h - writing a large file piece by piece and putting it in place when whole; reading one line by line. */
+/* file_output.h - writing a large file piece by piece and putting it in place when whole; reading one line by line. Files named .gz
+ * and .zst are compressed; what is read may be, whatever its name. */
 #ifndef SX_STORE_FILE_OUTPUT_H
 #define SX_STORE_FILE_OUTPUT_H
 
 #include "../base/buffer.h"
+#include "../base/compressed.h"
 #include "sextant.h"
 
 #include <stdint.h>
@@ -10,6 +12,8 @@
 /* Zero-initialise. Append to `buffer`, then call _flow now and then. */
 typedef struct sx_output {
     sx_buffer buffer;
+    sx_compressor *compressor; /* NULL: written as it is */
+    sx_buffer packed;
     int descriptor;
     char *path, *temporary; /* both NULL for standard output; no temporary for a device or a pipe */
     bool open;
@@ -28,10 +32,10 @@ void sx_output_close(sx_output *output);
 typedef struct sx_lines {
     sx_buffer buffer;
     size_t start; /* of what was not given out yet */
-    int descriptor;
+    sx_source *source;
     const char *path;
     uint64_t number; /* of the line last given, from 1 */
-    bool open, ended;
+    bool ended;
 } sx_lines;
 
 /* "-": standard input. */
