@@ -106,7 +106,7 @@ static void errors_name_the_place(void **state)
         {"a=b and (c=d", "column 9,", "never closed"}, {"lang in (a, b", "at its end", ")"}, {"lang in ()", "column 10,", "value"},
         {"lang in (a,,b)", "column 12,", "value"}, {"(a=b) c=d", "column 7,", "and or or"}, {"(a=b))", "column 6,", "open"},
         {"a=\"b", "column 3,", "never closed"}, {"a=\"b\" c", "column 7,", "and or or"}, {"\xc3\xa4=1 and (b=)c=1)", "column 13,", "and or or"},
-        {"''=x", "column 1,", "empty"}, {"a=b and not (", "column 13,", "never closed"}, {"f(x)=y", "column 2,", "expected"},
+        {"''=x", "column 1,", "empty"}, {"(a=b) and not (", "column 15,", "expected"}, {"f(x)=y", "column 2,", "expected"},
         {"()", "column 2,", "key=value"}, {"a prefix", "at its end", "expected"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
