@@ -130,9 +130,10 @@ class Postgres(Server):
     """Runs as nobody when the test is root's: it refuses to run as root."""
     password = "open sesame"
 
-    def __init__(self):
+    def __init__(self, programs=None):
+        """programs: the folder of the server's programs, when not the system's."""
         super().__init__()
-        folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+        folders = [programs] if programs else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         self.bin = folders[-1] if folders else os.path.dirname(shutil.which("initdb") or "")
         if not os.path.exists(self.bin + "/initdb"):
             raise SystemExit("PostgreSQL's server is not there (scripts/install-packages test)")
@@ -167,7 +168,7 @@ class Postgres(Server):
         return {"PATH": os.environ["PATH"], "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "5"}
 
     def psql(self, text):
-        return ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", "keeper", "-d", "postgres", "-c", text]
+        return [self.bin + "/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", "keeper", "-d", "postgres", "-c", text]
 
     def ask(self, text):
         return subprocess.run(self.psql(text), check=True, capture_output=True, text=True, env=self.environment()).stdout.strip()

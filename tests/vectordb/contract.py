@@ -1,0 +1,26 @@
+"""contract.py - runs store_contract on a server that the test started, and restarts the server when the program asks for it."""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def run_contract(program, url, restart, *more, limit=300):
+    """restart(): ends the server as a crash does and starts it again; returns when it answers. Returns whether all cases passed."""
+    with tempfile.TemporaryDirectory(prefix="contract-") as folder:
+        wanted, done = folder + "/wanted", folder + "/done"
+        command = "touch %s; while [ ! -e %s ]; do sleep 0.02; done; rm %s" % (wanted, done, done)
+        process = subprocess.Popen([program, url, "--restart", command, *more])
+        end = time.monotonic() + limit
+        while process.poll() is None:
+            if os.path.exists(wanted):
+                os.unlink(wanted)
+                restart()
+                open(done, "w").close()
+            if time.monotonic() > end:
+                process.kill()
+                print("FAILED: no end within %d s" % limit)
+            time.sleep(0.02)
+        sys.stdout.flush()
+        return process.returncode == 0
