@@ -173,7 +173,7 @@ typedef struct expectation {
 
 static bool same_json(const char *a, const char *b)
 {
-    json_t *first = json_loads(a ? a : "{}", JSON_DECODE_ANY, NULL), *second = json_loads(b ? b : "{}", JSON_DECODE_ANY, NULL);
+    json_t *first = json_loads(a ? a : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL), *second = json_loads(b ? b : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     bool same = first && second && json_equal(first, second);
     json_decref(first);
     json_decref(second);
