@@ -434,10 +434,11 @@ SX_API void sx_database_status_free(sx_database_status *status);
 SX_API sx_status sx_collection_rename(sx_database *database, const char *name, const char *new_name, sx_error *error);
 SX_API sx_status sx_collection_delete(sx_database *database, const char *name, sx_error *error);
 /* format: "jsonl" (one chunk a line), "json" ({version, model, dimensions, embeddings}), "npy" (a folder with
- * embeddings.npy, metadata.json, model_info.json). target "-" with jsonl: standard output. Atomic. Stable order. */
+ * embeddings.npy, metadata.json, model_info.json). target "-" with jsonl: standard output; a name in .gz or .zst is compressed.
+ * Atomic. Stable order. */
 SX_API sx_status sx_collection_export(sx_database *database, const char *name, const char *format, const char *target,
                                       sx_error *error);
-/* Takes back what the jsonl export wrote. The collection must not exist. */
+/* Takes back what the jsonl export wrote, compressed or not. The collection must not exist. */
 SX_API sx_status sx_collection_import(sx_database *database, const char *name, const char *source, sx_error *error);
 
 /* Texts of at most `most` chunks, spread evenly over the collection, in order. One block: free *texts with sx_free. */
@@ -572,6 +573,52 @@ SX_API sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *text
 /* ---- Batch API ----------------------------------------------------------------------------------------------------- */
 
 /* OpenAI's Batch API: files of requests that are done within a day at half the price. Each step of a job is in the database
+/* What one of the sources has done since the embedder was opened. */
+typedef struct sx_embedder_leg {
+    const char *model;
+    int open;             /* it failed lately and is left alone for a while */
+    unsigned split;       /* percent of the texts that are its own */
+    uint64_t batches, errors; /* that came back from it; of those, failed for other reasons than their texts */
+    uint64_t taken_over;  /* batches of the other source that it did */
+    double p50_ms, p95_ms; /* from handing a batch to it until it was back; NaN: none yet */
+    sx_spend spent;       /* cached: 0 */
+} sx_embedder_leg;
+/* Fills at most `capacity` of them; *count: 0 without a fallback, else 2. */
+SX_API sx_status sx_embedder_legs(const sx_embedder *embedder, sx_embedder_leg *legs, size_t capacity, size_t *count,
+                                  sx_error *error);
+
+/* ---- Files of vectors, of other programs or our own (docs/files.md) ------------------------------------------------------- */
+
+typedef struct sx_vectors_info {
+    const char *kind;    /* "json", "array", "jsonl", "npy"; "export": sx_collection_import reads it */
+    char *version, *model; /* as the file says; NULL: it does not */
+    uint32_t dimensions; /* 0: it does not say */
+    int searchable;      /* it says with what its vectors may be compared */
+} sx_vectors_info;
+/* Reads the head of a file (or folder with embeddings.npy). SX_E_MISMATCH: of a version that cannot be read; the hint says how to make
+ * the vectors again. */
+SX_API sx_status sx_vectors_describe(const char *path, sx_vectors_info **out, sx_error *error);
+SX_API void sx_vectors_info_free(sx_vectors_info *info);
+
+typedef struct sx_import_options {
+    size_t size;
+    const char *const *paths;
+    size_t path_count;
+    const char *model;     /* what to call the vectors' model; NULL: as the first file does */
+    sx_embedder *embedder; /* of the model the vectors are said to be of: the first texts are embedded again and compared. NULL: files
+                            * that do not say it themselves cannot be searched by text */
+    const volatile int *stop;
+} sx_import_options;
+typedef struct sx_import_report {
+    uint64_t documents, chunks;
+    uint32_t checked;      /* vectors that were compared with the embedder's */
+    double least_cosine;   /* of those */
+} sx_import_report;
+/* Makes a collection of vectors made elsewhere, from one file or several. All or nothing. SX_E_MISMATCH names the two things that
+ * disagree: versions, dimensions, models, or a vector that the embedder makes differently (cosine below 0.9). */
+SX_API sx_status sx_collection_import_files(sx_database *database, const char *name, const sx_import_options *options,
+                                            sx_import_report *report, sx_error *error);
+
  * before the next begins, so that a crash at any moment never pays for a text twice; the vectors become cached ones. For openai:
  * and openai@URL models; others are SX_E_UNSUPPORTED. */
 
@@ -784,6 +831,11 @@ typedef struct sx_migrate_report {
     struct { uint64_t total, embedded, cached, failed, cut, truncated; } chunks; /* cut: too long for the new model, so made into several */
     uint64_t tokens;
     double seconds;
+/* The same straight in files of vectors, one pass with memory for the hits alone: nothing is imported. Of the options count and
+ * threshold count. hits->collection is the first path; a hit's root is its file. */
+SX_API sx_status sx_search_files(const char *const *paths, size_t path_count, sx_embedder *embedder, sx_text query,
+                                 const sx_search_options *options, sx_hits **out, sx_error *error);
+
     sx_migrate_comparison comparison;
     int cut_over;
     char *from, *to;              /* models */

@@ -1,8 +1,8 @@
 /* compressed.c - bytes of files that may be compressed: gzip (RFC 1952) by zlib, Zstandard (RFC 8878) by libzstd.
  *
  * Reading decides by the first bytes, so a name says nothing false unnoticed. gzip members and zstd frames may follow one another
- * (what `cat a.gz b.gz` makes); zeros behind the last gzip member are padding of tapes and are passed over, anything else there is
- * an error: it would be lost. Memory is bounded: a zstd window of more than 128 MiB is refused. */
+ * (what `cat a.gz b.gz` makes); zeros behind the last gzip member are padding of tapes and are passed over, anything else there
+ * is an error: it would be lost. Memory is bounded: a zstd window of more than 128 MiB is refused. */
 #include "compressed.h"
 
 #include "error.h"
@@ -187,7 +187,8 @@ static sx_status next_member(sx_source *source, bool *more, sx_error *error)
             continue;
         }
         if (byte != 0x1f || source->padding)
-            return sx_fail(error, SX_E_FORMAT, "%s: byte %llu: what stands behind the last gzip member is none (it begins with %02x)",
+            return sx_fail(error, SX_E_FORMAT,
+                           "%s: byte %llu: what stands behind the last gzip member is none (it begins with %02x)",
                            source->name, place(source), byte);
         if (inflateReset(&source->gzip) != Z_OK)
             return sx_fail(error, SX_E_INTERNAL, "%s: zlib cannot begin again", source->name);
@@ -273,7 +274,8 @@ sx_status sx_source_read(sx_source *source, void *data, size_t capacity, size_t 
                                                            : read_plain(source, data, capacity, got, problem);
     source->given += *got;
     if (!status && source->compression != SX_PLAIN && source->given > bomb_from && source->given / BOMB_RATIO > source->taken)
-        status = sx_fail(problem, SX_E_LIMIT, "%s: %llu bytes have come of %llu, more than a thousand times as many", source->name,
+        status = sx_fail(problem, SX_E_LIMIT, "%s: %llu bytes have come of %llu, more than a thousand times as many",
+                         source->name,
                          (unsigned long long)source->given, (unsigned long long)source->taken);
     if (!status)
         return SX_OK;

@@ -13,8 +13,8 @@
 typedef struct sx_source sx_source;
 /* "-": standard input. Compression is told by the first bytes; a name that ends in .gz or .zst must keep its promise. */
 sx_status sx_source_open(const char *path, sx_source **out, sx_error *error);
-/* *got 0: the end, reached whole: a stream that breaks off is SX_E_FORMAT. Members (frames) that follow one another are one stream.
- * SX_E_LIMIT: more than 1 GiB came out, a thousand times what went in. A failure comes again with every further call. */
+/* *got 0: the end, reached whole: a stream that breaks off is SX_E_FORMAT. Members (frames) that follow one another are one
+ * stream. SX_E_LIMIT: more than 1 GiB came out, a thousand times what went in. A failure comes again with every further call. */
 sx_status sx_source_read(sx_source *source, void *data, size_t capacity, size_t *got, sx_error *error);
 /* "standard input" for "-". */
 const char *sx_source_name(const sx_source *source);
@@ -38,7 +38,8 @@ typedef struct sx_compressor sx_compressor;
 /* Not for SX_PLAIN. */
 sx_status sx_compressor_open(sx_compression compression, sx_compressor **out, sx_error *error);
 /* Appends to *out what comes of the data; end: nothing follows. A full buffer shows in out->failed. */
-sx_status sx_compressor_add(sx_compressor *compressor, const void *data, size_t length, bool end, sx_buffer *out, sx_error *error);
+sx_status sx_compressor_add(sx_compressor *compressor, const void *data, size_t length, bool end, sx_buffer *out,
+                            sx_error *error);
 void sx_compressor_close(sx_compressor *compressor);
 
 #endif

@@ -37,8 +37,8 @@ sx_status sx_json_stream_more(sx_json_stream *stream, bool *more, sx_error *erro
 sx_status sx_json_stream_peek(sx_json_stream *stream, sx_json_type *type, sx_error *error);
 /* Enters an object or an array, whichever it is. */
 sx_status sx_json_stream_enter(sx_json_stream *stream, sx_error *error);
-/* The next element of the array or, with a key, member of the object; *more false: it has ended and is left. *key is a slice of the
- * input with its quotes, valid until the next call. */
+/* The next element of the array or, with a key, member of the object; *more false: it has ended and is left. *key is a slice of
+ * the input with its quotes, valid until the next call. */
 sx_status sx_json_stream_next(sx_json_stream *stream, sx_text *key, bool *more, sx_error *error);
 /* A whole value and its first byte's place in the document. Its ends are found by brackets and quotes alone: it must be read with
  * json_reader.h. Valid until the next call. */

@@ -1,6 +1,7 @@
 /* output.c - where results go: standard output, or a file that appears only when it is complete. */
 #include "output.h"
 
+#include "../base/compressed.h"
 #include "../base/error.h"
 #include "../base/memory.h"
 
@@ -83,6 +84,56 @@ static sx_status copy_spool(FILE *from, sx_error *error)
     return ferror(from) ? sx_fail(error, SX_E_IO, "temporary file: cannot be read back") : SX_OK;
 }
 
+/* Puts a compressed copy in the temporary's place. The bytes are compressed when they are all there, since the first may be
+ * written over until then. */
+static sx_status pack(sx_cli_output *output, sx_compression compression, sx_error *error)
+{
+    sx_compressor *compressor = NULL;
+    sx_cli_output packed = {0};
+    sx_buffer bytes = {0};
+    char block[65536];
+    size_t got = 1;
+    sx_status status = asprintf(&packed.temporary, "%s.packed", output->temporary) < 0 ? sx_fail_nomem(error, 256) : SX_OK;
+    if (status) {
+        packed.temporary = NULL;
+        return status;
+    }
+    int descriptor = open(packed.temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    packed.file = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
+    if (!packed.file) {
+        status = sx_fail_errno(error, errno, "%s: cannot be created", packed.temporary);
+        if (descriptor >= 0)
+            close(descriptor);
+    }
+    sx_cli_temporary_add(packed.temporary);
+    if (!status)
+        status = sx_compressor_open(compression, &compressor, error);
+    if (!status && (fflush(output->file) != 0 || fseeko(output->file, 0, SEEK_SET) != 0))
+        status = sx_fail_errno(error, errno, "%s: cannot be written", output->temporary);
+    while (!status && got) {
+        got = fread(block, 1, sizeof block, output->file);
+        if (ferror(output->file))
+            status = sx_fail_errno(error, errno, "%s: cannot be read back", output->temporary);
+        else
+            status = sx_compressor_add(compressor, block, got, got == 0, &bytes, error);
+        if (!status && bytes.length)
+            status = sx_cli_output_write(&packed, bytes.data, bytes.length, error);
+        sx_buffer_reset(&bytes);
+    }
+    sx_compressor_close(compressor);
+    sx_buffer_clear(&bytes);
+    if (!status) { /* what was not compressed goes */
+        FILE *file = output->file;
+        char *temporary = output->temporary;
+        output->file = packed.file;
+        output->temporary = packed.temporary;
+        packed.file = file;
+        packed.temporary = temporary;
+    }
+    sx_cli_output_abandon(&packed);
+    return status;
+}
+
 sx_status sx_cli_output_commit(sx_cli_output *output, sx_error *error)
 {
     sx_status status = SX_OK;
@@ -92,6 +143,11 @@ sx_status sx_cli_output_commit(sx_cli_output *output, sx_error *error)
         if (fflush(stdout) != 0)
             status = sx_fail_errno(error, errno, "standard output: cannot be written");
     } else {
+        sx_compression compression = output->temporary ? sx_compression_of(output->path) : SX_PLAIN;
+        if (compression != SX_PLAIN && (status = pack(output, compression, error))) {
+            sx_cli_output_abandon(output);
+            return status;
+        }
         bool good = fflush(output->file) == 0 && (!output->temporary || fsync(fileno(output->file)) == 0);
         int why = errno;
         good = fclose(output->file) == 0 && good;

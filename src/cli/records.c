@@ -7,6 +7,7 @@
 
 #include "../base/buffer.h"
 #include "../base/code_point.h"
+#include "../base/compressed.h"
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/json_reader.h"
@@ -31,7 +32,9 @@ struct sx_cli_reader {
     sx_cli_input input;
     record_format format;
     const char *name; /* for messages */
-    FILE *file;
+    sx_source *source;
+    FILE *file; /* the source as a stream */
+    size_t path; /* of the input's paths, the one being read */
     size_t next;  /* argument, or 1 when the whole text was given */
     size_t line;  /* of the record read last, from 1 */
     size_t row;   /* element of a JSON array */
@@ -75,10 +78,13 @@ static bool decide_format(sx_cli_reader *reader, const char *path, const char *f
         const char *suffix;
         record_format format;
     } suffixes[] = {{".jsonl", FORMAT_JSONL}, {".ndjson", FORMAT_JSONL}, {".json", FORMAT_JSON}, {".csv", FORMAT_CSV}};
-    const char *wanted = reader->input.format, *dot = strrchr(sx_path_name(path), '.');
-    for (size_t i = 0; !wanted && dot && i < sizeof suffixes / sizeof *suffixes; i++)
-        if (strcmp(dot, suffixes[i].suffix) == 0)
+    const char *wanted = reader->input.format;
+    size_t stem = sx_compression_stem(path);
+    for (size_t i = 0; !wanted && i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t length = strlen(suffixes[i].suffix);
+        if (stem >= length && strncmp(path + stem - length, suffixes[i].suffix, length) == 0)
             wanted = format_names[suffixes[i].format];
+    }
     if (!wanted)
         wanted = fallback;
     for (size_t i = 0; i < sizeof format_names / sizeof *format_names; i++)
@@ -87,6 +93,13 @@ static bool decide_format(sx_cli_reader *reader, const char *path, const char *f
             return true;
         }
     return false;
+}
+
+/* A stream that ended because its source cannot be read on. */
+static sx_status read_failed(const sx_cli_reader *reader, sx_error *error)
+{
+    sx_status status = sx_source_problem(reader->source, error);
+    return status ? status : sx_fail_errno(error, errno ? errno : EIO, "%s: cannot be read", reader->name);
 }
 
 static sx_status read_whole(sx_cli_reader *reader, sx_error *error)
@@ -102,7 +115,7 @@ static sx_status read_whole(sx_cli_reader *reader, sx_error *error)
             break;
     }
     if (ferror(reader->file))
-        return sx_fail_errno(error, errno, "%s: cannot be read", reader->name);
+        return read_failed(reader, error);
     sx_buffer_append(&reader->document, "", 0);
     return reader->document.failed ? sx_fail_nomem(error, 65536) : SX_OK;
 }
@@ -223,7 +236,12 @@ static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
         return sx_fail_nomem(error, sizeof *row);
     sx_status status = SX_OK;
     reader->text_column = reader->id_column = SIZE_MAX;
-    if (!read_csv_row(reader, row) || row->problem) {
+    bool any = read_csv_row(reader, row);
+    if (ferror(reader->file)) {
+        status = read_failed(reader, error);
+        goto out;
+    }
+    if (!any || row->problem) {
         status = sx_fail(error, SX_E_FORMAT, "%s: line 1: %s", reader->name, row->problem ? row->problem : "no header row");
         goto out;
     }
@@ -257,6 +275,10 @@ static sx_status next_csv(sx_cli_reader *reader, sx_cli_item *item, bool *more, 
     if (!row)
         return sx_fail_nomem(error, sizeof *row);
     *more = read_csv_row(reader, row);
+    if (ferror(reader->file)) {
+        status = read_failed(reader, error);
+        goto out;
+    }
     if (!*more)
         goto out;
     if (!row->problem && row->count != reader->column_count) {
@@ -367,7 +389,7 @@ static sx_status next_line(sx_cli_reader *reader, sx_text *line, bool *more, sx_
     errno = 0;
     ssize_t got = getdelim(&reader->memory, &reader->capacity, '\n', reader->file);
     if (got < 0 && (ferror(reader->file) || errno == ENOMEM))
-        return sx_fail_errno(error, errno ? errno : EIO, "%s: cannot be read", reader->name);
+        return read_failed(reader, error);
     *more = got >= 0;
     if (!*more)
         return SX_OK;
@@ -412,7 +434,8 @@ static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more
 
 int sx_cli_input_choose(sx_cli *cli, const char *fallback, sx_cli_input *input)
 {
-    const char *path = sx_cli_text(cli, "input");
+    const sx_cli_value *given = sx_cli_get(cli, "input");
+    const char *path = given->text;
     if (cli->argument_count && path)
         return sx_cli_usage(cli, NULL, "%s: both texts and --input are given", cli->verb->name);
     if (!cli->argument_count && !path && isatty(STDIN_FILENO))
@@ -423,12 +446,43 @@ int sx_cli_input_choose(sx_cli *cli, const char *fallback, sx_cli_input *input)
         .path = path                  ? path
                 : cli->argument_count ? NULL
                                       : "-",
+        .paths = given->all,
+        .path_count = given->all_count,
         .format = sx_cli_text(cli, "input-format"),
         .fallback = fallback,
         .text_column = sx_cli_text(cli, "text-column"),
         .id_column = sx_cli_text(cli, "id-column"),
     };
     return 0;
+}
+
+static void close_path(sx_cli_reader *reader)
+{
+    if (reader->file)
+        fclose(reader->file);
+    sx_source_close(reader->source);
+    reader->file = NULL;
+    reader->source = NULL;
+}
+
+static sx_status open_path(sx_cli_reader *reader, const char *path, sx_error *error)
+{
+    reader->line = reader->row = reader->next = 0;
+    sx_buffer_reset(&reader->document);
+    decide_format(reader, path, reader->input.fallback);
+    sx_status status = sx_source_open(path, &reader->source, error);
+    if (status)
+        return status;
+    reader->name = sx_source_name(reader->source);
+    if (!(reader->file = sx_source_file(reader->source)))
+        return sx_fail_nomem(error, BUFSIZ);
+    if (reader->format == FORMAT_JSON || reader->format == FORMAT_TEXT)
+        status = read_whole(reader, error);
+    if (!status && reader->format == FORMAT_JSON)
+        status = begin_json(reader, error);
+    if (!status && reader->format == FORMAT_CSV)
+        status = begin_csv(reader, error);
+    return status;
 }
 
 sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_error *error)
@@ -439,30 +493,10 @@ sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_
         return sx_fail_nomem(error, sizeof *reader);
     reader->input = *input;
     sx_status status = SX_OK;
-    if (!input->path) {
+    if (!input->path)
         reader->format = FORMAT_ARGUMENTS;
-        goto out;
-    }
-    bool standard = strcmp(input->path, "-") == 0;
-    reader->name = standard ? "standard input" : input->path;
-    decide_format(reader, input->path, input->fallback);
-    if (standard) {
-        reader->file = stdin;
-    } else {
-        struct stat kind;
-        reader->file = fopen(input->path, "re");
-        if (!reader->file)
-            status = sx_fail_errno(error, errno, "%s: cannot be opened", input->path);
-        else if (fstat(fileno(reader->file), &kind) == 0 && S_ISDIR(kind.st_mode))
-            status = sx_fail(error, SX_E_FORMAT, "%s: is a folder, not a file of texts", input->path);
-    }
-    if (!status && (reader->format == FORMAT_JSON || reader->format == FORMAT_TEXT))
-        status = read_whole(reader, error);
-    if (!status && reader->format == FORMAT_JSON)
-        status = begin_json(reader, error);
-    if (!status && reader->format == FORMAT_CSV)
-        status = begin_csv(reader, error);
-out:
+    else
+        status = open_path(reader, input->path_count ? input->paths[0] : input->path, error);
     if (status)
         sx_cli_reader_close(reader);
     else
@@ -474,8 +508,7 @@ void sx_cli_reader_close(sx_cli_reader *reader)
 {
     if (!reader)
         return;
-    if (reader->file && reader->file != stdin)
-        fclose(reader->file);
+    close_path(reader);
     free(reader->memory);
     sx_buffer_clear(&reader->document);
     sx_buffer_clear(&reader->key);
@@ -506,7 +539,7 @@ static sx_status take(sx_cli_item *item, const char *data, size_t length, sx_err
     return item->text ? SX_OK : sx_fail_nomem(error, length);
 }
 
-sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+static sx_status next_of_path(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
 {
     *item = (sx_cli_item){0};
     *more = false;
@@ -530,4 +563,16 @@ sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *mor
     case FORMAT_CSV: return next_csv(reader, item, more, error);
     }
     return SX_OK;
+}
+
+sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+{
+    sx_status status = next_of_path(reader, item, more, error);
+    while (!status && !*more && reader->path + 1 < reader->input.path_count) {
+        close_path(reader);
+        status = open_path(reader, reader->input.paths[++reader->path], error);
+        if (!status)
+            status = next_of_path(reader, item, more, error);
+    }
+    return status;
 }

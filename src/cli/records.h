@@ -23,7 +23,9 @@ typedef struct sx_cli_reader sx_cli_reader;
 typedef struct sx_cli_input {
     const char *const *texts; /* given as arguments ... */
     size_t text_count;
-    const char *path;   /* ... or a file, "-" for standard input */
+    const char *path;   /* ... or a file, "-" for standard input; it may be compressed */
+    const char *const *paths; /* several files, one after another; NULL: `path` alone */
+    size_t path_count;
     const char *format; /* text lines jsonl json csv; NULL: by the file's name, else fallback */
     const char *fallback;
     const char *text_column, *id_column;

@@ -1,5 +1,5 @@
 /* run_collections.c - `sextant status`, `collections ...`, `backup`, `restore`, `cache ...`. */
-#include "cli.h"
+#include "vector_files.h"
 
 #include "../base/error.h"
 
@@ -338,13 +338,17 @@ int sx_cli_collections_import(sx_cli *cli)
     sx_error error = {0};
     sx_database *database = NULL;
     const char *source = import_source(cli, 1);
+    const char *const *sources = cli->argument_count > 1 ? cli->arguments + 1 : &source;
+    uint64_t chunks = 0;
     if (!source)
         return sx_cli_usage(cli, NULL, "collections import: the FILE to take is missing");
     sx_status status = sx_cli_open_database(cli, cli->db_path, true, &database, &error);
     if (!status)
-        status = sx_collection_import(database, cli->arguments[0], source, &error);
+        status = sx_cli_import_files(cli, database, cli->arguments[0], sources, cli->argument_count > 1 ? cli->argument_count - 1 : 1,
+                                     &chunks, &error);
     sx_database_close(database);
-    return status ? sx_cli_fail(cli, &error) : done(cli, "imported", cli->arguments[0], NULL, 0, "imported");
+    return status ? sx_cli_fail(cli, &error)
+                  : done(cli, "imported", cli->arguments[0], chunks ? "chunks" : NULL, chunks, "imported");
 }
 
 int sx_cli_backup(sx_cli *cli)

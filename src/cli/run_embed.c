@@ -8,6 +8,7 @@
 
 #include "../base/clock.h"
 #include "../base/error.h"
+#include "../base/compressed.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
 
@@ -54,8 +55,8 @@ typedef struct embed_run {
 
 static bool ends_in(const char *path, const char *suffix)
 {
-    size_t length = strlen(path), tail = strlen(suffix);
-    return length > tail && strcmp(path + length - tail, suffix) == 0;
+    size_t length = sx_compression_stem(path), tail = strlen(suffix);
+    return length > tail && strncmp(path + length - tail, suffix, tail) == 0;
 }
 
 static embed_format decide_format(const sx_cli *cli)

@@ -1,6 +1,7 @@
 /* run_search.c - `sextant search`: the nearest passages, for people with the query's words marked. */
 #include "model_choice.h"
 
+#include "vector_files.h"
 #include "../base/error.h"
 #include "../base/json_writer.h"
 
@@ -170,6 +171,11 @@ int sx_cli_search(sx_cli *cli)
     if (!status)
         status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
     if (!status)
+    const sx_cli_value *files = sx_cli_get(cli, "in");
+    if (!status && files->all_count) {
+        status = sx_cli_search_files(cli, files->all, files->all_count, (sx_text){query.data, query.length}, &options, &hits, &error);
+        goto found;
+    }
         status = sx_cli_require_collection(database, options.collection, &error);
     if (!status)
         status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
@@ -184,6 +190,7 @@ int sx_cli_search(sx_cli *cli)
     if (status) {
         code = sx_cli_fail(cli, &error);
     } else if (cli->json) {
+found:
         code = print_hits_json(cli, query.data, hits);
     } else {
         print_hits(cli, query.data, hits);

@@ -142,17 +142,20 @@ static const sx_cli_option search_options[] = {
     OPTIONS_REMOTE,
     OPTIONS_COST,
     {NULL},
+    {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
+     0, 0, true},
 };
 
 static const sx_cli_option embed_options[] = {
-    OPTION_INPUT,
+    {"input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file, or several (-i A -i B); - is standard input; .gz and .zst are read too",
+     NULL, NULL, 0, 0, true},
     {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
      NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
     {"format", 0, SX_CLI_CHOICE, "json|jsonl|npy|bin|base64|chunks", "what to write (default: by the output's name, else json)",
      NULL, NULL},
-    OPTION_OUTPUT("write to a file, put in place when complete"),
+    OPTION_OUTPUT("write to a file, put in place when complete; .gz and .zst are compressed"),
     OPTION_BATCH,
     {"role", 0, SX_CLI_TEXT, "ROLE", "query, document, none or a prompt of the model: which prompt is put before", NULL, "none"},
     {"prompt", 0, SX_CLI_TEXT, "TEXT", "put exactly this before each text; '' puts nothing", NULL, NULL},
@@ -289,7 +292,7 @@ static const sx_cli_option bench_options[] = {
 static const sx_cli_option export_options[] = {
     {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL,
      "jsonl"},
-    OPTION_OUTPUT("file (npy: folder) to write; - is standard output (jsonl)"),
+    OPTION_OUTPUT("file (npy: folder) to write, .gz and .zst compressed; - is standard output (jsonl)"),
     {NULL},
 };
 
@@ -399,8 +402,12 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"collections export", "write a collection to a file", "NAME", 1, 1, export_options, false,
      "Writes documents, chunks and vectors in a stable order, without times of the run.",
      "sextant collections export handbook --format jsonl -o handbook.jsonl", "", sx_cli_collections_export},
-    {"collections import", "take back an exported collection", "NAME [FILE]", 1, 2, import_options, false,
-     "Takes back what export --format jsonl wrote. The collection must not exist.",
+    {"collections import", "make a collection of a file of vectors", "NAME [FILE...]", 1, SIZE_MAX, import_options, false,
+     "Takes back what export wrote, and takes in what other programs wrote: a JSON document with an array `embeddings`, a JSON array or "
+     "JSON lines of chunks with an embedding each, or a folder with embeddings.npy, metadata.json and model_info.json; several files make "
+     "one collection. All may be compressed (.gz, .zst). The collection must not exist.\n\n"
+     "Some texts of files that others wrote are embedded again with the model the file names, or with that of -m: vectors of another model "
+     "are refused.",
      "sextant collections import handbook handbook.jsonl", "", sx_cli_collections_import},
     {"backup", "a consistent copy of the database", "FILE", 1, 1, no_options, false,
      "Copies the database while others work. The file must not exist. A plain copy of a database in use is not safe.",

@@ -7,6 +7,7 @@
 #include "../base/memory.h"
 #include "collections.h"
 #include "file_output.h"
+#include "npy_file.h"
 #include "sql.h"
 #include "vectors.h"
 
@@ -101,6 +102,26 @@ static sx_status load_vector(export_job *job, sx_error *error)
 }
 
 /* ---- JSON lines ---- */
+
+/* With what the vectors may be compared: what an import needs to make them searchable. */
+static sx_status put_space(export_job *job, sx_buffer *buffer, sx_error *error)
+{
+    sqlite3_stmt *statement;
+    bool found = false;
+    sx_status status = sx_sql_start(job->database, "SELECT space_json FROM recipe WHERE id = ?", &statement, error, "i",
+                                    job->collection.recipe);
+    if (!status)
+        status = sx_sql_step(job->database, statement, &found, error);
+    if (status)
+        return status;
+    if (!found)
+        return sx_fail(error, SX_E_FORMAT, "%s: recipe %lld is missing", job->database->path, (long long)job->collection.recipe);
+    put_text(buffer, "space", job->collection.space_hash, strlen(job->collection.space_hash));
+    put_column(buffer, "space_json", statement, 0);
+    put_text(buffer, "recipe", job->collection.recipe_hash, strlen(job->collection.recipe_hash));
+    sqlite3_reset(statement);
+    return SX_OK;
+}
 
 /* What an import needs besides the chunks stands in the first line. */
 static sx_status put_collection(export_job *job, sx_error *error)
@@ -200,6 +221,8 @@ static void put_metadata(sx_buffer *buffer, sqlite3_stmt *row)
     put_integer(buffer, "index", sqlite3_column_int64(row, NUMBER));
     put_integer(buffer, "start", sqlite3_column_int64(row, START));
     put_integer(buffer, "end", sqlite3_column_int64(row, END));
+    put_integer(buffer, "start_line", sqlite3_column_int64(row, START_LINE));
+    put_integer(buffer, "end_line", sqlite3_column_int64(row, END_LINE));
     put_json(buffer, "headings", row, HEADINGS);
     sx_buffer_append_string(buffer, "}}");
 }
@@ -254,19 +277,6 @@ static sx_status write_row(export_job *job, sx_error *error)
     return status;
 }
 
-/* The .npy header, version 1.0 (numpy.lib.format): 128 bytes, padded with spaces. */
-static void put_npy_header(sx_buffer *buffer, uint64_t rows, uint32_t dimensions)
-{
-    char header[128];
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int wrote = snprintf(header + 10, sizeof header - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u), }",
-                         (unsigned long long)rows, dimensions);
-    header[10 + wrote] = ' ';
-    header[sizeof header - 1] = '\n';
-    sx_buffer_append(buffer, header, sizeof header);
-}
-
 /* ---- Walking ---- */
 
 typedef sx_status (*chunk_writer)(export_job *job, sx_error *error);
@@ -308,9 +318,11 @@ static sx_status export_json(export_job *job, const char *target, sx_error *erro
         put_text(&output.buffer, "version", "1.0", 3);
         put_text(&output.buffer, "model", job->collection.model, strlen(job->collection.model));
         put_integer(&output.buffer, "dimensions", job->collection.dimensions);
+        status = put_space(job, &output.buffer, error);
         put_key(&output.buffer, "embeddings");
         sx_buffer_append_byte(&output.buffer, '[');
-        status = walk(job, &output, write_element, error);
+        if (!status)
+            status = walk(job, &output, write_element, error);
         sx_buffer_append_string(&output.buffer, "\n]}\n");
     }
     if (!status)
@@ -329,7 +341,9 @@ static sx_status write_in(export_job *job, const char *folder, const char *name,
     if (status)
         return status;
     if (write == write_row) {
-        put_npy_header(&output.buffer, rows, job->collection.dimensions);
+        char header[SX_NPY_HEADER];
+        sx_npy_make_header(header, rows, job->collection.dimensions);
+        sx_buffer_append(&output.buffer, header, sizeof header);
         status = walk(job, &output, write, error);
     } else if (write) {
         sx_buffer_append_byte(&output.buffer, '[');
@@ -340,8 +354,7 @@ static sx_status write_in(export_job *job, const char *folder, const char *name,
         put_text(&output.buffer, "model", job->collection.model, strlen(job->collection.model));
         put_integer(&output.buffer, "dimensions", job->collection.dimensions);
         put_integer(&output.buffer, "count", (int64_t)rows);
-        put_text(&output.buffer, "space", job->collection.space_hash, strlen(job->collection.space_hash));
-        put_text(&output.buffer, "recipe", job->collection.recipe_hash, strlen(job->collection.recipe_hash));
+        status = put_space(job, &output.buffer, error);
         sx_buffer_append_string(&output.buffer, "}\n");
     }
     if (!status)
