@@ -20,6 +20,7 @@ enum {
 };
 
 static const sx_rest_service service = {"chroma", 8000, 443, "x-chroma-token: ", NULL};
+static const char name_prefix[] = "sextant-";
 
 static void chroma_close(sx_vector_store *store)
 {
@@ -33,15 +34,16 @@ static void chroma_close(sx_vector_store *store)
     free(c);
 }
 
-/* "", or TENANT/DATABASE. */
+/* Behind the host stands nothing, a database of the default tenant, or TENANT/DATABASE. */
 static sx_status find_database(sx_chroma *c, sx_error *error)
 {
     const char *path = c->rest.url_path, *slash = strchr(path, '/');
-    if (*path && (!slash || slash == path || strchr(slash + 1, '/')))
-        return sx_fail(error, SX_E_INVALID, "%s: behind the host stands nothing, or /TENANT/DATABASE", c->base.name);
+    const char *database = slash ? slash + 1 : *path ? path : "default_database";
+    if (slash && (slash == path || strchr(slash + 1, '/')))
+        return sx_fail(error, SX_E_INVALID, "%s: behind the host stands nothing, or TENANT/DATABASE", c->base.name);
     int tenant = slash ? (int)(slash - path) : (int)strlen("default_tenant");
     if (asprintf(&c->collections, "/api/v2/tenants/%.*s/databases/%s/collections", tenant, slash ? path : "default_tenant",
-                 slash ? slash + 1 : "default_database") < 0) {
+                 database) < 0) {
         c->collections = NULL;
         return sx_fail_nomem(error, strlen(path));
     }
@@ -201,14 +203,34 @@ static sx_status learn(sx_chroma *c, const char *collection, sx_error *error)
     return sx_fail_nomem(error, strlen(collection));
 }
 
-sx_status sx_chroma_find(sx_chroma *c, const char *collection, sx_error *error)
+/* Chroma's own rule; other names are there under a hash. */
+static bool is_plain_name(const char *name)
 {
-    if (c->name && strcmp(c->name, collection) == 0)
-        return SX_OK;
+    size_t length = strlen(name);
+    return sx_rest_is_word(name, 3, 512, "._-") && !strchr("._-", name[0]) &&
+           !strchr("._-", name[length - 1]) && !strstr(name, "..");
+}
+
+/* The path of the collection by its name. */
+static sx_status begin_named(sx_chroma *c, const char *collection, sx_error *error)
+{
+    char name[SX_REST_NAME_SIZE];
+    sx_status status = sx_rest_server_name(c->base.name, collection, is_plain_name, name_prefix, name, error);
+    if (status)
+        return status;
     sx_rest_begin(&c->rest, c->collections);
     sx_buffer_append_byte(&c->rest.path, '/');
-    sx_rest_add_segment(&c->rest, collection);
-    sx_status status = sx_rest_call(&c->rest, "GET", "look up", collection, error);
+    sx_rest_add_segment(&c->rest, name);
+    return SX_OK;
+}
+
+sx_status sx_chroma_find(sx_chroma *c, const char *collection, sx_error *error)
+{
+    if (collection && c->name && strcmp(c->name, collection) == 0)
+        return SX_OK;
+    sx_status status = begin_named(c, collection, error);
+    if (!status)
+        status = sx_rest_call(&c->rest, "GET", "look up", collection, error);
     return status ? status : learn(c, collection, error);
 }
 
@@ -276,21 +298,26 @@ static sx_status make(sx_chroma *c, const char *collection, const sx_vector_spac
 {
     sx_buffer *body = &c->rest.body;
     const char *similarity = sx_vector_similarity(space);
+    char name[SX_REST_NAME_SIZE];
+    sx_status status = sx_rest_server_name(c->base.name, collection, is_plain_name, name_prefix, name, error);
+    if (status)
+        return status;
     sx_rest_begin(&c->rest, c->collections);
     sx_buffer_append_byte(body, '{');
-    sx_rest_write_member(body, "name", collection);
+    sx_rest_write_member(body, "name", name);
     sx_buffer_printf(body,
                      ",\"get_or_create\":false,\"configuration\":{\"hnsw\":{\"space\":\"%s\",\"max_neighbors\":%u,"
                      "\"ef_construction\":%u,\"ef_search\":%u}},\"metadata\":{\"sextant_dimensions\":%u",
                      strcmp(similarity, "dot") == 0 ? "ip" : similarity, space->m ? space->m : DEFAULT_M,
                      space->ef_construction ? space->ef_construction : DEFAULT_EF_CONSTRUCTION,
                      space->ef_search ? space->ef_search : DEFAULT_EF_SEARCH, space->dimensions);
+    sx_rest_write_member(body, "sextant_name", collection);
     if (space->model)
         sx_rest_write_member(body, "sextant_model", space->model);
     if (space->space)
         sx_rest_write_member(body, "sextant_space", space->space);
     sx_buffer_append_string(body, "}}");
-    sx_status status = sx_rest_call(&c->rest, "POST", "create", collection, error);
+    status = sx_rest_call(&c->rest, "POST", "create", collection, error);
     return status ? status : learn(c, collection, error);
 }
 
@@ -350,10 +377,9 @@ static sx_status chroma_drop(sx_vector_store *store, const char *collection, sx_
 {
     sx_chroma *c = (sx_chroma *)store;
     forget(c);
-    sx_rest_begin(&c->rest, c->collections);
-    sx_buffer_append_byte(&c->rest.path, '/');
-    sx_rest_add_segment(&c->rest, collection);
-    sx_status status = sx_rest_call(&c->rest, "DELETE", "drop", collection, error);
+    sx_status status = begin_named(c, collection, error);
+    if (!status)
+        status = sx_rest_call(&c->rest, "DELETE", "drop", collection, error);
     return status == SX_E_NOT_FOUND && c->rest.maybe_done ? SX_OK : status; /* an earlier try did it */
 }
 

@@ -5,7 +5,7 @@
  */
 #include "rest_records.h"
 
-#include "../base/code_point.h"
+#include "../base/base64.h"
 #include "../base/error.h"
 #include "../base/json_writer.h"
 
@@ -18,18 +18,6 @@ enum { BYTES_PER_NUMBER = 12, BYTES_PER_RECORD = 256, BATCH_OF_IDS = 1024 };
 static const double largest_whole = 9007199254740992.0; /* 2^53: above, doubles are not exact integers */
 
 /* ---- Checks ---- */
-
-static bool is_utf8(const char *text)
-{
-    size_t length = strlen(text);
-    for (size_t at = 0; at < length;) {
-        sx_code_point point = sx_utf8_decode(text + at, length - at);
-        if (!point.valid)
-            return false;
-        at += point.length;
-    }
-    return true;
-}
 
 static const char *problem_of_metadata(const char *metadata, size_t *position)
 {
@@ -62,7 +50,7 @@ sx_status sx_rest_check_records(const char *shown, const sx_vector_record *recor
         size_t position = 0;
         if (!record->id || !*record->id)
             return sx_fail(error, SX_E_INVALID, "%s: record %zu of %zu has no id", shown, i, count);
-        if (!is_utf8(record->id))
+        if (!sx_rest_is_utf8(record->id))
             return sx_fail(error, SX_E_INVALID, "%s: the id of record %zu is not UTF-8", shown, i);
         if (!record->vector)
             return sx_fail(error, SX_E_INVALID, "%s: record %s has no vector", shown, record->id);
@@ -270,10 +258,13 @@ bool sx_rest_read_properties(sx_json *json, sx_rest_page *page, sx_rest_row *row
                       : sx_text_is(key, SX_PROPERTY_ID)       ? &row->id
                                                               : NULL;
         any = true;
-        if (sx_text_is(key, SX_PROPERTY_TEXT) && sx_json_peek(json) == SX_JSON_STRING) {
+        bool is_text = sx_text_is(key, SX_PROPERTY_TEXT), is_packed = sx_text_is(key, SX_PROPERTY_VECTOR);
+        if ((is_text || is_packed) && sx_json_peek(json) == SX_JSON_STRING) {
             char *copy = NULL;
-            row->has_text = sx_rest_read_string(json, page, &copy, &row->text.length);
-            row->text.data = copy;
+            sx_text *to = is_text ? &row->text : &row->packed;
+            sx_rest_read_string(json, page, &copy, &to->length);
+            to->data = copy;
+            row->has_text |= is_text;
             ours = true;
         } else if (text && sx_json_peek(json) == SX_JSON_STRING) {
             sx_rest_read_string(json, page, text, NULL);
@@ -288,6 +279,21 @@ bool sx_rest_read_properties(sx_json *json, sx_rest_page *page, sx_rest_row *row
     if (sx_json_raw(&start, &raw))
         row->metadata = sx_arena_strndup(&page->arena, raw.data, raw.length);
     return row->metadata ? true : sx_json_reject(json, "no memory for it");
+}
+
+sx_status sx_rest_unpack(sx_rest *rest, sx_rest_page *page, sx_rest_row *row, uint32_t dimensions, sx_error *error)
+{
+    size_t bytes = (size_t)dimensions * sizeof *row->vector;
+    row->vector = sx_arena_alloc(&page->arena, bytes);
+    if (!row->vector)
+        return sx_fail_nomem(error, bytes);
+    if (!sx_base64_decode(row->packed.data, row->packed.length, row->vector, bytes))
+        return sx_rest_odd_answer(rest, error, "has a record %s whose %s is no vector of %u dimensions", row->id,
+                                  SX_PROPERTY_VECTOR, dimensions);
+    for (uint32_t i = 0; i < dimensions; i++)
+        if (!isfinite(row->vector[i]))
+            return sx_rest_odd_answer(rest, error, "has a record %s whose vector is not finite", row->id);
+    return SX_OK;
 }
 
 sx_status sx_rest_make_hits(const sx_rest_page *page, const double *threshold, uint32_t most, sx_vector_hit **hits, size_t *count,
@@ -342,8 +348,6 @@ sx_status sx_rest_check_space(const char *shown, const char *collection, const s
                               sx_error *error)
 {
     static const char *const similarities[] = {"cosine", "dot", "l2", NULL}, *const elements[] = {"f32", "f16", NULL};
-    if (!collection || !*collection)
-        return sx_fail(error, SX_E_INVALID, "%s: the collection has no name", shown);
     if (!space->dimensions)
         return sx_fail(error, SX_E_INVALID, "%s: collection %s: no dimensions are given", shown, collection);
     if (space->similarity && !is_one_of(space->similarity, similarities))

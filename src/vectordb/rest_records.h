@@ -16,9 +16,11 @@
 #define SX_PROPERTY_TEXT "sextant_text"
 #define SX_PROPERTY_DOCUMENT "sextant_document"
 #define SX_PROPERTY_METADATA "sextant_metadata"
+#define SX_PROPERTY_VECTOR "sextant_vector" /* base64 of little-endian floats, where the server does not keep a vector's bits */
 
 /* ---- Records that are sent ---- */
 
+bool sx_rest_is_utf8(const char *text);
 /* Ids are UTF-8 and not empty, numbers are finite, metadata are a JSON object. shown: the server, for the message. */
 sx_status sx_rest_check_records(const char *shown, const sx_vector_record *records, size_t count, uint32_t dimensions,
                                 sx_error *error);
@@ -58,6 +60,7 @@ typedef struct sx_rest_row {
     char *id, *document, *metadata;
     sx_text text;
     float *vector;
+    sx_text packed;        /* the property SX_PROPERTY_VECTOR */
     double score;
     bool has_text, has_score;
 } sx_rest_row;
@@ -78,6 +81,9 @@ bool sx_rest_read_vector(sx_json *json, sx_rest_page *page, uint32_t dimensions,
  * others' properties was not written here: all of it is then the metadata. */
 bool sx_rest_read_properties(sx_json *json, sx_rest_page *page, sx_rest_row *row);
 
+/* Makes the vector of a row from its packed one. */
+sx_status sx_rest_unpack(sx_rest *rest, sx_rest_page *page, sx_rest_row *row, uint32_t dimensions, sx_error *error);
+
 /* Hits from a page, in its order, of at least the threshold (NULL: none), at most `most`. */
 sx_status sx_rest_make_hits(const sx_rest_page *page, const double *threshold, uint32_t most, sx_vector_hit **hits, size_t *count,
                             sx_error *error);
@@ -86,6 +92,17 @@ sx_status sx_rest_visit_page(const sx_rest_page *page, sx_vector_visit visit, vo
 
 /* ---- Collections ---- */
 
+/* What the server calls a collection: its name where that is `plain` for this kind of server and does not begin with `prefix`, else
+ * prefix and 32 hexadecimal digits of the name's SHA-256. Two names are never the same there. Names are up to
+ * SX_REST_LONGEST_NAME bytes of UTF-8. */
+enum { SX_REST_LONGEST_NAME = 1024, SX_REST_NAME_SIZE = 1100 };
+sx_status sx_rest_server_name(const char *shown, const char *collection, bool (*plain)(const char *name), const char *prefix,
+                              char name[SX_REST_NAME_SIZE], sx_error *error);
+/* Whether a text has `least` to `most` bytes, each an ASCII letter, digit or in `others`. */
+bool sx_rest_is_word(const char *text, size_t least, size_t most, const char *others);
+/* UUID version 5 (RFC 9562, SHA-1) of "sextant:" and the id in the namespace of URLs: for servers whose ids are UUIDs. */
+enum { SX_REST_UUID_SIZE = 37 };
+sx_status sx_rest_uuid(const char *id, char uuid[SX_REST_UUID_SIZE], sx_error *error);
 /* A collection that is to be made: dimensions, a known similarity and element, and the one index the server has, or none said. */
 sx_status sx_rest_check_space(const char *shown, const char *collection, const sx_vector_space *space, const char *index,
                               sx_error *error);
