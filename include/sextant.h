@@ -531,6 +531,13 @@ typedef struct sx_embedder_options {
     uint64_t shared_cache_ttl_s; /* how long vectors are kept there; 0: 30 days */
 } sx_embedder_options;
 
+    /* A second source of the same vectors. It takes over while the model fails, and the model while it fails. Both must be of one
+     * space, by their making or proven in the cache's database (sx_space_prove); else SX_E_MISMATCH. Collections, space and recipe
+     * are the model's; vectors that the second one made are kept under its own recipe. */
+    const char *fallback;
+    sx_remote_options fallback_remote; /* size 0: none */
+    unsigned split;          /* percent of the texts, chosen by their hashes, that go to the fallback all the time */
+    int split_schedule;      /* shift by 10, 25, 50, 90, 100 percent while it does well; how far that is is kept in the cache */
 typedef struct sx_embedder_info {
     const char *model;     /* the reference as given */
     const char *provider;  /* "local", "fake" */
@@ -612,6 +619,39 @@ typedef struct sx_import_options {
 typedef struct sx_import_report {
     uint64_t documents, chunks;
     uint32_t checked;      /* vectors that were compared with the embedder's */
+/* What the embedder has spent since it was opened. */
+SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error);
+/* What embedding the texts would cost: those in the cache nothing, equal ones once, the others by the model's own tokens. Adds to
+ * *sum, so that many calls make one estimate. */
+SX_API sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size_t count, sx_spend *sum, sx_error *error);
+
+/* ---- Two sources of one model ------------------------------------------------------------------------------------------ */
+
+/* Embeds a fixed list of texts (languages, code, lengths) with both and compares. When each pair of vectors agrees (cosine at least
+ * 0.999, no component of the vectors at length 1 farther apart than 0.02, lengths within 1 %) this is written into the database with
+ * date, figures and both recipes. From then on searches take queries of either for collections of the other, and either may be the
+ * other's fallback. The recipes stay different. */
+typedef struct sx_space_proof {
+    char *models[2];
+    char recipes[2][65];       /* hexadecimal */
+    uint32_t dimensions, probes;
+    double least_cosine, largest_difference;
+    int64_t proven_ns;         /* since 1970 */
+} sx_space_proof;
+/* *out (may be NULL; models are not set) has the figures also when they are not good enough: SX_E_MISMATCH. SX_E_EXISTS: they
+ * are of one space without a proof. The embedders' caches
+ * are not used. */
+SX_API sx_status sx_space_prove(sx_database *database, sx_embedder *embedder, sx_embedder *other, sx_space_proof *out,
+                                sx_error *error);
+SX_API sx_status sx_space_list(sx_database *database, sx_space_proof **list, size_t *count, sx_error *error);
+SX_API void sx_space_list_free(sx_space_proof *list, size_t count);
+/* Takes out what was proven of two models. *chunks (may be NULL): those in collections of one whose vector the other made, which stay
+ * until they are indexed again (sx_index_options.force). SX_E_NOT_FOUND: nothing was proven. */
+SX_API sx_status sx_space_forget(sx_database *database, const char *model, const char *other, uint64_t *chunks, sx_error *error);
+
+/* ---- Batch API ----------------------------------------------------------------------------------------------------- */
+
+/* OpenAI's Batch API: files of requests that are done within a day at half the price. Each step of a job is in the database
     double least_cosine;   /* of those */
 } sx_import_report;
 /* Makes a collection of vectors made elsewhere, from one file or several. All or nothing. SX_E_MISMATCH names the two things that

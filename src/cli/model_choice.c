@@ -94,6 +94,8 @@ sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, co
     if (!status)
         status = sx_cli_read_money(cli, &options.remote, error);
     if (!status)
+        status = sx_cli_read_fallback(cli, &options, error);
+    if (!status)
         status = sx_embedder_open(&options, out, error);
     /* A collection made with --dimensions is searched and continued with them. */
     if (!status && own && !options.dimensions && sx_embedder_describe(*out)->dimensions > collection->dimensions) {

@@ -100,6 +100,20 @@ sx_status sx_cli_read_remote(sx_cli *cli, const char *reference, sx_remote_optio
     return SX_OK;
 }
 
+sx_status sx_cli_read_fallback(sx_cli *cli, sx_embedder_options *options, sx_error *error)
+{
+    const char *model = sx_cli_text(cli, "fallback");
+    options->split = (unsigned)sx_cli_count(cli, "split");
+    options->split_schedule = sx_cli_flag(cli, "split-schedule");
+    if (!model) {
+        if (sx_cli_text(cli, "split") || options->split_schedule)
+            return sx_fail(error, SX_E_INVALID, "--split and --split-schedule: which model takes the other part? (--fallback MODEL)");
+        return SX_OK;
+    }
+    options->fallback = model;
+    return sx_cli_read_remote(cli, model, &options->fallback_remote, error);
+}
+
 /* EMBEDDING_PROVIDER=remote: the service at EMBEDDING_SERVICE_URL, with a name only when one was set. */
 static sx_status service_reference(sx_cli *cli, const sx_cli_value *model, const char *source, char **reference, sx_error *error)
 {

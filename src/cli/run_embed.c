@@ -1,6 +1,7 @@
 /* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
 #include "batch.h"
 #include "embed_outputs.h"
+#include "legs.h"
 #include "money.h"
 #include "output.h"
 #include "records.h"
@@ -107,6 +108,7 @@ static void append_tail(embed_run *run, sx_buffer *line, bool rows)
     sx_spend spent;
     if (strcmp(run->info->provider, "local") != 0 && !sx_embedder_spent(run->embedder, &spent, NULL))
         sx_cli_member_cost(line, "cost_usd", &spent);
+    sx_cli_member_legs(line, run->embedder);
     sx_buffer_append_string(line, "}}\n");
 }
 
@@ -492,6 +494,8 @@ static sx_status open_embedder(embed_run *run, sx_error *error)
         if (!status)
             status = sx_cli_read_money(cli, &options.remote, error);
         if (!status)
+            status = sx_cli_read_fallback(cli, &options, error);
+        if (!status)
             status = sx_embedder_open(&options, &run->embedder, error);
     }
     if (!status) {
@@ -525,6 +529,7 @@ static int summarise(embed_run *run)
         sx_embedder_cache_use(run->embedder, &use, NULL);
         sx_cli_note_cache_use(run->cli, &use);
     }
+    sx_cli_note_legs(run->cli, run->embedder);
     return run->failed ? SX_EXIT_ITEMS_FAILED : SX_EXIT_DONE;
 }
 

@@ -1,4 +1,5 @@
 /* run_index.c - `sextant index` and `sextant remove`. */
+#include "legs.h"
 #include "model_choice.h"
 #include "money.h"
 
@@ -43,7 +44,7 @@ static void append_problems(sx_buffer *json, const char *key, const sx_problem *
     sx_buffer_append_byte(json, ']');
 }
 
-static int print_report_json(sx_cli *cli, const sx_index_report *report)
+static int print_report_json(sx_cli *cli, const sx_embedder *embedder, const sx_index_report *report)
 {
     sx_buffer json = {0};
     sx_buffer_append_byte(&json, '{');
@@ -69,6 +70,7 @@ static int print_report_json(sx_cli *cli, const sx_index_report *report)
     sx_cli_member_integer(&json, "tokens", report->tokens);
     sx_cli_member_integer(&json, "truncated", report->truncated);
     sx_cli_member_cost(&json, "cost_usd", &report->cost);
+    sx_cli_member_legs(&json, embedder);
     if (report->left.texts) {
         sx_cli_key(&json, "left");
         sx_buffer_append_byte(&json, '{');
@@ -200,11 +202,12 @@ int sx_cli_index(sx_cli *cli)
         }
         code = sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error));
         if (code == SX_EXIT_LIMIT && cli->json && report)
-            print_report_json(cli, report);
+            print_report_json(cli, embedder, report);
     } else {
         name_failed(cli, report);
         hint_at_secrets(cli, report);
-        code = cli->json ? print_report_json(cli, report) : SX_EXIT_DONE;
+        sx_cli_note_legs(cli, embedder);
+        code = cli->json ? print_report_json(cli, embedder, report) : SX_EXIT_DONE;
         if (!cli->json)
             print_report(cli, report, options.dry_run);
         if (!code && (report->documents.failed || report->chunks.failed || report->failed_count))

@@ -1,4 +1,5 @@
 /* run_search.c - `sextant search`: the nearest passages, for people with the query's words marked. */
+#include "legs.h"
 #include "model_choice.h"
 
 #include "vector_files.h"
@@ -12,7 +13,7 @@
 
 enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3, MOST_TRIES = 5 };
 
-static int print_hits_json(sx_cli *cli, const char *query, const sx_hits *hits)
+static int print_hits_json(sx_cli *cli, const char *query, const sx_embedder *embedder, const sx_hits *hits)
 {
     sx_buffer json = {0};
     sx_buffer_append_byte(&json, '{');
@@ -48,7 +49,9 @@ static int print_hits_json(sx_cli *cli, const char *query, const sx_hits *hits)
         sx_json_write_string(&json, hit->text, hit->text_length);
         sx_buffer_append_byte(&json, '}');
     }
-    sx_buffer_append_string(&json, "]}");
+    sx_buffer_append_byte(&json, ']');
+    sx_cli_member_legs(&json, embedder);
+    sx_buffer_append_byte(&json, '}');
     return sx_cli_print_json(cli, &json);
 }
 
@@ -190,13 +193,14 @@ int sx_cli_search(sx_cli *cli)
     if (status) {
         code = sx_cli_fail(cli, &error);
     } else if (cli->json) {
-found:
-        code = print_hits_json(cli, query.data, hits);
+        code = print_hits_json(cli, query.data, embedder, hits);
     } else {
         print_hits(cli, query.data, hits);
         code = SX_EXIT_DONE;
     }
     sx_hits_free(hits);
+    if (!status)
+        sx_cli_note_legs(cli, embedder);
     sx_embedder_close(embedder);
     sx_database_close(database);
     sx_buffer_clear(&query);

@@ -37,6 +37,14 @@ const sx_cli_option sx_cli_common_options[] = {
     {                                                                                                                            \
         "timeout", 0, SX_CLI_NUMBER, "SECONDS", "remote models: of one request (default: 120)", NULL, NULL                       \
     }
+#define OPTIONS_FALLBACK                                                                                                         \
+    {"fallback", 0, SX_CLI_TEXT, "MODEL", "a second source of the same vectors, for when the model fails (spaces prove)",        \
+     "EMBEDDING_FALLBACK", NULL},                                                                                                \
+        {"split", 0, SX_CLI_COUNT, "PERCENT", "texts that go to the fallback all the time (default: 0)", NULL, NULL, 0, 100},    \
+    {                                                                                                                            \
+        "split-schedule", 0, SX_CLI_FLAG, NULL, "shift to the fallback by 10, 25, 50, 90, 100 percent while it does well", NULL, \
+            NULL                                                                                                                 \
+    }
 #define OPTION_DIMENSIONS                                                                                                        \
     {                                                                                                                            \
         "dimensions", 0, SX_CLI_COUNT, "N", "keep the first N dimensions (default: all)", "EMBEDDING_DIMENSIONS", NULL, 1, 65536 \
@@ -117,6 +125,7 @@ static const sx_cli_option index_options[] = {
     OPTION_BATCH,
     OPTION_DIMENSIONS,
     OPTIONS_SHARED,
+    OPTIONS_FALLBACK,
     OPTIONS_REMOTE,
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998 (default: the collection's, else f32)",
      NULL, NULL},
@@ -141,6 +150,7 @@ static const sx_cli_option search_options[] = {
      "code_search|error_analysis|documentation"},
     OPTIONS_REMOTE,
     OPTIONS_COST,
+    OPTIONS_FALLBACK,
     {NULL},
     {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
      0, 0, true},
@@ -174,7 +184,16 @@ static const sx_cli_option embed_options[] = {
     {"retry-failed", 0, SX_CLI_FLAG, NULL, "with --batch-api: send again what failed in an earlier batch", NULL, NULL},
     {"strict", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error instead of cut", NULL, NULL},
     {"partial", 0, SX_CLI_FLAG, NULL, "write npy and bin without the rows of failed texts", NULL, NULL},
+    OPTIONS_FALLBACK,
     OPTIONS_REMOTE,
+    {NULL},
+};
+
+static const sx_cli_option spaces_options[] = {
+    OPTION_DIMENSIONS,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
     {NULL},
 };
 
@@ -492,6 +511,17 @@ const sx_cli_verb sx_cli_verbs[] = {
      sx_cli_models_remove},
     {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
      "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",
+    {"spaces prove", "show that two sources give the same vectors", "MODEL MODEL", 2, 2, spaces_options, true,
+     "Embeds twenty texts (languages, code, lengths) with both models, as documents, as queries and without a role, and compares. When "
+     "every pair agrees (cosine at least 0.999, no component farther apart than 0.02) this is recorded with date, figures and both "
+     "recipes: from then on either may be the other's --fallback, and a search may use either for a collection of the other.",
+     "sextant spaces prove openai:text-embedding-3-small azure:my-deployment", "4", sx_cli_spaces_prove},
+    {"spaces list", "what was proven", "", 0, 0, no_options, false, "Lists the pairs of models that were proven, with date and figures.",
+     "sextant spaces list", "", sx_cli_spaces_list},
+    {"spaces forget", "take a proof back", "MODEL MODEL", 2, 2, no_options, false,
+     "Takes out what was proven of two models, and says how many chunks of one's collections the other has made: they stay until "
+     "`sextant index --force` makes them anew.",
+     "sextant spaces forget openai:text-embedding-3-small azure:my-deployment", "", sx_cli_spaces_forget},
      sx_cli_doctor},
     {"bench", "measure speed on this machine", "[KERNEL]", 0, 1, bench_options, true,
      "Measures how fast a model embeds texts of several lengths, one in a call and many, with one core and with all; the tokenizer; and "
@@ -553,6 +583,7 @@ const char *sx_cli_exit_meaning(int code)
     case SX_EXIT_ITEMS_FAILED: return "some items failed, each is named; the others are done";
     case SX_EXIT_LIMIT: return "stopped by a limit";
     case SX_EXIT_INTERRUPTED: return "interrupted; everything done so far is kept";
+        {"spaces", "prove that two sources give the same vectors, list and forget proofs"},
     default: return "";
     }
 }

@@ -4,6 +4,8 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/options.h"
+#include "../provider/router.h"
+#include "../store/spaces.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,26 @@ sx_status sx_embedder_recipe(const sx_embedder *embedder, sx_database *database,
         .model = embedder->model,
         .dimensions = embedder->provider->info.dimensions,
     };
+    sx_status status = sx_store_recipe(database, &row, error);
+    *recipe = row.id;
+    return status;
+}
+
+/* The second leg's, made when it is not there; 0 without a fallback. */
+static sx_status fallback_recipe(const sx_embedder *embedder, sx_database *database, int64_t *recipe, sx_error *error)
+{
+    *recipe = 0;
+    if (!embedder->fallback)
+        return SX_OK;
+    const sx_provider_info *info = &embedder->provider->legs[1].provider->info;
+    sx_recipe_row row = {
+        .json = info->recipe_json,
+        .space_json = info->space_json,
+        .hash = embedder->fallback_recipe,
+        .model = embedder->fallback,
+        .dimensions = info->dimensions,
+    };
+    sx_sha256_of(info->space_json, strlen(info->space_json), &row.space);
     sx_status status = sx_store_recipe(database, &row, error);
     *recipe = row.id;
     return status;
@@ -45,8 +67,12 @@ sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
     };
     if (database) {
         sx_status status = sx_embedder_recipe(embedder, database, &options.recipe, error);
+        if (!status)
+            status = fallback_recipe(embedder, database, &options.second_recipe, error);
         if (status)
             return status;
+        if (options.second_recipe)
+            sx_store_stand_in(database, options.recipe, options.second_recipe);
     }
     return sx_pipeline_open(&options, out, error);
 }
@@ -89,6 +115,80 @@ static sx_status open_shared(const sx_embedder_options *known, sx_embedder *embe
     return sx_shared_cache_open(&options, &embedder->shared, error);
 }
 
+/* Vectors of two sources come into one collection, so they must be of one space. */
+static sx_status check_same_space(sx_embedder *embedder, sx_database *cache, const sx_provider *first, const sx_provider *second,
+                                  sx_error *error)
+{
+    bool proven = strcmp(first->info.space_json, second->info.space_json) == 0;
+    sx_sha256 recipe;
+    sx_sha256_of(first->info.recipe_json, strlen(first->info.recipe_json), &recipe);
+    sx_status status = SX_OK;
+    if (!proven && cache)
+        status = sx_store_space_proven(cache, &recipe, &embedder->fallback_recipe, &proven, error);
+    if (status || proven)
+        return status;
+    sx_fail(error, SX_E_MISMATCH, "fallback %s: nothing proves that its vectors are of the space of %s, so both cannot go into one "
+            "collection", embedder->fallback, embedder->model);
+    if (cache)
+        sx_hint(error, "prove it: sextant spaces prove %s %s; or build its own side of a collection: sextant migrate --to %s",
+                embedder->model, embedder->fallback, embedder->fallback);
+    else
+        sx_hint(error, "proofs are kept in the database, so this needs the cache");
+    return SX_E_MISMATCH;
+}
+
+/* Joins the provider with its fallback. */
+static sx_status open_fallback(const sx_embedder_options *known, sx_embedder *embedder, sx_error *error)
+{
+    sx_embedder_options options = *known;
+    sx_provider *second = NULL;
+    int64_t reached = -1;
+    sx_status status = SX_OK;
+    if (!known->fallback || !known->fallback[0]) {
+        if (known->split || known->split_schedule)
+            status = sx_fail(error, SX_E_INVALID, "sx_embedder_options: a split needs a fallback");
+        return status;
+    }
+    if (known->split > 100)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_options: split is %u, at most 100 percent", known->split);
+    options.model = known->fallback;
+    options.remote = known->fallback_remote;
+    embedder->fallback = sx_strdup(known->fallback);
+    status = embedder->fallback ? sx_provider_open(&options, &embedder->clock, &second, error) : sx_fail_nomem(error, 256);
+    if (status)
+        return status;
+    sx_router_options router = {.split = known->split, .schedule = known->split_schedule != 0,
+                                .models = {embedder->model, embedder->fallback}};
+    const char *first_json = embedder->provider->info.recipe_json;
+    sx_sha256 recipe;
+    sx_sha256_of(first_json, strlen(first_json), &recipe);
+    sx_sha256_of(second->info.recipe_json, strlen(second->info.recipe_json), &embedder->fallback_recipe);
+    status = check_same_space(embedder, known->cache, embedder->provider, second, error);
+    if (!status && router.schedule && !router.split)
+        router.split = 10;
+    if (!status && router.schedule && known->cache)
+        status = sx_store_split_get(known->cache, &recipe, &embedder->fallback_recipe, &reached, error);
+    if (!status && reached >= 0 && reached <= 100 && !known->split)
+        router.split = (unsigned)reached;
+    embedder->schedule = router.schedule;
+    embedder->split = reached >= 0 && reached == (int64_t)router.split ? router.split : UINT32_MAX;
+    if (status) {
+        sx_provider_close(second);
+        return status;
+    }
+    sx_provider *first = embedder->provider;
+    embedder->provider = NULL;
+    return sx_router_make(first, second, &router, &embedder->clock, &embedder->provider, error);
+}
+
+/* A shift goes on in the next run where this one left it. */
+static void keep_split(const sx_embedder *embedder)
+{
+    if (embedder->schedule && embedder->cache && embedder->provider && embedder->provider->leg_count &&
+        embedder->provider->split != embedder->split)
+        (void)sx_store_split_set(embedder->cache, &embedder->recipe, &embedder->fallback_recipe, embedder->provider->split, NULL);
+}
+
 /* A budget cannot be kept by guessing. */
 static sx_status check_price(const sx_embedder *embedder, sx_error *error)
 {
@@ -124,6 +224,8 @@ sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_
     status = embedder->model ? read_money(&known, embedder, error) : sx_fail_nomem(error, strlen(known.model) + 1);
     if (!status)
         status = sx_provider_open(&known, &embedder->clock, &embedder->provider, error);
+    if (!status)
+        status = open_fallback(&known, embedder, error);
     if (!status)
         status = check_price(embedder, error);
     if (!status)
@@ -171,9 +273,13 @@ void sx_embedder_close(sx_embedder *embedder)
         return;
     (void)sx_embedder_batch_end(embedder, 0, NULL);
     sx_pipeline_close(embedder->pipeline);
+    keep_split(embedder);
+    if (embedder->fallback && embedder->cache)
+        sx_store_stand_in(embedder->cache, 0, 0);
     sx_shared_cache_close(embedder->shared);
     sx_provider_close(embedder->provider);
     free(embedder->model);
+    free(embedder->fallback);
     free(embedder->alert_url);
     sx_hash_set_clear(&embedder->estimated);
     free(embedder);
@@ -228,15 +334,41 @@ sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error
     return SX_OK;
 }
 
+sx_status sx_embedder_legs(const sx_embedder *embedder, sx_embedder_leg *legs, size_t capacity, size_t *count, sx_error *error)
+{
+    if (!embedder || !count || (capacity && !legs))
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_legs: embedder, legs or count is NULL");
+    const sx_provider *router = embedder->provider;
+    *count = router->leg_count;
+    for (unsigned i = 0; i < router->leg_count && i < capacity; i++) {
+        const sx_provider_leg *leg = &router->legs[i];
+        const sx_provider_usage *usage = &leg->provider->usage;
+        bool unpriced = leg->provider->info.usd_per_million < 0;
+        legs[i] = (sx_embedder_leg){
+            .model = leg->model,
+            .open = leg->open,
+            .split = i ? router->split : 100 - router->split,
+            .batches = leg->batches,
+            .errors = leg->errors,
+            .taken_over = leg->taken_over,
+            .spent = {.requests = usage->requests,
+                      .texts = leg->texts,
+                      .tokens = usage->tokens,
+                      .unpriced_tokens = unpriced ? usage->tokens : 0,
+                      .usd = unpriced ? 0 : usage->usd},
+        };
+        sx_router_latency(router, i, &legs[i].p50_ms, &legs[i].p95_ms);
+    }
+    return SX_OK;
+}
+
 void sx_embedder_spend(const sx_embedder *embedder, sx_spend *out)
 {
     const sx_provider_usage *usage = &embedder->provider->usage;
     const sx_pipeline_counts *counts = sx_pipeline_count(embedder->pipeline);
-    bool unpriced = embedder->provider->info.usd_per_million < 0;
     *out = (sx_spend){.requests = usage->requests,
                       .texts = counts->embedded,
                       .cached = counts->cached,
-                      .tokens = usage->tokens,
-                      .unpriced_tokens = unpriced ? usage->tokens : 0,
-                      .usd = unpriced ? 0 : usage->usd};
+                      .tokens = usage->tokens};
+    sx_provider_price(embedder->provider, out);
 }

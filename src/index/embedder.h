@@ -17,6 +17,10 @@ struct sx_embedder {
     bool allow_secrets;
     double budget_usd, alert_usd;
     char *model, *alert_url;
+    char *fallback;          /* or NULL */
+    bool schedule;           /* how far the shift has come is kept */
+    unsigned split;          /* as it was at open */
+    sx_sha256 fallback_recipe;
     sx_sha256 space, recipe;
     char space_hex[SX_SHA256_HEX], recipe_hex[SX_SHA256_HEX];
     sx_embedder_info info;

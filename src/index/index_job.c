@@ -306,7 +306,7 @@ static sx_status publish(index_job *job, sx_error *error)
     return status;
 }
 
-static void report_cost(index_job *job, const sx_provider_usage *before)
+static void report_cost(index_job *job, const sx_provider_usage *before, const sx_spend *priced)
 {
     const sx_provider *provider = job->embedder->provider;
     sx_spend *cost = &job->report->cost;
@@ -314,10 +314,9 @@ static void report_cost(index_job *job, const sx_provider_usage *before)
     cost->texts = job->report->chunks.embedded;
     cost->cached = job->report->chunks.cached;
     cost->tokens = provider->usage.tokens - before->tokens;
-    if (provider->info.usd_per_million < 0)
-        cost->unpriced_tokens = cost->tokens;
-    else
-        cost->usd = provider->usage.usd - before->usd;
+    sx_provider_price(provider, cost);
+    cost->unpriced_tokens -= priced->unpriced_tokens;
+    cost->usd -= priced->usd;
 }
 
 static sx_status stop_at_budget(index_job *job, sx_error *error)
@@ -333,13 +332,15 @@ static sx_status stop_at_budget(index_job *job, sx_error *error)
 static sx_status run(index_job *job, sx_error *error)
 {
     sx_provider_usage before = job->embedder->provider->usage;
+    sx_spend priced;
+    sx_provider_price(job->embedder->provider, &priced);
     sx_status status = prepare(job, error);
     if (!status)
         status = sx_index_scan(job, error);
     if (!status)
         status = sx_index_process(job, error);
     if (!job->options.dry_run)
-        report_cost(job, &before);
+        report_cost(job, &before, &priced);
     if (!status && job->out_of_budget)
         return stop_at_budget(job, error);
     if (!status && !job->options.retry_failed)

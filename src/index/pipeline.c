@@ -6,6 +6,7 @@
 #include "pipeline_internal.h"
 
 #include "../base/error.h"
+#include "../provider/router.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -66,6 +67,16 @@ uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item)
     if (exact)
         call->items[item].tokens = tokens;
     return tokens;
+}
+
+int64_t sx_pipeline_recipe_of(const sx_pipeline *pipeline, unsigned leg)
+{
+    return leg && pipeline->options.second_recipe ? pipeline->options.second_recipe : pipeline->options.recipe;
+}
+
+static unsigned leg_of(const pipeline_call *call, size_t item)
+{
+    return sx_router_leg_of(call->pipeline->options.provider, &call->items[item].hash);
 }
 
 void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message)
@@ -152,6 +163,7 @@ static sx_status form_job(pipeline_call *call, pipeline_job **out, sx_error *err
     size_t most = left < info->max_texts ? left : info->max_texts;
     size_t count = 0;
     uint64_t tokens = 0;
+    unsigned leg = 0;
     bool full = false;
     sx_status status = SX_OK;
     *out = NULL;
@@ -166,7 +178,9 @@ static sx_status form_job(pipeline_call *call, pipeline_job **out, sx_error *err
         while (end < most && call->queue_head < call->queue_end) {
             size_t item = call->queue[call->queue_head];
             uint32_t cost = sx_pipeline_tokens_of(call, item);
-            full = (end > 0 && tokens + cost > info->max_tokens) || tokens + cost > room;
+            if (!end)
+                leg = leg_of(call, item);
+            full = (end > 0 && leg_of(call, item) != leg) || (end > 0 && tokens + cost > info->max_tokens) || tokens + cost > room;
             if (full && !end && tokens + cost > room)
                 meet_budget(call);
             if (full)
@@ -220,6 +234,7 @@ static sx_status submit_job(pipeline_call *call, pipeline_job *job, sx_error *er
     for (size_t i = 0; i < floats; i++) /* a row the provider forgets is not taken for a vector */
         job->batch.vectors[i] = NAN;
     memset(job->batch.receipts, 0, job->batch.count * sizeof *job->batch.receipts);
+    job->batch.leg = leg_of(call, job->items[0]);
     job->attempts++;
     sx_status status = pipeline->options.provider->class->submit(pipeline->options.provider, &job->batch, error);
     if (status) {
@@ -300,9 +315,9 @@ static sx_status take_job(pipeline_call *call, pipeline_job *job, sx_error *erro
         memmove(job->batch.vectors + good * dimensions, vector, dimensions * sizeof *vector);
         lists[good++] = item;
     }
-    status = sx_pipeline_put(call, lists, good, job->batch.vectors, error);
+    status = sx_pipeline_put(call, lists, good, job->batch.leg, job->batch.vectors, error);
     if (!status)
-        sx_pipeline_share(call, lists, good, job->batch.vectors);
+        sx_pipeline_share(call, lists, good, job->batch.leg, job->batch.vectors);
     for (size_t i = 0; !status && i < good; i++) {
         sx_pipeline_item *item = &call->items[lists[i]];
         if (item->vector)
@@ -572,7 +587,10 @@ sx_status sx_pipeline_open(const sx_pipeline_options *options, sx_pipeline **out
     if (!pipeline->random)
         pipeline->random = (uint64_t)pipeline->clock.wall_ns(pipeline->clock.user) ^ ((uint64_t)getpid() << 40);
     pipeline->random |= 1;
-    sx_sha256_of(options->provider->info.recipe_json, strlen(options->provider->info.recipe_json), &pipeline->recipe);
+    for (unsigned i = 0; i < SX_LEGS; i++) {
+        const sx_provider *source = options->provider->leg_count ? options->provider->legs[i].provider : options->provider;
+        sx_sha256_of(source->info.recipe_json, strlen(source->info.recipe_json), &pipeline->recipes[i]);
+    }
     sx_spender_open(&pipeline->spender, options->provider, options->database, &pipeline->clock, &options->spend);
     *out = pipeline;
     return SX_OK;

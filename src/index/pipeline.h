@@ -11,6 +11,7 @@
  *      text and is never stored;
  *   6. the good vectors of a batch are stored in one transaction as soon as it is back, and what it cost with them; then they
  *      are put into the shared cache.
+ * A router's texts go to their legs in batches of one leg each; claims are the first leg's.
  * Texts with keys or passwords in them are not sent to a remote provider (doc/secret_patterns.h), and nothing is sent that would
  * pass the budget.
  * Whatever ends the call, claims are released and no batch stays with the provider.
@@ -43,6 +44,7 @@ typedef struct sx_pipeline_options {
     sx_provider *provider;
     sx_database *database;      /* NULL: neither cache nor claims */
     int64_t recipe;             /* its row there */
+    int64_t second_recipe;      /* that of a router's second leg, whose vectors are stored under it; 0: none */
     sx_shared_cache *shared;    /* behind it, the caller's; NULL: none */
     const sx_clock *clock;      /* NULL: the machine's */
     int strict;                 /* a cached vector of a text that was cut is a failure too */

@@ -3,6 +3,7 @@
 
 #include "../base/error.h"
 #include "../doc/secret_patterns.h"
+#include "../provider/router.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,28 @@ static size_t queue_new(pipeline_call *call, size_t count)
     return kept;
 }
 
+/* Puts texts of one leg together, so that batches are full: runs of the two in turn, so that both legs have work. */
+static sx_status group_by_leg(pipeline_call *call, size_t count, sx_error *error)
+{
+    const sx_provider *provider = call->pipeline->options.provider;
+    size_t run = provider->info.max_texts ? provider->info.max_texts : 1, ends[SX_LEGS] = {0}, at[SX_LEGS] = {0};
+    if (!provider->leg_count || !count)
+        return SX_OK;
+    size_t *lists = sx_calloc(count, SX_LEGS * sizeof *lists);
+    if (!lists)
+        return sx_fail_nomem(error, count * SX_LEGS * sizeof *lists);
+    for (size_t i = 0; i < count; i++) {
+        unsigned leg = sx_router_leg_of(provider, &call->items[call->queue[i]].hash);
+        lists[leg * count + ends[leg]++] = call->queue[i];
+    }
+    for (size_t placed = 0; placed < count;)
+        for (unsigned leg = 0; leg < SX_LEGS; leg++)
+            for (size_t i = 0; i < run && at[leg] < ends[leg]; i++)
+                call->queue[placed++] = lists[leg * count + at[leg]++];
+    free(lists);
+    return SX_OK;
+}
+
 sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
 {
     for (size_t i = 0; i < call->count; i++)
@@ -158,6 +181,8 @@ sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error)
     if (!status)
         status = sx_pipeline_take_shared(call, call->queue, asked, error);
     call->queue_end = queue_new(call, asked);
+    if (!status)
+        status = group_by_leg(call, call->queue_end, error);
     sx_cache_use *use = &call->pipeline->counts.use;
     use->hits += stored;
     use->shared_hits += asked - call->queue_end;
@@ -234,13 +259,15 @@ sx_status sx_pipeline_poll_elsewhere(pipeline_call *call, sx_error *error)
     return status;
 }
 
-sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, const float *vectors, sx_error *error)
+sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, unsigned leg, const float *vectors,
+                          sx_error *error)
 {
     const sx_pipeline_options *options = &call->pipeline->options;
+    int64_t recipe = sx_pipeline_recipe_of(call->pipeline, leg);
     sx_spender *spender = &call->pipeline->spender;
     sx_spend_entry entry = {0};
     if (!options->database) {
-        spender->texts += count;
+        spender->texts[leg] += count;
         return SX_OK;
     }
     if (!count)
@@ -255,15 +282,17 @@ sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count,
     if (!status)
         status = sx_store_begin(options->database, error);
     if (!status) {
-        spender->texts += count;
-        status = sx_store_put(options->database, options->recipe, hashes, count, vectors, rows, NULL, error);
+        spender->texts[leg] += count;
+        status = sx_store_put(options->database, recipe, hashes, count, vectors, rows, NULL, error);
+        if (!status && recipe != options->recipe)
+            status = sx_store_release(options->database, options->recipe, hashes, count, error);
         if (!status)
             status = sx_spender_write(spender, &entry, error);
         if (!status)
             status = sx_store_commit(options->database, error);
         if (status) {
             sx_store_rollback(options->database);
-            spender->texts -= count;
+            spender->texts[leg] -= count;
         }
         sx_spender_settle(spender, &entry, !status);
     }

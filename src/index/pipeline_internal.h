@@ -11,7 +11,7 @@ struct sx_pipeline {
     sx_clock clock;
     sx_pipeline_counts counts;
     sx_spender spender;
-    sx_sha256 recipe;            /* for the shared cache */
+    sx_sha256 recipes[SX_LEGS];  /* for the shared cache; the second of a router only */
     uint64_t random;
     sx_arena messages;           /* of the last call's receipts */
 };
@@ -63,8 +63,9 @@ sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_
 sx_status sx_pipeline_claim(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 /* Asks again for what is elsewhere, when it is time; what is ours now goes to the queue. */
 sx_status sx_pipeline_poll_elsewhere(pipeline_call *call, sx_error *error);
-/* Stores the vectors of the job's first `count` items, and what was spent; they are not claimed any more. */
-sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, const float *vectors, sx_error *error);
+/* Stores the vectors of the job's first `count` items, made by a leg, and what was spent; they are not claimed any more. */
+sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count, unsigned leg, const float *vectors,
+                          sx_error *error);
 /* Gives up the claims of a list. */
 sx_status sx_pipeline_release(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 
@@ -76,7 +77,7 @@ void sx_pipeline_take_row(pipeline_call *call, size_t item, const sx_vector_row 
 /* Asks for the `count` items of a list, which are NEW; what is found is stored and DONE, or ELSEWHERE. */
 sx_status sx_pipeline_take_shared(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 /* Puts vectors there that are stored already. */
-void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, const float *vectors);
+void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, unsigned leg, const float *vectors);
 
 /* pipeline.c */
 
@@ -86,6 +87,8 @@ const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt 
 
 /* The item failed; the message is copied. */
 void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message);
+/* The row of the recipe that a leg's vectors are stored under. */
+int64_t sx_pipeline_recipe_of(const sx_pipeline *pipeline, unsigned leg);
 uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item);
 bool sx_pipeline_is_blank(sx_text text);
 

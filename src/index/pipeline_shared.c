@@ -50,7 +50,7 @@ static void keep(shared_call *found, size_t dimensions, size_t to, size_t from, 
     found->list[to] = item;
 }
 
-static void ask(pipeline_call *call, shared_call *found, const size_t *list, size_t count)
+static void ask(pipeline_call *call, shared_call *found, unsigned leg, const size_t *list, size_t count)
 {
     const sx_pipeline *pipeline = call->pipeline;
     const sx_provider_info *info = &pipeline->options.provider->info;
@@ -58,7 +58,7 @@ static void ask(pipeline_call *call, shared_call *found, const size_t *list, siz
     uint64_t unreachable = shared->unreachable;
     for (size_t i = 0; i < count; i++)
         found->hashes[i] = call->items[list[i]].hash;
-    sx_shared_cache_get(pipeline->options.shared, &pipeline->recipe, found->hashes, count, (uint32_t)info->dimensions,
+    sx_shared_cache_get(pipeline->options.shared, &pipeline->recipes[leg], found->hashes, count, (uint32_t)info->dimensions,
                         found->rows, found->vectors);
     call->pipeline->counts.use.shared_unreachable += shared->unreachable - unreachable;
     found->count = 0;
@@ -71,7 +71,7 @@ static void ask(pipeline_call *call, shared_call *found, const size_t *list, siz
     }
 }
 
-static sx_status store(pipeline_call *call, shared_call *found, sx_error *error)
+static sx_status store(pipeline_call *call, shared_call *found, unsigned leg, sx_error *error)
 {
     const sx_pipeline_options *options = &call->pipeline->options;
     size_t dimensions = options->provider->info.dimensions, mine = 0;
@@ -81,34 +81,54 @@ static sx_status store(pipeline_call *call, shared_call *found, sx_error *error)
             keep(found, dimensions, mine++, i, found->list[i]);
     for (size_t i = 0; i < mine; i++)
         found->stored[i] = (sx_vector_row){.tokens = found->rows[i].tokens, .dropped_tokens = found->rows[i].dropped_tokens};
+    int64_t recipe = sx_pipeline_recipe_of(call->pipeline, leg);
     if (!status && mine && options->database)
-        status = sx_store_put(options->database, options->recipe, found->hashes, mine, found->vectors, found->stored, NULL,
-                              error);
+        status = sx_store_put(options->database, recipe, found->hashes, mine, found->vectors, found->stored, NULL, error);
+    if (!status && mine && options->database && recipe != options->recipe)
+        status = sx_store_release(options->database, options->recipe, found->hashes, mine, error);
     for (size_t i = 0; !status && i < mine; i++)
         sx_pipeline_take_row(call, found->list[i], &found->stored[i], found->vectors + i * dimensions);
     return status;
 }
 
-sx_status sx_pipeline_take_shared(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+static sx_status take_of_leg(pipeline_call *call, unsigned leg, const size_t *list, size_t count, sx_error *error)
 {
     const sx_pipeline_options *options = &call->pipeline->options;
     size_t most = count < SHARED_BLOCK ? count : SHARED_BLOCK;
     shared_call found = {0};
     sx_status status = SX_OK;
-    if (!options->shared || !count)
-        return SX_OK;
     if (!reserve(&found, most, options->provider->info.dimensions))
         status = sx_fail_nomem(error, most * options->provider->info.dimensions * sizeof(float));
     for (size_t start = 0; !status && start < count && !(call->stop && *call->stop); start += most) {
-        ask(call, &found, list + start, count - start < most ? count - start : most);
+        ask(call, &found, leg, list + start, count - start < most ? count - start : most);
         if (found.count)
-            status = store(call, &found, error);
+            status = store(call, &found, leg, error);
     }
     clear(&found);
     return status;
 }
 
-void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, const float *vectors)
+sx_status sx_pipeline_take_shared(pipeline_call *call, const size_t *list, size_t count, sx_error *error)
+{
+    const sx_pipeline *pipeline = call->pipeline;
+    if (!pipeline->options.shared || !count)
+        return SX_OK;
+    sx_status status = take_of_leg(call, 0, list, count, error);
+    if (status || !pipeline->options.provider->leg_count)
+        return status;
+    size_t left = 0, *missing = sx_calloc(count, sizeof *missing);
+    if (!missing)
+        return sx_fail_nomem(error, count * sizeof *missing);
+    for (size_t i = 0; i < count; i++)
+        if (call->states[list[i]] == ITEM_NEW)
+            missing[left++] = list[i];
+    if (left)
+        status = take_of_leg(call, 1, missing, left, error);
+    free(missing);
+    return status;
+}
+
+void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, unsigned leg, const float *vectors)
 {
     const sx_pipeline *pipeline = call->pipeline;
     size_t dimensions = pipeline->options.provider->info.dimensions;
@@ -122,7 +142,7 @@ void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, co
         rows[i] = (sx_shared_row){.tokens = item->receipt.tokens, .dropped_tokens = item->receipt.dropped_tokens};
     }
     if (hashes && rows)
-        sx_shared_cache_put(pipeline->options.shared, &pipeline->recipe, hashes, count, (uint32_t)dimensions, rows, vectors);
+        sx_shared_cache_put(pipeline->options.shared, &pipeline->recipes[leg], hashes, count, (uint32_t)dimensions, rows, vectors);
     free(hashes);
     free(rows);
 }

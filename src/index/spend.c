@@ -7,6 +7,7 @@
 #include "spend.h"
 
 #include "../base/error.h"
+#include "../base/hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,28 +19,44 @@ void sx_spender_open(sx_spender *spender, sx_provider *provider, sx_database *da
 {
     *spender = (sx_spender){.provider = provider, .database = database, .clock = clock, .options = *options};
     spender->opened = provider->usage;
+    spender->job_count = provider->leg_count ? provider->leg_count : 1;
     sx_spender_name(spender, options->verb, options->collection);
+}
+
+/* The provider whose use a job of the spender records. */
+static sx_provider *source_of(const sx_spender *spender, unsigned which)
+{
+    return spender->provider->leg_count ? spender->provider->legs[which].provider : spender->provider;
 }
 
 void sx_spender_name(sx_spender *spender, const char *verb, const char *collection)
 {
-    sx_ledger_job *job = &spender->job;
+    const sx_ledger_job *first = &spender->jobs[0];
     verb = verb ? verb : "embed";
     collection = collection ? collection : "";
-    if (job->verb && !strcmp(job->verb, verb) && !strcmp(job->collection, collection))
+    if (first->verb && !strcmp(first->verb, verb) && !strcmp(first->collection, collection))
         return;
-    if (job->id || spender->texts || spender->cached) /* else what was spent until now (a probe) was for what comes */
+    bool any = spender->cached > 0;
+    for (unsigned i = 0; i < spender->job_count; i++)
+        any |= spender->jobs[i].id || spender->texts[i];
+    if (any) /* else what was spent until now (a probe) was for what comes */
         (void)sx_spender_flush(spender, true, NULL);
     snprintf(spender->verb, sizeof spender->verb, "%s", verb);
     snprintf(spender->collection, sizeof spender->collection, "%s", collection);
-    *job = (sx_ledger_job){
-        .verb = spender->verb,
-        .collection = spender->collection,
-        .provider = spender->provider->info.name,
-        .model = spender->options.model ? spender->options.model : "",
-        .space = spender->options.space,
-        .unpriced = spender->provider->info.usd_per_million < 0,
-    };
+    for (unsigned i = 0; i < spender->job_count; i++) {
+        const sx_provider *source = source_of(spender, i);
+        const char *model = spender->provider->leg_count ? spender->provider->legs[i].model : spender->options.model;
+        spender->jobs[i] = (sx_ledger_job){
+            .verb = spender->verb,
+            .collection = spender->collection,
+            .provider = source->info.name,
+            .model = model ? model : "",
+            .space = spender->options.space,
+            .unpriced = source->info.usd_per_million < 0,
+        };
+        if (i)
+            sx_sha256_of(source->info.space_json, strlen(source->info.space_json), &spender->jobs[i].space);
+    }
 }
 
 /* ---- Counting ---- */
@@ -60,6 +77,19 @@ uint32_t sx_provider_tokens_of(const sx_provider *provider, sx_text text, uint32
         count += fixed;
     uint32_t limit = provider->info.max_length;
     return limit && count > limit ? limit : count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
+void sx_provider_price(const sx_provider *provider, sx_spend *out)
+{
+    out->unpriced_tokens = 0;
+    out->usd = 0;
+    for (unsigned i = 0; i < (provider->leg_count ? provider->leg_count : 1); i++) {
+        const sx_provider *source = provider->leg_count ? provider->legs[i].provider : provider;
+        if (source->info.usd_per_million < 0)
+            out->unpriced_tokens += source->usage.tokens;
+        else
+            out->usd += source->usage.usd;
+    }
 }
 
 void sx_provider_estimate(const sx_provider *provider, uint32_t tokens, sx_spend *sum)
@@ -103,22 +133,29 @@ sx_status sx_spender_fail(const sx_spender *spender, sx_error *error)
 
 sx_status sx_spender_write(sx_spender *spender, sx_spend_entry *entry, sx_error *error)
 {
-    sx_provider *provider = spender->provider;
-    const sx_provider_usage *usage = &provider->usage, *recorded = &provider->recorded;
-    *entry = (sx_spend_entry){.usage = *usage, .texts = spender->texts, .cached = spender->cached, .job_before = spender->job.id};
-    sx_spend spend = {
-        .requests = usage->requests - recorded->requests,
-        .texts = spender->texts,
-        .cached = spender->cached,
-        .tokens = usage->tokens - recorded->tokens,
-        .usd = usage->usd - recorded->usd,
-    };
-    entry->usd = spend.usd;
-    if (!spender->database || !(spend.requests || spend.texts || spend.cached || spend.tokens))
-        return SX_OK;
-    int64_t wall_ns = spender->clock->wall_ns(spender->clock->user);
-    sx_status status = sx_ledger_add(spender->database, &spender->job, &spend, wall_ns, error);
-    entry->any = !status;
+    sx_status status = SX_OK;
+    *entry = (sx_spend_entry){.cached = spender->cached};
+    for (unsigned i = 0; i < spender->job_count; i++)
+        entry->job_before[i] = spender->jobs[i].id;
+    for (unsigned i = 0; !status && i < spender->job_count; i++) {
+        const sx_provider *source = source_of(spender, i);
+        const sx_provider_usage *usage = &source->usage, *recorded = &source->recorded;
+        entry->usage[i] = *usage;
+        entry->texts[i] = spender->texts[i];
+        sx_spend spend = {
+            .requests = usage->requests - recorded->requests,
+            .texts = spender->texts[i],
+            .cached = i ? 0 : spender->cached,
+            .tokens = usage->tokens - recorded->tokens,
+            .usd = usage->usd - recorded->usd,
+        };
+        entry->usd += spend.usd;
+        if (!spender->database || !(spend.requests || spend.texts || spend.cached || spend.tokens))
+            continue;
+        int64_t wall_ns = spender->clock->wall_ns(spender->clock->user);
+        status = sx_ledger_add(spender->database, &spender->jobs[i], &spend, wall_ns, error);
+        entry->any |= !status;
+    }
     return status;
 }
 
@@ -126,26 +163,35 @@ void sx_spender_settle(sx_spender *spender, const sx_spend_entry *entry, bool ke
 {
     if (!entry->any)
         return;
-    if (!kept) {
-        spender->job.id = entry->job_before;
-        return;
+    for (unsigned i = 0; i < spender->job_count; i++) {
+        if (kept) {
+            source_of(spender, i)->recorded = entry->usage[i];
+            spender->texts[i] -= entry->texts[i];
+        } else {
+            spender->jobs[i].id = entry->job_before[i];
+        }
     }
-    spender->provider->recorded = entry->usage;
-    spender->texts -= entry->texts;
+    if (!kept)
+        return;
     spender->cached -= entry->cached;
     if (spender->options.alert_usd > 0 && entry->usd > 0)
-        sx_spend_alert(spender->database, spender->clock, spender->options.alert_usd, spender->options.alert_url, &spender->job,
-                       &spender->warned);
+        sx_spend_alert(spender->database, spender->clock, spender->options.alert_usd, spender->options.alert_url,
+                       &spender->jobs[0], &spender->warned);
 }
 
 sx_status sx_spender_flush(sx_spender *spender, bool all, sx_error *error)
 {
-    const sx_provider *provider = spender->provider;
+    bool tokens = false, requests = false;
     sx_spend_entry entry;
-    if (!spender->database || (!all && provider->usage.tokens == provider->recorded.tokens))
+    for (unsigned i = 0; i < spender->job_count; i++) {
+        const sx_provider *source = source_of(spender, i);
+        tokens |= source->usage.tokens != source->recorded.tokens;
+        requests |= source->usage.requests != source->recorded.requests;
+    }
+    if (!spender->database || (!all && !tokens))
         return SX_OK;
     /* A search that found its query in the cache leaves no trace: writing one would cost more than the search. */
-    if (!strcmp(spender->job.verb, "search") && provider->usage.requests == provider->recorded.requests)
+    if (!strcmp(spender->verb, "search") && !requests)
         return SX_OK;
     sx_status status = sx_spender_write(spender, &entry, error);
     sx_spender_settle(spender, &entry, !status);

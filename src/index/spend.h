@@ -23,9 +23,10 @@ typedef struct sx_spender {
     sx_database *database;          /* NULL: nothing is written down */
     const sx_clock *clock;
     sx_spend_options options;
-    sx_ledger_job job;
-    char verb[32], collection[256]; /* the job's */
-    uint64_t texts, cached;         /* not yet in the ledger */
+    unsigned job_count;             /* 1; of a router one for each leg */
+    sx_ledger_job jobs[SX_LEGS];
+    char verb[32], collection[256]; /* the jobs' */
+    uint64_t texts[SX_LEGS], cached; /* not yet in the ledger */
     uint64_t tokens_in_flight;      /* as counted here */
     uint64_t tokens_counted;        /* of batches that came back, as counted here */
     sx_provider_usage opened;       /* the provider's when the spender was */
@@ -45,9 +46,9 @@ sx_status sx_spender_fail(const sx_spender *spender, sx_error *error);
 /* Writes what the provider's usage and the texts have grown by since the last time, in the caller's transaction or one of its
  * own. What was written is only taken for written by _settle, after the transaction: */
 typedef struct sx_spend_entry {
-    sx_provider_usage usage;
-    uint64_t texts, cached;
-    int64_t job_before;
+    sx_provider_usage usage[SX_LEGS];
+    uint64_t texts[SX_LEGS], cached;
+    int64_t job_before[SX_LEGS];
     double usd;
     bool any;
 } sx_spend_entry;
@@ -59,6 +60,8 @@ sx_status sx_spender_flush(sx_spender *spender, bool all, sx_error *error);
 
 /* Tokens of a text as the provider would be charged for it: the given count, else the provider's own counter's, else a guess. */
 uint32_t sx_provider_tokens_of(const sx_provider *provider, sx_text text, uint32_t tokens, bool exact);
+/* Fills unpriced_tokens and usd with what the provider was asked for since it was opened. */
+void sx_provider_price(const sx_provider *provider, sx_spend *out);
 /* What embedding one text more would cost: adds to the sum. */
 void sx_provider_estimate(const sx_provider *provider, uint32_t tokens, sx_spend *sum);
 

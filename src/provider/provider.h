@@ -57,6 +57,7 @@ typedef struct sx_batch {
     sx_receipt *receipts;     /* count, caller's; tokens and dropped_tokens are filled, status and message for a text that failed
                                  by itself (its row counts for nothing then); messages live until the next wait */
     sx_batch_outcome outcome;
+    unsigned leg;             /* of a router: in, the leg its texts belong to; out, the one that had it. Else 0 */
     void *user;               /* the caller's */
     void *private;            /* the provider's while in flight */
 } sx_batch;
@@ -72,6 +73,17 @@ typedef struct sx_provider_class {
     void (*close)(sx_provider *provider);
 } sx_provider_class;
 
+/* One of a router's sources, and what it did since it was opened (router.h). */
+typedef struct sx_provider_leg {
+    sx_provider *provider;    /* the router's */
+    const char *model;
+    bool open;                /* the breaker: it is left alone for the moment */
+    uint64_t batches, texts;  /* that came back, refused ones included; vectors it gave */
+    uint64_t errors;          /* batches that failed, but for those refused for their texts */
+    uint64_t taken_over;      /* batches that it did in place of another leg */
+} sx_provider_leg;
+enum { SX_LEGS = 2 };
+
 struct sx_provider {
     /* Set at open, immutable but for info.max_texts. */
     const sx_provider_class *class;
@@ -81,6 +93,9 @@ struct sx_provider {
     const sx_model *model;    /* the local engine's, or NULL */
     /* Counts the model's own tokens, so that chunks fit; has scratch memory, so it is for the thread that owns the provider. */
     sx_token_counter counter;
+    /* A router's: 0 legs for all others. `split` of a hundred texts belong to the second; it changes only in wait. */
+    sx_provider_leg legs[SX_LEGS];
+    unsigned leg_count, split;
 };
 
 /* Opens what options->model names: "fake:NAME" or a local model (the table is in provider_open.c). clock NULL: the machine's. */

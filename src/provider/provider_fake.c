@@ -4,6 +4,7 @@
  * it, so a test can repeat with the faults gone. Batches are counted from 1 as they are submitted.
  *
  *   dimensions=8 max_length=256 normalize=1   what the model is
+ *   site=WORD                                 the same vectors from elsewhere: another space until somebody proves it is one
  *   max_texts=16 max_tokens=4096 in_flight=2  limits of a batch
  *   price=0 unpriced=0 remote=0               micro-dollars for a million tokens; no price known; texts leave the machine
  *   slow_ms=0                                 how long a batch takes, by the clock given at open
@@ -37,7 +38,7 @@ enum { SPECIAL_TOKENS = 2, MOST_IN_FLIGHT = 64 };
 typedef struct fake_settings {
     uint64_t dimensions, max_length, normalize, max_texts, max_tokens, in_flight, slow_ms;
     uint64_t retry, retry_count, retry_after_ms, fatal, hang, short_batch, price, unpriced, remote;
-    const char *poison, *refuse, *nan, *zero, *too_long;
+    const char *poison, *refuse, *nan, *zero, *too_long, *site;
 } fake_settings;
 
 typedef struct fake_flight {
@@ -279,6 +280,7 @@ static sx_status set_one(fake_settings *settings, const char *key, const char *v
         {"poison", NULL, &settings->poison},
         {"refuse", NULL, &settings->refuse},         {"nan", NULL, &settings->nan},
         {"zero", NULL, &settings->zero},             {"long", NULL, &settings->too_long},
+        {"site", NULL, &settings->site},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(known[i].key, key) != 0)
@@ -359,8 +361,11 @@ static sx_status describe(fake_provider *fake, sx_error *error)
 {
     const fake_settings *settings = &fake->settings;
     sx_buffer space = {0}, recipe = {0};
-    sx_buffer_printf(&space, "{\"dimensions\":%u,\"fake\":\"%s\",\"normalized\":%s,\"similarity\":\"cosine\"}",
-                     (unsigned)settings->dimensions, fake->name, settings->normalize ? "true" : "false");
+    sx_buffer_printf(&space, "{\"dimensions\":%u,\"fake\":\"%s\",\"normalized\":%s,", (unsigned)settings->dimensions,
+                     fake->name, settings->normalize ? "true" : "false");
+    if (settings->site)
+        sx_buffer_printf(&space, "\"site\":\"%s\",", settings->site);
+    sx_buffer_printf(&space, "\"similarity\":\"cosine\"}");
     sx_buffer_printf(&recipe, "{\"max_length\":%u,\"prompt\":", (unsigned)settings->max_length);
     append_json_string(&recipe, fake->prompt);
     sx_buffer_printf(&recipe, ",\"space\":%s}", space.failed ? "" : space.data);

@@ -41,6 +41,7 @@ struct sx_database {
     int64_t *used; /* vectors looked up, oldest first */
     size_t used_count, used_capacity;
     uint64_t hits, misses, shared_hits;
+    int64_t stood_in_for, stand_in; /* recipes; 0: none */
     sx_thread_pool *pool; /* shares scans; NULL until one is large enough */
     /* mapped segments */
     sx_mapped *mapped;

@@ -53,6 +53,10 @@ typedef struct sx_vector_row {
 sx_status sx_store_lookup(sx_database *database, int64_t recipe, const sx_sha256 *hashes, size_t count,
                           sx_vector_row *rows, float *vectors, sx_error *error);
 
+/* From now on, for this handle: a text that has no vector of one recipe is served with that of another, whose vectors were proven to
+ * be of the same space (spaces.h). One pair at a time; other 0: no more. */
+void sx_store_stand_in(sx_database *database, int64_t recipe, int64_t other);
+
 typedef enum sx_claim { SX_CLAIM_MINE, SX_CLAIM_STORED, SX_CLAIM_OTHER } sx_claim;
 /* Says who embeds each text. MINE: nobody has it, and from now on this process must put or release it. STORED: it is stored
  * (look it up). OTHER: another living process is embedding it: ask again later. Claims of dead processes are taken over. The same

@@ -241,7 +241,8 @@ static sx_status check_vector(sx_database *database, int64_t collection_recipe, 
     if (!status && !recipe)
         status = sx_fail(error, SX_E_NOT_FOUND, "%s: %s: chunk %u: its vector %lld is not stored any more", database->path,
                          row->path, chunk->index, (long long)chunk->vector);
-    if (!status && recipe != collection_recipe)
+    bool stands_in = database->stand_in == recipe && database->stood_in_for == collection_recipe;
+    if (!status && recipe != collection_recipe && !stands_in)
         status = sx_fail(error, SX_E_MISMATCH, "%s: %s: chunk %u: its vector is of recipe %lld, the collection's is %lld",
                          database->path, row->path, chunk->index, (long long)recipe, (long long)collection_recipe);
     return status;

@@ -141,6 +141,20 @@ static sx_status lookup_one(sx_database *database, int64_t recipe, const sx_sha2
     return status;
 }
 
+void sx_store_stand_in(sx_database *database, int64_t recipe, int64_t other)
+{
+    if (!database)
+        return;
+    database->stood_in_for = recipe;
+    database->stand_in = recipe == other ? 0 : other;
+}
+
+/* The recipe that stands in for this one; 0: none. */
+static int64_t stand_in_of(const sx_database *database, int64_t recipe)
+{
+    return database->stand_in && database->stood_in_for == recipe ? database->stand_in : 0;
+}
+
 sx_status sx_store_lookup(sx_database *database, int64_t recipe, const sx_sha256 *hashes, size_t count, sx_vector_row *rows,
                           float *vectors, sx_error *error)
 {
@@ -151,8 +165,13 @@ sx_status sx_store_lookup(sx_database *database, int64_t recipe, const sx_sha256
     if (status)
         return status;
     status = sx_store_dimensions(database, recipe, &dimensions, error);
-    for (size_t i = 0; i < count && !status; i++)
-        status = lookup_one(database, recipe, &hashes[i], dimensions, &rows[i], vectors ? vectors + i * dimensions : NULL, error);
+    for (size_t i = 0; i < count && !status; i++) {
+        float *vector = vectors ? vectors + i * dimensions : NULL;
+        int64_t other = stand_in_of(database, recipe);
+        status = lookup_one(database, recipe, &hashes[i], dimensions, &rows[i], vector, error);
+        if (!status && !rows[i].id && other)
+            status = lookup_one(database, other, &hashes[i], dimensions, &rows[i], vector, error);
+    }
     sx_snapshot_end(database);
     return status;
 }
@@ -164,6 +183,9 @@ static sx_status is_stored(sx_database *database, int64_t recipe, const sx_sha25
     int64_t id;
     sx_status status =
         sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, &id, error, "ih", recipe, hash);
+    if (!status && !id && stand_in_of(database, recipe))
+        status = sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, &id, error, "ih",
+                               stand_in_of(database, recipe), hash);
     *stored = id != 0;
     return status;
 }
