@@ -5,19 +5,27 @@
 #define SX_INDEX_HYBRID_H
 
 #include "../store/store.h"
+#include "../store/store_keyword.h"
 
 typedef enum sx_search_mode { SX_SEARCH_HYBRID, SX_SEARCH_SEMANTIC, SX_SEARCH_KEYWORD } sx_search_mode;
 
 /* What kind of question it is: how much words count beside meaning, and which words. docs/quality.md has the figures that chose. */
 typedef struct sx_query_type {
     const char *name;
-    double semantic_weight, keyword_weight;
-    uint32_t fusion_k;          /* of reciprocal rank fusion */
-    uint32_t depth;             /* candidates taken from each list */
+    double semantic_weight, keyword_weight; /* of the two standard scores */
+    uint32_t depth;                         /* candidates taken from each list */
+    double whole_weight, pair_weight;       /* of identifiers and of joined names, a plain word's being 1 */
+    double head_weight;                     /* of words in headings and title, those of the text being 1 */
+    double k1, b;                           /* of BM25 */
+    bool drops_noise;                       /* addresses, line numbers, times and digests are no words */
 } sx_query_type;
 /* NULL: "general". SX_E_INVALID names those there are. */
 sx_status sx_query_type_find(const char *name, const sx_query_type **type, sx_error *error);
+/* NULL: hybrid. */
 sx_status sx_search_mode_find(const char *name, sx_search_mode *mode, sx_error *error);
+
+/* The words of a query as the type weighs them, each once, malloc'ed. Any text is a query: there is no syntax. */
+sx_status sx_query_terms(sx_text text, const sx_query_type *type, sx_keyword_term **terms, size_t *count, sx_error *error);
 
 typedef struct sx_search_candidate {
     int64_t chunk;

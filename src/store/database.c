@@ -10,6 +10,7 @@
 #include "schema.h"
 #include "sql.h"
 #include "store_filters.h"
+#include "store_keyword.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,7 +174,7 @@ static sx_status set_up(sx_database *database, sx_error *error)
         status = sx_schema_create(database, error);
     else if (!status && version < SX_SCHEMA_VERSION)
         status = migrate(database, version, error);
-    return status;
+    return status ? status : sx_keyword_prepare(database, error);
 }
 
 sx_status sx_database_open(const char *path, const sx_database_options *options, sx_database **out, sx_error *error)

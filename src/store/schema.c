@@ -29,6 +29,24 @@
     " state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 2), reason TEXT, PRIMARY KEY(batch, hash)) WITHOUT ROWID;"                \
     "CREATE INDEX batch_item_hash ON batch_item(hash, recipe);"
 
+/* Version 4: the keyword index (store_keyword.h). part 0: the chunk's words wait here; else they are in that part. A chunk that
+ * goes is taken out in the same statement, by the trigger; its postings stay until its part is merged. No number in `counter`
+ * for the version of the words: they are still to be made (sx_keyword_prepare). */
+#define KEYWORD_TABLES                                                                                                           \
+    "CREATE TABLE keyword_chunk(chunk INTEGER PRIMARY KEY, collection INTEGER NOT NULL, part INTEGER NOT NULL,"                  \
+    " print INTEGER NOT NULL, length INTEGER NOT NULL, words BLOB);"                                                             \
+    "CREATE INDEX keyword_waiting ON keyword_chunk(collection) WHERE part = 0;"                                                  \
+    "CREATE TABLE keyword_part(id INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER NOT NULL, count INTEGER NOT NULL,"       \
+    " chunks BLOB NOT NULL, lengths BLOB NOT NULL);"                                                                             \
+    "CREATE INDEX keyword_part_collection ON keyword_part(collection);"                                                          \
+    "CREATE TABLE keyword_posting(part INTEGER NOT NULL, word INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(part, word))"    \
+    " WITHOUT ROWID;"                                                                                                            \
+    "CREATE TABLE keyword_dead(part INTEGER NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY(part, chunk)) WITHOUT ROWID;"          \
+    "CREATE TRIGGER chunk_words_gone AFTER DELETE ON chunk WHEN old.vector IS NOT NULL BEGIN"                                    \
+    " INSERT OR IGNORE INTO keyword_dead(part, chunk) SELECT part, chunk FROM keyword_chunk WHERE chunk = old.id AND part > 0;"  \
+    " DELETE FROM keyword_chunk WHERE chunk = old.id;"                                                                           \
+    " END;"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -96,10 +114,10 @@ static const char tables[] =
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
     " END;"
-    LEDGER_TABLES BATCH_TABLES;
+    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES;
 
 /* A step from a version to the next, in SQL. */
-const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}};
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}};
 const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */

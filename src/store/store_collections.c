@@ -5,6 +5,7 @@
 #include "collections.h"
 #include "shadows.h"
 #include "sql.h"
+#include "store_keyword.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,9 +305,12 @@ static sx_status delete_nameless(sx_database *database, int64_t collection, sx_e
 {
     sx_status status;
     bool more = true;
-    do
-        status = delete_batch(database, collection, &more, error);
+    do /* before the chunks, which would have to be taken out one by one */
+        status = sx_keyword_forget(database, collection, &more, error);
     while (!status && more);
+    more = true;
+    while (!status && more)
+        status = delete_batch(database, collection, &more, error);
     if (status)
         return status;
     sx_scope scope;

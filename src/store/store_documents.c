@@ -2,6 +2,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "sql.h"
+#include "store_keyword.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -291,8 +292,12 @@ static sx_status replace_chunks(sx_database *database, int64_t collection, const
     /* Out of the way of the new numbers, which are not negative. */
     if (!status && old_count)
         status = sx_sql_do(database, "UPDATE chunk SET number = -1 - number WHERE document = ?", error, "i", row->id);
-    for (size_t i = 0; i < count && !status; i++)
+    for (size_t i = 0; i < count && !status; i++) {
         status = write_chunk(database, collection, row->id, &chunks[i], keep[i], error);
+        int64_t id = keep[i] ? keep[i] : sqlite3_last_insert_rowid(database->sqlite);
+        if (!status)
+            status = sx_keyword_add(database, collection, row, id, &chunks[i], keep[i] != 0, error);
+    }
     if (status == SX_E_INVALID)
         status = sx_fail(error, SX_E_INVALID, "%s: %s: its chunks cannot be stored: two have the same number", database->path,
                          row->path);
@@ -300,6 +305,8 @@ static sx_status replace_chunks(sx_database *database, int64_t collection, const
     for (size_t i = 0; i < old_count && !status; i++)
         if (old[i].id)
             status = sx_sql_do(database, "DELETE FROM chunk WHERE id = ?", error, "i", old[i].id);
+    if (!status)
+        status = sx_keyword_settle(database, collection, error);
     free(old);
     free(keep);
     return status;
