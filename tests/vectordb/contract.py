@@ -10,17 +10,24 @@ def run_contract(program, url, restart, *more, limit=300):
     """restart(): ends the server as a crash does and starts it again; returns when it answers. Returns whether all cases passed."""
     with tempfile.TemporaryDirectory(prefix="contract-") as folder:
         wanted, done = folder + "/wanted", folder + "/done"
-        command = "touch %s; while [ ! -e %s ]; do sleep 0.02; done; rm %s" % (wanted, done, done)
+        command = "touch %s; while [ ! -e %s ]; do [ -e %s ] || exit 1; sleep 0.02; done; rm %s" % (wanted, done, folder, done)
         process = subprocess.Popen([program, url, "--restart", command, *more])
         end = time.monotonic() + limit
-        while process.poll() is None:
-            if os.path.exists(wanted):
-                os.unlink(wanted)
-                restart()
-                open(done, "w").close()
-            if time.monotonic() > end:
+        try:
+            while process.poll() is None:
+                if os.path.exists(wanted):
+                    os.unlink(wanted)
+                    restart()
+                    open(done, "w").close()
+                if time.monotonic() > end:
+                    print("FAILED: no end within %d s" % limit)
+                    break
+                time.sleep(0.02)
+        finally:
+            if process.poll() is None:
                 process.kill()
-                print("FAILED: no end within %d s" % limit)
-            time.sleep(0.02)
+                process.wait()
+            open(done, "w").close()
+            time.sleep(0.05)  # so that the waiting command sees it and ends
         sys.stdout.flush()
         return process.returncode == 0

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, here + "/../caches")
@@ -42,5 +43,13 @@ class PgVector(Postgres):
             shutil.rmtree(self.copied, ignore_errors=True)
 
     def restart(self):
+        """As after a crash. The system may take a moment to end all of the old server's processes, which keep a new one from starting."""
         self.kill()
-        self.start()
+        for attempt in range(50):
+            try:
+                self.start()
+                return
+            except SystemExit:
+                self.kill()
+                time.sleep(0.1)
+        raise SystemExit("the server does not start again")
