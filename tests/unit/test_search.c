@@ -71,10 +71,10 @@ static void the_same_text_comes_first(void **state)
     sx_hits *hits = search(fixture, "only text 7", (sx_search_options){0});
     assert_int_equal(hits->count, 5);
     assert_string_equal(hits->collection, "default");
-    assert_string_equal(hits->mode, "semantic");
+    assert_string_equal(hits->mode, "hybrid");
     assert_true(hits->milliseconds >= 0);
     const sx_hit *hit = &hits->hits[0];
-    assert_true(fabs(hit->similarity - 1) < 1e-5 && hit->score == hit->similarity);
+    assert_true(fabs(hit->similarity - 1) < 1e-5 && hit->semantic_rank == 1 && hit->keyword_rank == 1);
     assert_string_equal(hit->document, "f07.txt");
     char *real = realpath(fixture->docs, NULL);
     assert_string_equal(hit->root, real);
@@ -88,8 +88,13 @@ static void the_same_text_comes_first(void **state)
     assert_non_null(strstr(hit->metadata, "text/plain"));
     for (size_t i = 0; i < hits->count; i++) {
         assert_int_equal(hits->hits[i].rank, i + 1);
-        assert_true(i == 0 || hits->hits[i].similarity <= hits->hits[i - 1].similarity);
+        assert_true(i == 0 || hits->hits[i].score <= hits->hits[i - 1].score);
     }
+    sx_hits_free(hits);
+    hits = search(fixture, "only text 7", (sx_search_options){.mode = "semantic"});
+    assert_string_equal(hits->mode, "semantic");
+    for (size_t i = 0; i < hits->count; i++)
+        assert_true(hits->hits[i].score == hits->hits[i].similarity && hits->hits[i].semantic_rank == i + 1);
     sx_hits_free(hits);
 }
 
@@ -101,7 +106,7 @@ static void the_order_is_exact(void **state)
     for (int q = 0; q < 20; q++) {
         char query[32];
         snprintf(query, sizeof query, "question %d", q);
-        sx_hits *hits = search(fixture, query, (sx_search_options){.count = 100});
+        sx_hits *hits = search(fixture, query, (sx_search_options){.count = 100, .mode = "semantic"});
         assert_true(hits->count >= FILES + 1);
         float vector[DIMENSIONS], other[DIMENSIONS];
         sx_receipt receipt;
@@ -116,6 +121,7 @@ static void the_order_is_exact(void **state)
             for (int j = 0; j < DIMENSIONS; j++)
                 dot += (double)vector[j] * other[j];
             assert_true(fabs(dot - hits->hits[i].similarity) < 1e-5);
+            assert_true(i == 0 || hits->hits[i].similarity <= hits->hits[i - 1].similarity);
         }
         sx_hits_free(hits);
     }

@@ -1,0 +1,137 @@
+/* search_hits.c - what a reader wants to see of each passage found: where it stands, its headings, its text. */
+#include "search_hits.h"
+
+#include "../base/buffer.h"
+#include "../base/error.h"
+#include "../base/memory.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void clear_hit(sx_hit *hit)
+{
+    free(hit->root);
+    free(hit->document);
+    for (uint32_t i = 0; i < hit->heading_count; i++)
+        free(hit->headings[i]);
+    free(hit->headings);
+    free(hit->metadata);
+    free(hit->text);
+    *hit = (sx_hit){0};
+}
+
+void sx_search_hits_clear(sx_hits *hits)
+{
+    for (size_t i = 0; i < hits->count; i++)
+        clear_hit(&hits->hits[i]);
+    free(hits->hits);
+    hits->hits = NULL;
+    hits->count = 0;
+}
+
+void sx_hits_free(sx_hits *hits)
+{
+    if (!hits)
+        return;
+    sx_search_hits_clear(hits);
+    free(hits->collection);
+    free(hits);
+}
+
+static sx_status take_headings(const char *text, sx_hit *hit, sx_error *error)
+{
+    json_t *headings = text ? json_loads(text, 0, NULL) : NULL;
+    size_t count = json_array_size(headings);
+    sx_status status = SX_OK;
+    hit->headings = sx_calloc(count, sizeof *hit->headings);
+    if (!hit->headings)
+        status = sx_fail_nomem(error, count * sizeof *hit->headings);
+    for (size_t i = 0; !status && i < count; i++) {
+        const char *heading = json_string_value(json_array_get(headings, i));
+        hit->headings[i] = sx_strdup(heading ? heading : "");
+        if (!hit->headings[i])
+            status = sx_fail_nomem(error, 64);
+        else
+            hit->heading_count++;
+    }
+    json_decref(headings);
+    return status;
+}
+
+/* The document's text over the ranges of the group's passages, each of which begins where those before it end, or earlier. */
+static sx_status join_texts(const sx_search_window *window, const sx_passage_group *group, sx_hit *hit, sx_error *error)
+{
+    sx_buffer text = {.maximum = SIZE_MAX / 2};
+    for (size_t i = 0; i < group->count; i++) {
+        const sx_passage *passage = &window->passages[window->order[group->first + i]];
+        const sx_chunk_row *chunk = &passage->chunk;
+        hit->folded += passage->folded;
+        if (i && chunk->end <= hit->end)
+            continue;
+        size_t known = i ? (size_t)(hit->end - chunk->start) : 0;
+        sx_buffer_append(&text, chunk->text + known, chunk->text_length - known);
+        hit->end = chunk->end;
+        if (chunk->end_line > hit->end_line)
+            hit->end_line = chunk->end_line;
+    }
+    hit->joined = (uint32_t)(group->count - 1);
+    hit->text_length = text.length;
+    hit->text = sx_buffer_take(&text);
+    return hit->text ? SX_OK : sx_fail_nomem(error, hit->text_length);
+}
+
+static sx_status fill_hit(sx_database *database, sx_search_window *window, const sx_passage_group *group, sx_hit *hit, sx_error *error)
+{
+    sx_passage *first = &window->passages[window->order[group->first]];
+    const sx_passage *best = &window->passages[group->best];
+    sx_chunk_row *chunk = &first->chunk;
+    sx_document_row document = {0};
+    sx_status status = sx_store_chunk(database, chunk->id, NULL, &document, error);
+    if (!status)
+        status = take_headings(chunk->headings, hit, error);
+    if (status)
+        goto out;
+    hit->score = best->score;
+    hit->similarity = (double)best->candidate.similarity;
+    hit->semantic_rank = best->candidate.semantic_rank;
+    hit->keyword_rank = best->candidate.keyword_rank;
+    hit->index = chunk->index;
+    hit->start = chunk->start;
+    hit->end = chunk->end;
+    hit->start_line = chunk->start_line;
+    hit->end_line = chunk->end_line;
+    hit->root = document.root;
+    hit->document = document.path;
+    hit->metadata = document.metadata ? document.metadata : sx_strdup("{}");
+    document.root = document.path = document.metadata = NULL;
+    if (!hit->metadata)
+        status = sx_fail_nomem(error, 3);
+    if (!status && group->count > 1) {
+        status = join_texts(window, group, hit, error);
+    } else if (!status) {
+        hit->folded = first->folded;
+        hit->text = chunk->text;
+        hit->text_length = chunk->text_length;
+        chunk->text = NULL;
+    }
+out:
+    sx_document_row_clear(&document);
+    return status;
+}
+
+sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error)
+{
+    if (count > window->group_count)
+        count = window->group_count;
+    hits->hits = sx_calloc(count, sizeof *hits->hits);
+    if (!hits->hits)
+        return sx_fail_nomem(error, count * sizeof *hits->hits);
+    sx_status status = SX_OK;
+    for (size_t i = 0; !status && i < count; i++) {
+        hits->count = i + 1;
+        hits->hits[i].rank = (uint32_t)i + 1;
+        status = fill_hit(database, window, &window->groups[i], &hits->hits[i], error);
+    }
+    return status;
+}

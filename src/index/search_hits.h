@@ -1,0 +1,12 @@
+/* search_hits.h - from a window's groups of passages to the hits of sextant.h. */
+#ifndef SX_INDEX_SEARCH_HITS_H
+#define SX_INDEX_SEARCH_HITS_H
+
+#include "search_window.h"
+
+/* The first `count` groups become hits; texts of the window move into them. SX_E_NOT_FOUND: a document went away meanwhile. */
+sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error);
+/* Takes the hits away, and leaves what the search was. */
+void sx_search_hits_clear(sx_hits *hits);
+
+#endif
