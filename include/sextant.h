@@ -204,7 +204,7 @@ typedef struct sx_model_info {
     const char *similarity;  /* "cosine" */
     const char *weights_file;   /* the index where there are several */
     const char *weights_sha256; /* of that file, 64 hexadecimal digits */
-    const char *precision;   /* "f32", "f32/f16w" (weights rounded to halves), "int8/1": the arithmetic's precision class, with a
+    const char *precision;   /* "f32", "f32/f16w" (weights rounded to halves), "int8/2": the arithmetic's precision class, with a
                               * revision when not the reference */
     const char *storage;     /* "f32", "f16", "bf16": how the file holds the weights */
     const char *kernels;     /* "avx512": the instruction set in use */
@@ -255,9 +255,11 @@ typedef struct sx_embed_options {
     const char *prompt;  /* put before each text; NULL: the folder's default prompt; "": none */
     int strict;          /* a text that does not fit fails (SX_E_LIMIT in its receipt) instead of being cut */
     unsigned outputs;    /* SX_OUTPUT_DENSE, _SPARSE, _MULTI, all of one pass; 0: dense */
+    uint32_t dimensions; /* rows are the first so many of the vector, as sx_model_options says it; 0: the model's */
+    int normalize;       /* 1: vectors get length 1; -1: they are left what they are before a last Normalize; 0: as the model does */
 } sx_embed_options;
 
-/* Embeds count texts into vectors (count x dimensions floats, caller's; may be NULL when outputs are asked for without
+/* Embeds count texts into vectors (count x dimensions floats, the model's or the options', caller's; may be NULL when outputs are asked for without
  * SX_OUTPUT_DENSE). receipts (count, caller's) may be NULL, but then a failed text fails the call. The same text gives the
  * same bits whatever it is batched with and however many threads run. SX_E_UNSUPPORTED: the model has no such output. */
 SX_API sx_status sx_session_embed(sx_session *session, const sx_text *texts, size_t count,
@@ -441,6 +443,50 @@ SX_API sx_status sx_collection_export(sx_database *database, const char *name, c
 /* Takes back what the jsonl export wrote, compressed or not. The collection must not exist. */
 SX_API sx_status sx_collection_import(sx_database *database, const char *name, const char *source, sx_error *error);
 
+/* A collection in a vector database of others (docs/vector-databases.md). */
+typedef struct sx_store_place {
+    const char *url;         /* postgresql://USER@HOST/DATABASE, chroma://HOST:PORT ... */
+    const char *collection;  /* its name there; NULL: the same as here */
+    const char *key;         /* API key, or PostgreSQL's password; NULL: none */
+} sx_store_place;
+
+typedef struct sx_copy_options {
+    size_t size;
+    /* Of a collection that is made there. NULL and 0: the server's defaults. */
+    const char *element;     /* "f32", "f16" */
+    const char *index;       /* "hnsw", "ivfflat", "none" */
+    uint32_t m, ef_construction, ef_search, lists;
+    int prune;               /* take out of the target what the source has not */
+    double timeout_s;        /* of one request; 0: 60 */
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;
+    sx_log_callback log;
+    void *log_user;
+} sx_copy_options;
+
+typedef struct sx_copy_report {
+    uint64_t records;        /* written, whether they were there already or not */
+    uint64_t left_out;       /* chunks without a vector, which a vector database has no place for */
+    uint64_t count;          /* in the target afterwards, as it counts */
+    uint64_t extra;          /* of those, what the source has not (left over from earlier, or others'); without those pruned */
+    uint64_t pruned;
+    double seconds, rate;    /* records a second */
+} sx_copy_report;
+
+/* Writes a collection to a vector database, and makes it there when it is missing. A record's id comes from root, document, number and hash
+ * of its chunk, so what was interrupted is said again, and nothing is doubled. At the end the target's count is compared: SX_E_MISMATCH when
+ * records are missing there. */
+SX_API sx_status sx_collection_export_to(sx_database *database, const char *name, const sx_store_place *to,
+                                         const sx_copy_options *options, sx_copy_report *report, sx_error *error);
+/* Takes back what sx_collection_export_to wrote, wherever it was copied since. The collection must not exist here; it appears when all of it
+ * is there. Exporting it as JSON lines then gives the same bytes as the collection it came from. */
+SX_API sx_status sx_collection_import_from(sx_database *database, const char *name, const sx_store_place *from,
+                                           const sx_copy_options *options, sx_copy_report *report, sx_error *error);
+/* From one vector database into another, ids and all; for any records, whoever wrote them. from->collection is needed. */
+SX_API sx_status sx_collection_copy(const sx_store_place *from, const sx_store_place *to, const sx_copy_options *options,
+                                    sx_copy_report *report, sx_error *error);
+
 /* Texts of at most `most` chunks, spread evenly over the collection, in order. One block: free *texts with sx_free. */
 SX_API sx_status sx_collection_sample(sx_database *database, const char *name, size_t most, sx_text **texts, size_t *count,
                                       sx_error *error);
@@ -529,8 +575,6 @@ typedef struct sx_embedder_options {
      * none. What it does not answer is embedded; trouble with it goes to the cache's log once and fails nothing. */
     const char *shared_cache;
     uint64_t shared_cache_ttl_s; /* how long vectors are kept there; 0: 30 days */
-} sx_embedder_options;
-
     /* A second source of the same vectors. It takes over while the model fails, and the model while it fails. Both must be of one
      * space, by their making or proven in the cache's database (sx_space_prove); else SX_E_MISMATCH. Collections, space and recipe
      * are the model's; vectors that the second one made are kept under its own recipe. */
@@ -538,6 +582,8 @@ typedef struct sx_embedder_options {
     sx_remote_options fallback_remote; /* size 0: none */
     unsigned split;          /* percent of the texts, chosen by their hashes, that go to the fallback all the time */
     int split_schedule;      /* shift by 10, 25, 50, 90, 100 percent while it does well; how far that is is kept in the cache */
+} sx_embedder_options;
+
 typedef struct sx_embedder_info {
     const char *model;     /* the reference as given */
     const char *provider;  /* "local", "fake" */
@@ -571,15 +617,6 @@ SX_API sx_status sx_embedder_cache_use(const sx_embedder *embedder, sx_cache_use
  * URL without user and password, malloc'ed, set also when the server cannot be asked (SX_E_NETWORK, SX_E_DENIED, SX_E_BUSY). */
 SX_API sx_status sx_shared_cache_describe(const char *url, char **name, uint64_t *entries, uint64_t *bytes, sx_error *error);
 
-/* What the embedder has spent since it was opened. */
-SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error);
-/* What embedding the texts would cost: those in the cache nothing, equal ones once, the others by the model's own tokens. Adds to
- * *sum, so that many calls make one estimate. */
-SX_API sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size_t count, sx_spend *sum, sx_error *error);
-
-/* ---- Batch API ----------------------------------------------------------------------------------------------------- */
-
-/* OpenAI's Batch API: files of requests that are done within a day at half the price. Each step of a job is in the database
 /* What one of the sources has done since the embedder was opened. */
 typedef struct sx_embedder_leg {
     const char *model;
@@ -619,6 +656,13 @@ typedef struct sx_import_options {
 typedef struct sx_import_report {
     uint64_t documents, chunks;
     uint32_t checked;      /* vectors that were compared with the embedder's */
+    double least_cosine;   /* of those */
+} sx_import_report;
+/* Makes a collection of vectors made elsewhere, from one file or several. All or nothing. SX_E_MISMATCH names the two things that
+ * disagree: versions, dimensions, models, or a vector that the embedder makes differently (cosine below 0.9). */
+SX_API sx_status sx_collection_import_files(sx_database *database, const char *name, const sx_import_options *options,
+                                            sx_import_report *report, sx_error *error);
+
 /* What the embedder has spent since it was opened. */
 SX_API sx_status sx_embedder_spent(const sx_embedder *embedder, sx_spend *out, sx_error *error);
 /* What embedding the texts would cost: those in the cache nothing, equal ones once, the others by the model's own tokens. Adds to
@@ -652,13 +696,6 @@ SX_API sx_status sx_space_forget(sx_database *database, const char *model, const
 /* ---- Batch API ----------------------------------------------------------------------------------------------------- */
 
 /* OpenAI's Batch API: files of requests that are done within a day at half the price. Each step of a job is in the database
-    double least_cosine;   /* of those */
-} sx_import_report;
-/* Makes a collection of vectors made elsewhere, from one file or several. All or nothing. SX_E_MISMATCH names the two things that
- * disagree: versions, dimensions, models, or a vector that the embedder makes differently (cosine below 0.9). */
-SX_API sx_status sx_collection_import_files(sx_database *database, const char *name, const sx_import_options *options,
-                                            sx_import_report *report, sx_error *error);
-
  * before the next begins, so that a crash at any moment never pays for a text twice; the vectors become cached ones. For openai:
  * and openai@URL models; others are SX_E_UNSUPPORTED. */
 
@@ -838,6 +875,11 @@ SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text
                            sx_hits **out, sx_error *error);
 SX_API void sx_hits_free(sx_hits *hits);
 
+/* The same straight in files of vectors, one pass with memory for the hits alone: nothing is imported. Of the options count and
+ * threshold count. hits->collection is the first path; a hit's root is its file. */
+SX_API sx_status sx_search_files(const char *const *paths, size_t path_count, sx_embedder *embedder, sx_text query,
+                                 const sx_search_options *options, sx_hits **out, sx_error *error);
+
 /* ---- Moving to another model ------------------------------------------------------------------------------------------- */
 
 typedef struct sx_migrate_options {
@@ -871,11 +913,6 @@ typedef struct sx_migrate_report {
     struct { uint64_t total, embedded, cached, failed, cut, truncated; } chunks; /* cut: too long for the new model, so made into several */
     uint64_t tokens;
     double seconds;
-/* The same straight in files of vectors, one pass with memory for the hits alone: nothing is imported. Of the options count and
- * threshold count. hits->collection is the first path; a hit's root is its file. */
-SX_API sx_status sx_search_files(const char *const *paths, size_t path_count, sx_embedder *embedder, sx_text query,
-                                 const sx_search_options *options, sx_hits **out, sx_error *error);
-
     sx_migrate_comparison comparison;
     int cut_over;
     char *from, *to;              /* models */

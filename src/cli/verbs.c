@@ -142,18 +142,18 @@ static const sx_cli_option index_options[] = {
 
 static const sx_cli_option search_options[] = {
     {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
+    {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
+     0, 0, true},
     {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},
     {"filter", 0, SX_CLI_TEXT, "KEY=VALUE", "only documents with this metadata; KEY!=VALUE: without it", NULL, NULL, 0, 0, true},
     {"mode", 0, SX_CLI_CHOICE, "semantic", "how to search", NULL, "semantic", 0, 0, false, "hybrid|keyword"},
     {"rerank", 0, SX_CLI_CHOICE, "none", "second look at the results", NULL, "none", 0, 0, false, "lexical|mmr"},
     {"type", 0, SX_CLI_CHOICE, "general", "kind of question", NULL, "general", 0, 0, false,
      "code_search|error_analysis|documentation"},
+    OPTIONS_FALLBACK,
     OPTIONS_REMOTE,
     OPTIONS_COST,
-    OPTIONS_FALLBACK,
     {NULL},
-    {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
-     0, 0, true},
 };
 
 static const sx_cli_option embed_options[] = {
@@ -308,6 +308,41 @@ static const sx_cli_option bench_options[] = {
     {NULL},
 };
 
+static const sx_cli_option serve_options[] = {
+    {.name = "model", .letter = 'm', .kind = SX_CLI_TEXT, .value = "MODEL",
+     .help = "a model to serve, as everywhere or NAME=MODEL; repeatable, the first answers requests that name none",
+     .setting = "EMBEDDING_MODEL", .initial = "minilm", .repeatable = true},
+    {"host", 0, SX_CLI_TEXT, "ADDRESS", "where to listen", NULL, "127.0.0.1"},
+    {"port", 0, SX_CLI_COUNT, "N", "0: any that is free", NULL, "7460", 0, 65535},
+    {"uds-path", 0, SX_CLI_TEXT, "PATH", "listen at a Unix socket (only there, unless --host or --port is given)", NULL, NULL},
+    {"api-key-file", 0, SX_CLI_TEXT, "FILE", "ask for API keys, whose hashes it holds; SIGHUP reads it again", NULL, NULL},
+    {"allow-unauthenticated", 0, SX_CLI_FLAG, NULL, "listen beyond this machine without API keys", NULL, NULL},
+    {"cors-allow-origin", 0, SX_CLI_TEXT, "ORIGIN", "let web pages of this origin send requests; * lets all", NULL, NULL, 0, 0, true},
+    {"max-batch-tokens", 0, SX_CLI_COUNT, "N", "tokens of one pass through the model (default: 1024 a thread, at least 2048)", NULL,
+     NULL, 64, 1 << 30},
+    {"max-client-batch-size", 0, SX_CLI_COUNT, "N", "most texts of one request", NULL, "65536", 1, 1 << 24},
+    {"max-body", 0, SX_CLI_SIZE, "SIZE", "most bytes of one request", NULL, "32MiB", 1024},
+    {"max-connections", 0, SX_CLI_COUNT, "N", "most connections", NULL, "4096", 1, 1000000},
+    {"max-concurrent-requests", 0, SX_CLI_COUNT, "N", "requests in hand; beyond it 429", NULL, "512", 1, 65536},
+    {"max-queue-tokens", 0, SX_CLI_COUNT, "N", "tokens that may wait for the model; beyond it 429", NULL, "1000000", 1, 4000000000},
+    {"read-timeout", 0, SX_CLI_NUMBER, "SECONDS", "for a request to arrive; a body that comes at 64 KiB/s is given longer", NULL, "10"},
+    {"idle-timeout", 0, SX_CLI_NUMBER, "SECONDS", "for a connection between requests", NULL, "75"},
+    {"grace", 0, SX_CLI_NUMBER, "SECONDS", "at SIGTERM, for what is in hand", NULL, "10"},
+    {"idle-unload", 0, SX_CLI_NUMBER, "SECONDS", "unload a model after so long without a request; 0: never", NULL, "0"},
+    {"max-model-memory", 0, SX_CLI_SIZE, "SIZE", "of all loaded weights together; idle models make room", NULL, NULL},
+    {"any-model-name", 0, SX_CLI_FLAG, NULL, "answer unknown model names with the first model", NULL, NULL},
+    {"token-ids", 0, SX_CLI_CHOICE, "refuse|model|cl100k", "whose ids token ids sent to /v1/embeddings are", NULL, "refuse"},
+    {"no-auto-truncate", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error, where the request does not say", NULL, NULL},
+    {"access-log", 0, SX_CLI_TEXT, "FILE", "a JSON line for each request; - is standard output", NULL, NULL},
+    {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998", NULL, "f32"},
+    OPTION_STORAGE,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option export_options[] = {
     {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL,
      "jsonl"},
@@ -434,6 +469,12 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"restore", "make a backup the database", "FILE", 1, 1, restore_options, false,
      "Checks the backup and puts it in the database's place. A database that is there is replaced only with --force.",
      "sextant restore sextant-backup.db --force", "", sx_cli_restore},
+    {"serve", "answer embedding requests over HTTP", "", 0, 0, serve_options, true,
+     "Serves models to the clients of OpenAI, text-embeddings-inference, Ollama and Cohere, without a change in them: docs/serving.md "
+     "lists the routes. A lone request is answered at once by all cores; under load, texts of many clients go through the model "
+     "together. Vectors are the same as `sextant embed` gives.\n\n"
+     "It listens on this machine only, unless --host says otherwise, which needs API keys. SIGTERM finishes what is in hand and ends.",
+     "sextant serve -m minilm --port 7460", "", sx_cli_serve},
     {"migrate", "move a collection to another model", "", 0, 0, migrate_options, true,
      "Embeds the collection's chunks with another model, from the texts that are stored, while searches go on with the old one. Then "
      "compares how both answer (overlap of the first hits, rank correlation), and puts the new side in the place of the old in one step. "
@@ -470,6 +511,17 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Asks the service to end a job. What is done by then is paid for, and batch resume stores it. A job that was not sent yet is "
      "dropped.",
      "sextant batch cancel 1", "", sx_cli_batch_cancel},
+    {"spaces prove", "show that two sources give the same vectors", "MODEL MODEL", 2, 2, spaces_options, true,
+     "Embeds twenty texts (languages, code, lengths) with both models, as documents, as queries and without a role, and compares. When "
+     "every pair agrees (cosine at least 0.999, no component farther apart than 0.02) this is recorded with date, figures and both "
+     "recipes: from then on either may be the other's --fallback, and a search may use either for a collection of the other.",
+     "sextant spaces prove openai:text-embedding-3-small azure:my-deployment", "4", sx_cli_spaces_prove},
+    {"spaces list", "what was proven", "", 0, 0, no_options, false, "Lists the pairs of models that were proven, with date and figures.",
+     "sextant spaces list", "", sx_cli_spaces_list},
+    {"spaces forget", "take a proof back", "MODEL MODEL", 2, 2, no_options, false,
+     "Takes out what was proven of two models, and says how many chunks of one's collections the other has made: they stay until "
+     "`sextant index --force` makes them anew.",
+     "sextant spaces forget openai:text-embedding-3-small azure:my-deployment", "", sx_cli_spaces_forget},
     {"cache stats", "entries, size and hit rate of the cache", "", 0, 0, cache_stats_options, false,
      "Shows how many vectors are kept, how much space they take, and how often they were found. With a shared cache its server is "
      "asked what it holds.", "sextant cache stats", "",
@@ -511,17 +563,6 @@ const sx_cli_verb sx_cli_verbs[] = {
      sx_cli_models_remove},
     {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
      "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",
-    {"spaces prove", "show that two sources give the same vectors", "MODEL MODEL", 2, 2, spaces_options, true,
-     "Embeds twenty texts (languages, code, lengths) with both models, as documents, as queries and without a role, and compares. When "
-     "every pair agrees (cosine at least 0.999, no component farther apart than 0.02) this is recorded with date, figures and both "
-     "recipes: from then on either may be the other's --fallback, and a search may use either for a collection of the other.",
-     "sextant spaces prove openai:text-embedding-3-small azure:my-deployment", "4", sx_cli_spaces_prove},
-    {"spaces list", "what was proven", "", 0, 0, no_options, false, "Lists the pairs of models that were proven, with date and figures.",
-     "sextant spaces list", "", sx_cli_spaces_list},
-    {"spaces forget", "take a proof back", "MODEL MODEL", 2, 2, no_options, false,
-     "Takes out what was proven of two models, and says how many chunks of one's collections the other has made: they stay until "
-     "`sextant index --force` makes them anew.",
-     "sextant spaces forget openai:text-embedding-3-small azure:my-deployment", "", sx_cli_spaces_forget},
      sx_cli_doctor},
     {"bench", "measure speed on this machine", "[KERNEL]", 0, 1, bench_options, true,
      "Measures how fast a model embeds texts of several lengths, one in a call and many, with one core and with all; the tokenizer; and "
@@ -542,6 +583,7 @@ const char *sx_cli_group_summary(const char *group)
     static const char *const groups[][2] = {
         {"collections", "look at, rename, delete, export and import collections"},
         {"batch", "jobs of the Batch API: look at, go on with, cancel"},
+        {"spaces", "prove that two sources give the same vectors, list and forget proofs"},
         {"cache", "look at, prune, clear, export and import cached vectors"},
         {"models", "list, fetch, look at, import, verify and remove models"},
     };
@@ -583,7 +625,6 @@ const char *sx_cli_exit_meaning(int code)
     case SX_EXIT_ITEMS_FAILED: return "some items failed, each is named; the others are done";
     case SX_EXIT_LIMIT: return "stopped by a limit";
     case SX_EXIT_INTERRUPTED: return "interrupted; everything done so far is kept";
-        {"spaces", "prove that two sources give the same vectors, list and forget proofs"},
     default: return "";
     }
 }

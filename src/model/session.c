@@ -303,6 +303,9 @@ static sx_status embed_call(const char *name, sx_session *session, const sx_text
         return sx_fail(error, SX_E_INVALID, "%s: outputs: %#x is none", name, wanted & ~known);
     if (count && !vectors && wanted & SX_OUTPUT_DENSE)
         return sx_fail(error, SX_E_INVALID, "%s: vectors is NULL", name);
+    if (given.dimensions > session->model->dimensions)
+        return sx_fail(error, SX_E_INVALID, "%s: dimensions: %u, but the model has %zu", name, given.dimensions,
+                       (size_t)session->model->dimensions);
     if (wanted & ~session->model->outputs)
         return lacks_output(session->model, wanted & ~session->model->outputs, error);
     session->wanted = wanted;
@@ -311,7 +314,8 @@ static sx_status embed_call(const char *name, sx_session *session, const sx_text
     session->strict = given.strict;
     session->vectors = wanted & SX_OUTPUT_DENSE ? vectors : NULL;
     session->scores = NULL;
-    session->row_width = session->model->dimensions;
+    session->row_width = given.dimensions ? given.dimensions : session->model->dimensions;
+    session->normalize = given.normalize ? given.normalize > 0 : session->model->normalize;
     return run_call(session, texts, tokens, count, receipts, error);
 }
 

@@ -57,6 +57,7 @@ struct sx_session {
     float *vectors;         /* the call's rows: vectors or logits; may be NULL */
     float *scores;          /* the call's, behind the activation; may be NULL */
     size_t row_width;       /* of these */
+    bool normalize;         /* vectors get length 1 at the end */
     _Atomic size_t next;    /* text or group to be taken */
 };
 

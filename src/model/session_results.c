@@ -42,10 +42,10 @@ static bool finish_vector(const sx_session *session, session_worker *worker, siz
     const sx_model *model = session->model;
     float *vector = session->vectors + (session->window_first + index) * session->row_width;
     const float *result = sx_module_chain_run(&model->chain, worker->buffers);
-    memcpy(vector, result, model->dimensions * sizeof *vector);
-    if (model->normalize)
-        sx_normalize(vector, model->dimensions);
-    return are_finite(vector, model->dimensions);
+    memcpy(vector, result, session->row_width * sizeof *vector);
+    if (session->normalize)
+        sx_normalize(vector, session->row_width);
+    return are_finite(vector, session->row_width);
 }
 
 /* False: no memory, or numbers that are none; *status says which. */

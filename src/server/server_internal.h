@@ -1,0 +1,26 @@
+/* server_internal.h - what all routes share. */
+#ifndef SX_SERVER_SERVER_INTERNAL_H
+#define SX_SERVER_SERVER_INTERNAL_H
+
+#include "access_log.h"
+#include "api_errors.h"
+#include "api_keys.h"
+#include "metrics.h"
+#include "router.h"
+#include "server.h"
+
+struct sx_server {
+    sx_server_options options;
+    sx_served_models *models;
+    sx_api_keys *keys;          /* NULL: none are asked for */
+    sx_metrics *metrics;
+    sx_access_log *log;
+    sx_http_server *http;
+    sx_tokenizer *cl100k;       /* NULL: not needed */
+    const char *notify_socket;  /* of the supervisor, or NULL */
+    _Atomic bool stopping;
+    int64_t started_ns;         /* monotonic */
+    int64_t started_unix_s;
+};
+
+#endif
