@@ -227,6 +227,10 @@ static void send_waiting(sx_provider_router *router)
         router_leg *state = &router->legs[node->leg];
         sx_provider *provider = router->base.legs[node->leg].provider;
         sx_error problem;
+        if (router->base.legs[node->leg].open && !node->probes) { /* it failed since: perhaps the other one */
+            place(router, node);
+            continue;
+        }
         if (state->in_flight >= provider->info.max_in_flight) {
             push_waiting(router, node);
             continue;

@@ -130,7 +130,8 @@ static void a_wrong_key_goes_over_at_once(void **state)
     legs_of(bench, legs);
     assert_true(legs[0].open);
     assert_int_equal(legs[0].errors, 1);
-    assert_int_equal(legs[1].spent.texts, 100);
+    assert_true(legs[0].spent.texts <= 16); /* what was in flight already */
+    assert_int_equal(legs[0].spent.texts + legs[1].spent.texts, 100);
 
     assert_ok(open_pair(bench, "fake:a?fatal=1&in_flight=1", "fake:a?fatal=1&in_flight=1", 0, 0, NULL, &error));
     assert_int_equal(sx_embedder_embed(bench->embedder, bench->texts, 1, bench->vectors, bench->receipts, NULL, &error),
