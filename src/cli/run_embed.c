@@ -8,8 +8,8 @@
 #include "remote_choice.h"
 
 #include "../base/clock.h"
-#include "../base/error.h"
 #include "../base/compressed.h"
+#include "../base/error.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
 

@@ -1,8 +1,8 @@
 /* run_search.c - `sextant search`: the nearest passages, for people with the query's words marked. */
 #include "legs.h"
 #include "model_choice.h"
-
 #include "vector_files.h"
+
 #include "../base/error.h"
 #include "../base/json_writer.h"
 
@@ -171,14 +171,14 @@ int sx_cli_search(sx_cli *cli)
     sx_status status = query.failed ? sx_fail_nomem(&error, 4096) : SX_OK;
     if (!status && strspn(query.data, " \t\r\n") == query.length)
         status = sx_fail(&error, SX_E_INVALID, "search: the query is empty");
-    if (!status)
-        status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
-    if (!status)
     const sx_cli_value *files = sx_cli_get(cli, "in");
     if (!status && files->all_count) {
         status = sx_cli_search_files(cli, files->all, files->all_count, (sx_text){query.data, query.length}, &options, &hits, &error);
         goto found;
     }
+    if (!status)
+        status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
+    if (!status)
         status = sx_cli_require_collection(database, options.collection, &error);
     if (!status)
         status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
@@ -190,6 +190,7 @@ int sx_cli_search(sx_cli *cli)
         sx_embedder_close(embedder);
         status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
     }
+found:
     if (status) {
         code = sx_cli_fail(cli, &error);
     } else if (cli->json) {
@@ -198,9 +199,9 @@ int sx_cli_search(sx_cli *cli)
         print_hits(cli, query.data, hits);
         code = SX_EXIT_DONE;
     }
-    sx_hits_free(hits);
     if (!status)
         sx_cli_note_legs(cli, embedder);
+    sx_hits_free(hits);
     sx_embedder_close(embedder);
     sx_database_close(database);
     sx_buffer_clear(&query);
