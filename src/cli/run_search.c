@@ -1,6 +1,6 @@
 /* run_search.c - `sextant search`: the nearest passages, for people with the query's words marked. */
 #include "legs.h"
-#include "model_choice.h"
+#include "search_choice.h"
 #include "vector_files.h"
 
 #include "../base/error.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3, MOST_TRIES = 5 };
+enum { PASSAGE_LINES = 4, MARGIN = 6, SHORTEST_MARKED = 3 };
 
 static int print_hits_json(sx_cli *cli, const char *query, const sx_embedder *embedder, const sx_hits *hits)
 {
@@ -20,6 +20,8 @@ static int print_hits_json(sx_cli *cli, const char *query, const sx_embedder *em
     sx_cli_member_text(&json, "query", query);
     sx_cli_member_text(&json, "collection", hits->collection);
     sx_cli_member_text(&json, "mode", hits->mode);
+    sx_cli_member_text(&json, "type", hits->type);
+    sx_cli_member_text(&json, "rerank", hits->rerank);
     sx_cli_member_number(&json, "ms", hits->milliseconds);
     sx_cli_key(&json, "hits");
     sx_buffer_append_byte(&json, '[');
@@ -27,24 +29,11 @@ static int print_hits_json(sx_cli *cli, const char *query, const sx_embedder *em
         const sx_hit *hit = &hits->hits[i];
         sx_buffer_append_string(&json, i ? ",{" : "{");
         sx_cli_member_integer(&json, "rank", hit->rank);
-        sx_cli_member_number(&json, "score", hit->score);
-        sx_cli_member_number(&json, "similarity", hit->similarity);
-        sx_cli_member_text(&json, "root", hit->root);
-        sx_cli_member_text(&json, "document", hit->document);
-        sx_cli_member_integer(&json, "index", hit->index);
-        sx_cli_member_integer(&json, "start", hit->start);
-        sx_cli_member_integer(&json, "end", hit->end);
-        sx_cli_member_integer(&json, "start_line", hit->start_line);
-        sx_cli_member_integer(&json, "end_line", hit->end_line);
-        sx_cli_key(&json, "headings");
-        sx_buffer_append_byte(&json, '[');
-        for (uint32_t j = 0; j < hit->heading_count; j++) {
-            sx_buffer_append_string(&json, j ? "," : "");
-            sx_json_write_string(&json, hit->headings[j], strlen(hit->headings[j]));
-        }
-        sx_buffer_append_byte(&json, ']');
-        sx_cli_key(&json, "metadata");
-        sx_buffer_append_string(&json, hit->metadata && *hit->metadata ? hit->metadata : "{}");
+        sx_cli_member_place(&json, hit);
+        sx_cli_member_integer(&json, "semantic_rank", hit->semantic_rank);
+        sx_cli_member_integer(&json, "keyword_rank", hit->keyword_rank);
+        sx_cli_member_integer(&json, "joined", hit->joined);
+        sx_cli_member_integer(&json, "folded", hit->folded);
         sx_cli_key(&json, "text");
         sx_json_write_string(&json, hit->text, hit->text_length);
         sx_buffer_append_byte(&json, '}');
@@ -127,6 +116,28 @@ static void print_passage(const sx_cli *cli, const char *query, const sx_hit *hi
     putchar('\n');
 }
 
+/* Why a hit is there: its places among what was found by meaning and by words, and what else it stands for. */
+static void print_reason(const sx_hit *hit)
+{
+    const char *comma = "";
+    printf("  [");
+    if (hit->semantic_rank) {
+        printf("meaning %u", hit->semantic_rank);
+        comma = ", ";
+    }
+    if (hit->keyword_rank) {
+        printf("%swords %u", comma, hit->keyword_rank);
+        comma = ", ";
+    }
+    if (hit->similarity == hit->similarity) /* no NaN */
+        printf("%ssimilarity %.3f", comma, hit->similarity);
+    if (hit->joined)
+        printf("; %u neighbours joined", hit->joined);
+    if (hit->folded)
+        printf("; %u equal passages elsewhere", hit->folded);
+    putchar(']');
+}
+
 static void print_hits(const sx_cli *cli, const char *query, const sx_hits *hits)
 {
     if (!hits->count)
@@ -141,6 +152,8 @@ static void print_hits(const sx_cli *cli, const char *query, const sx_hits *hits
             fputs("\033[0m", stdout);
         for (uint32_t j = 0; j < hit->heading_count; j++)
             sx_cli_say("%s%s", j ? " > " : "  ", hit->headings[j]);
+        if (cli->verbose)
+            print_reason(hit);
         putchar('\n');
         print_passage(cli, query, hit);
     }
@@ -150,60 +163,34 @@ int sx_cli_search(sx_cli *cli)
 {
     sx_error error = {0};
     sx_buffer query = {0};
-    sx_database *database = NULL;
-    sx_embedder *embedder = NULL;
+    sx_cli_searcher searcher = {0};
     sx_hits *hits = NULL;
-    for (size_t i = 0; i < cli->argument_count; i++) {
-        sx_buffer_append_string(&query, i ? " " : "");
-        sx_buffer_append_string(&query, cli->arguments[i]);
-    }
-    const sx_cli_value *threshold = sx_cli_get(cli, "threshold"), *filter = sx_cli_get(cli, "filter");
-    sx_search_options options = {
-        .size = sizeof options,
-        .collection = sx_cli_text(cli, "collection"),
-        .count = (uint32_t)sx_cli_count(cli, "count"),
-        .threshold = threshold->number,
-        .has_threshold = threshold->text != NULL,
-        .filters = filter->all,
-        .filter_count = filter->all_count,
-    };
     int code;
-    sx_status status = query.failed ? sx_fail_nomem(&error, 4096) : SX_OK;
-    if (!status && strspn(query.data, " \t\r\n") == query.length)
-        status = sx_fail(&error, SX_E_INVALID, "search: the query is empty");
     const sx_cli_value *files = sx_cli_get(cli, "in");
+    sx_status status = sx_cli_join_arguments(cli, &query, &error);
+    if (!status)
+        status = sx_cli_searcher_choose(cli, &searcher, &error);
+    sx_text text = {query.data, query.length};
     if (!status && files->all_count) {
-        status = sx_cli_search_files(cli, files->all, files->all_count, (sx_text){query.data, query.length}, &options, &hits, &error);
-        goto found;
+        status = sx_cli_search_files(cli, files->all, files->all_count, text, &searcher.options, &hits, &error);
+    } else {
+        if (!status)
+            status = sx_cli_searcher_open(&searcher, &error);
+        if (!status)
+            status = sx_cli_searcher_find(&searcher, text, &hits, &error);
     }
-    if (!status)
-        status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
-    if (!status)
-        status = sx_cli_require_collection(database, options.collection, &error);
-    if (!status)
-        status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
-    for (unsigned tries = 0; !status && !hits; tries++) {
-        status = sx_search(database, embedder, (sx_text){query.data, query.length}, &options, &hits, &error);
-        if (status != SX_E_MISMATCH || sx_cli_get(cli, "model")->given || tries == MOST_TRIES)
-            break;
-        /* The collection was moved to another model since its own was looked up. */
-        sx_embedder_close(embedder);
-        status = sx_cli_open_collection_embedder(cli, database, "query", &embedder, &error);
-    }
-found:
     if (status) {
         code = sx_cli_fail(cli, &error);
     } else if (cli->json) {
-        code = print_hits_json(cli, query.data, embedder, hits);
+        code = print_hits_json(cli, query.data, searcher.embedder, hits);
     } else {
         print_hits(cli, query.data, hits);
         code = SX_EXIT_DONE;
     }
     if (!status)
-        sx_cli_note_legs(cli, embedder);
+        sx_cli_note_legs(cli, searcher.embedder);
     sx_hits_free(hits);
-    sx_embedder_close(embedder);
-    sx_database_close(database);
+    sx_cli_searcher_close(&searcher);
     sx_buffer_clear(&query);
     return code;
 }

@@ -140,16 +140,29 @@ static const sx_cli_option index_options[] = {
     {NULL},
 };
 
+/* How to look, for search and ask. */
+#define OPTIONS_SEARCH                                                                                                           \
+    {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},                                                        \
+        {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds: KEY=VALUE, KEY>=VALUE, and, or, not", NULL,     \
+         NULL, 0, 0, true},                                                                                                      \
+        {"mode", 0, SX_CLI_CHOICE, "hybrid|semantic|keyword", "by meaning and words, by meaning, or by words", NULL, "hybrid"},  \
+        {"type", 0, SX_CLI_CHOICE, "general|code_search|error_analysis|documentation", "kind of question", NULL, "general"},     \
+        {"rerank", 0, SX_CLI_TEXT, "none|lexical|mmr|MODEL", "second look at the best: words, variety, or a cross-encoder",      \
+         NULL, "none"},                                                                                                          \
+        {"rerank-count", 0, SX_CLI_COUNT, "N", "how many are looked at again (default: 100; a model: 50)", NULL, NULL, 1,        \
+         1000000},                                                                                                               \
+        {"join", 0, SX_CLI_FLAG, NULL, "neighbouring passages of a document become one", NULL, NULL},                            \
+        {"keep-duplicates", 0, SX_CLI_FLAG, NULL, "show equal passages each for itself", NULL, NULL},                            \
+        {"ef-search", 0, SX_CLI_COUNT, "N", "candidates a graph search keeps (default: as measured)", NULL, NULL, 1, 1000000},   \
+    {                                                                                                                            \
+        "exact", 0, SX_CLI_FLAG, NULL, "compare with every vector, graph or not", NULL, NULL                                     \
+    }
+
 static const sx_cli_option search_options[] = {
     {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
     {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
      0, 0, true},
-    {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},
-    {"filter", 0, SX_CLI_TEXT, "KEY=VALUE", "only documents with this metadata; KEY!=VALUE: without it", NULL, NULL, 0, 0, true},
-    {"mode", 0, SX_CLI_CHOICE, "semantic", "how to search", NULL, "semantic", 0, 0, false, "hybrid|keyword"},
-    {"rerank", 0, SX_CLI_CHOICE, "none", "second look at the results", NULL, "none", 0, 0, false, "lexical|mmr"},
-    {"type", 0, SX_CLI_CHOICE, "general", "kind of question", NULL, "general", 0, 0, false,
-     "code_search|error_analysis|documentation"},
+    OPTIONS_SEARCH,
     OPTIONS_FALLBACK,
     OPTIONS_REMOTE,
     OPTIONS_COST,
@@ -343,15 +356,54 @@ static const sx_cli_option serve_options[] = {
     {NULL},
 };
 
+#define OPTIONS_TARGET                                                                                                           \
+    {"to", 0, SX_CLI_TEXT, "URL", "into a vector database: postgresql://USER@HOST/DATABASE, chroma://HOST:PORT ...", NULL, NULL},  \
+        {"as", 0, SX_CLI_TEXT, "NAME", "its name in the vector database (default: the same)", NULL, NULL},                       \
+        {"index", 0, SX_CLI_CHOICE, "hnsw|ivfflat|none", "which index is made there", NULL, NULL},                               \
+        {"element", 0, SX_CLI_CHOICE, "f32|f16", "how the numbers of a vector are kept there", NULL, NULL},                      \
+        {"hnsw-m", 0, SX_CLI_COUNT, "N", "HNSW: neighbours of a vector (default: 16)", NULL, NULL, 2, 1024},                     \
+        {"ef-construction", 0, SX_CLI_COUNT, "N", "HNSW: candidates when it is built (default: 128)", NULL, NULL, 1, 100000},    \
+        {"ef-search", 0, SX_CLI_COUNT, "N", "HNSW: candidates when it is searched (default: 96)", NULL, NULL, 1, 100000},        \
+        {"lists", 0, SX_CLI_COUNT, "N", "IVFFlat: lists (default: by the number of vectors)", NULL, NULL, 1, 32768},             \
+    {                                                                                                                            \
+        "prune", 0, SX_CLI_FLAG, NULL, "take out of the vector database what the source does not hold", NULL, NULL               \
+    }
+
+static const sx_cli_option copy_options[] = {
+    {"from", 0, SX_CLI_TEXT, "URL", "the vector database it is in", NULL, NULL},
+    OPTIONS_TARGET,
+    {NULL},
+};
+
 static const sx_cli_option export_options[] = {
     {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL,
      "jsonl"},
     OPTION_OUTPUT("file (npy: folder) to write, .gz and .zst compressed; - is standard output (jsonl)"),
+    OPTIONS_TARGET,
     {NULL},
 };
 
 static const sx_cli_option import_options[] = {
     OPTION_INPUT,
+    {"from", 0, SX_CLI_TEXT, "URL", "from a vector database instead of a file", NULL, NULL},
+    {"as", 0, SX_CLI_TEXT, "NAME", "its name in the vector database (default: the same)", NULL, NULL},
+    {NULL},
+};
+
+static const sx_cli_option compress_options[] = {
+    {"to", 0, SX_CLI_TEXT, "FORM", "f16, int8, binary, pca:N or dims:N", NULL, NULL},
+    {"undo", 0, SX_CLI_FLAG, NULL, "search by the vectors themselves again", NULL, NULL},
+    {"dry-run", 0, SX_CLI_FLAG, NULL, "measure and change nothing", NULL, NULL},
+    {"yes", 'y', SX_CLI_FLAG, NULL, "do not ask", NULL, NULL},
+    {"queries", 0, SX_CLI_TEXT, "FILE", "measure with these queries (lines, jsonl, csv), not with sampled chunks", NULL, NULL},
+    {"samples", 0, SX_CLI_COUNT, "N", "chunks to measure with", NULL, "200", 1, 100000},
+    {"count", 'n', SX_CLI_COUNT, "K", "hits of a query that are compared", NULL, "10", 1, 1000},
+    {"eval", 0, SX_CLI_TEXT, "FOLDER", "judged data (BEIR's layout) to measure nDCG@10 on", NULL, NULL},
+    {"split", 0, SX_CLI_TEXT, "NAME", "its part: qrels/NAME.tsv", NULL, "test"},
+    OPTION_BATCH,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
     {NULL},
 };
 
@@ -414,8 +466,10 @@ const sx_cli_verb sx_cli_verbs[] = {
      "was made with; giving another one with -m is an error.",
      "sextant index docs -c handbook --exclude '*.html'", "34i", sx_cli_index},
     {"search", "find the passages nearest to a query", "QUERY", 1, SIZE_MAX, search_options, true,
-     "Compares the query with every vector of the collection and prints the nearest passages, best first. The collection's own "
-     "model is used. Several words need no quotes.",
+     "Finds passages by meaning and by words, and prints the best first. The collection's own model is used; --mode keyword needs none. "
+     "Several words need no quotes. Equal passages are shown once; -v says why each is there.\n\n"
+     "Filters look at metadata, document, root and date: language=python and year>=2020, document^=src/, document~*.md, "
+     "lang in (de, fr), not team=search. Several --filter must all hold.",
      "sextant search -c handbook -n 3 'how do I reset my password'", "i", sx_cli_search},
     {"remove", "take documents out of a collection", "PATH...", 1, SIZE_MAX, no_options, false,
      "Takes the documents at and below the paths out of the collection. The files themselves are not touched, and need not "
@@ -454,14 +508,20 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Deletes a collection. On a terminal it asks first. The vectors stay in the cache until it is pruned.",
      "sextant collections delete handbook --yes", "", sx_cli_collections_delete},
     {"collections export", "write a collection to a file", "NAME", 1, 1, export_options, false,
-     "Writes documents, chunks and vectors in a stable order, without times of the run.",
+     "Writes documents, chunks and vectors in a stable order, without times of the run. With --to they go into a vector database instead of "
+     "a file; said again after an interruption it goes on, and doubles nothing.",
      "sextant collections export handbook --format jsonl -o handbook.jsonl", "", sx_cli_collections_export},
+    {"collections copy", "copy a collection between vector databases", "NAME", 1, 1, copy_options, false,
+     "Copies all records, whoever wrote them, with their ids, from one vector database into another, and compares the counts. Said again "
+     "after an interruption it goes on, and doubles nothing.",
+     "sextant collections copy handbook --from chroma://localhost:8000 --to postgresql://me@localhost/vectors", "i", sx_cli_collections_copy},
     {"collections import", "make a collection of a file of vectors", "NAME [FILE...]", 1, SIZE_MAX, import_options, false,
      "Takes back what export wrote, and takes in what other programs wrote: a JSON document with an array `embeddings`, a JSON array or "
      "JSON lines of chunks with an embedding each, or a folder with embeddings.npy, metadata.json and model_info.json; several files make "
      "one collection. All may be compressed (.gz, .zst). The collection must not exist.\n\n"
      "Some texts of files that others wrote are embedded again with the model the file names, or with that of -m: vectors of another model "
-     "are refused.",
+     "are refused.\n\n"
+     "With --from it takes back what export --to wrote into a vector database.",
      "sextant collections import handbook handbook.jsonl", "", sx_cli_collections_import},
     {"backup", "a consistent copy of the database", "FILE", 1, 1, no_options, false,
      "Copies the database while others work. The file must not exist. A plain copy of a database in use is not safe.",
@@ -484,6 +544,15 @@ const sx_cli_verb sx_cli_verbs[] = {
      "meanwhile. Chunks that the new model cannot take whole are cut into several.\n\n"
      "With --input-file and --output-file it reads a JSON array of chunks and writes the same with the vectors of -m.",
      "sextant migrate -c handbook --to bge-small", "34i", sx_cli_migrate},
+    {"compress", "search a collection by smaller vectors", "", 0, 0, compress_options, true,
+     "Measures what searches lose when they scan compressed vectors instead of the vectors themselves, and, when that is wanted, makes them do "
+     "so: on a terminal it asks. The best by compressed vectors are scored again with the vectors, which stay in the database; --undo goes "
+     "back at once.\n\n"
+     "f16: halves. int8: a byte each, a scale for each vector. binary: a bit each. pca:N: the N principal components of the collection. dims:N: "
+     "the first N dimensions, for models trained for that (Matryoshka).\n\n"
+     "Recall@K is the share of the exact first K that a search finds, over chunks of the collection or the queries of a file. With --eval, a "
+     "folder in BEIR's layout, nDCG@10 before and after is measured on it.",
+     "sextant compress -c handbook --to int8", "4i", sx_cli_compress},
     {"compare", "two models side by side", "MODEL MODEL", 2, 2, compare_options, true,
      "Embeds the same queries with both models, twenty of its own (half code, half concepts) or those of -i, and shows dimensions, "
      "tokens, time, cost; how similar queries of one kind are among each other and to the other kind (a good model keeps kinds apart); "
