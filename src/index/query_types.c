@@ -15,13 +15,13 @@
 enum { DEPTH = 100, MOST_TERMS = 1000, CODE_DIGITS = 8, DIGEST_DIGITS = 12, TIME_SIGNS = 2 };
 
 static const sx_query_type types[] = {
-    {.name = "general", .semantic_weight = 0.55, .keyword_weight = 0.45, .depth = DEPTH, .whole_weight = 0.3, .pair_weight = 1,
+    {.name = "general", .semantic_weight = 0.55, .keyword_weight = 0.45, .depth = DEPTH, .whole_weight = 0, .pair_weight = 1,
      .head_weight = 1, .k1 = 1.2, .b = 0.75},
     {.name = "code_search", .semantic_weight = 0.87, .keyword_weight = 0.13, .depth = DEPTH, .whole_weight = 1, .pair_weight = 1,
      .head_weight = 1, .k1 = 1.2, .b = 0.75},
     {.name = "error_analysis", .semantic_weight = 0.5, .keyword_weight = 0.5, .depth = DEPTH, .whole_weight = 1, .pair_weight = 1,
      .head_weight = 1, .k1 = 1.2, .b = 0.75, .drops_noise = true},
-    {.name = "documentation", .semantic_weight = 0.85, .keyword_weight = 0.15, .depth = DEPTH, .whole_weight = 0.3,
+    {.name = "documentation", .semantic_weight = 0.9, .keyword_weight = 0.1, .depth = DEPTH, .whole_weight = 0,
      .pair_weight = 1, .head_weight = 1, .k1 = 1.2, .b = 0.75},
 };
 
