@@ -977,6 +977,46 @@ typedef struct sx_kernel_speed {
     double seconds;
     double operations;       /* 0: not what bounds it */
     double bytes;            /* read from memory; 0: not what bounds it */
+/* ---- Compression (docs/compression.md) ---------------------------------------------------------------------------------- */
+
+typedef struct sx_compress_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const char *to;               /* "f16", "int8", "binary", "pca:N", "dims:N" */
+    const float *queries;         /* to measure with, query_count x the collection's dimensions; NULL: sampled chunks */
+    size_t query_count;
+    uint32_t samples;             /* how many of these; 0: 200 */
+    uint32_t count;               /* k of recall@k; 0: 10 */
+    int dry_run;                  /* measure, change nothing */
+    const volatile int *stop;
+} sx_compress_options;
+
+typedef struct sx_compress_report {
+    char method[32];
+    char before[32];              /* what the collection was compressed with; "": nothing */
+    uint64_t vectors;
+    uint64_t bytes_f32, bytes;    /* of the vectors' floats; of the packed ones */
+    uint64_t queries;
+    uint32_t count;
+    double recall;                /* share of the exact first k that a search finds: candidates by packed scores,
+        scored again exactly */
+    double recall_alone;          /* by packed scores alone */
+    double retained;              /* pca: share of the variance that is kept; else 1 */
+    double seconds;
+    int done;                     /* searches use it now */
+} sx_compress_report;
+
+/* Measures what searches lose when they scan packed vectors, and makes them do so. The vectors themselves stay where they are:
+ * the best by packed scores are scored again with them. */
+SX_API sx_status sx_compress(sx_database *database, const sx_compress_options *options, sx_compress_report *report,
+                             sx_error *error);
+/* Searches use the vectors again. SX_E_NOT_FOUND: the collection is not compressed. */
+SX_API sx_status sx_compress_undo(sx_database *database, const char *collection, sx_error *error);
+/* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
+ * there are none. to NULL: exact. Scores are dot products. */
+SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
+                                 size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
+
     int integer;             /* operations are 8-bit ones */
 } sx_kernel_speed;
 /* Measures the kernel at this place of the list, from 0 on; SX_E_NOT_FOUND beyond the last. model gives the shapes; NULL: those

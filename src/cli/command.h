@@ -88,6 +88,7 @@ int sx_cli_collections_import(sx_cli *cli);
 int sx_cli_migrate(sx_cli *cli);
 int sx_cli_compare(sx_cli *cli);
 int sx_cli_eval(sx_cli *cli);
+int sx_cli_compress(sx_cli *cli);
 int sx_cli_backup(sx_cli *cli);
 int sx_cli_restore(sx_cli *cli);
 int sx_cli_cost(sx_cli *cli);

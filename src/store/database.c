@@ -7,6 +7,7 @@
 #include "../base/memory.h"
 #include "../base/options.h"
 #include "backup.h"
+#include "packed.h"
 #include "schema.h"
 #include "sql.h"
 #include "store_filters.h"
@@ -256,6 +257,7 @@ void sx_database_close(sx_database *database)
     sx_thread_pool_close(database->pool);
     sx_locks_close(&database->locks);
     free(database->mapped);
+    sx_store_packed_unmap(database);
     free(database->statements);
     free(database->leases);
     free(database->used);

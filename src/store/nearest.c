@@ -5,6 +5,7 @@
  * of them live is the list of living ids read and everything scanned once more with it, so two scans always suffice. */
 #include "../base/error.h"
 #include "../base/memory.h"
+#include "packed.h"
 #include "segments.h"
 #include "store_filters.h"
 
@@ -124,6 +125,18 @@ static sx_status scan_all(nearest *search, const sx_segment_list *list, const sx
     return status;
 }
 
+/* A compressed collection is searched by its packed rows, and what came since by the rows themselves. */
+static sx_status scan(nearest *search, const sx_segment_list *list, const sx_id_set *allowed, sx_error *error)
+{
+    int64_t next;
+    bool packed;
+    sx_status status = sx_store_packed_scan(search->database, search->collection, search->measure, &search->query, allowed,
+                                            &search->topk, &next, &packed, error);
+    if (status)
+        return status;
+    return packed ? scan_rows(search, allowed, next, INT64_MAX, error) : scan_all(search, list, allowed, error);
+}
+
 /* Keeps the living among the sorted candidates, at most `count`. */
 static sx_status keep_living(nearest *search, size_t count, sx_candidate *candidates, size_t *found, sx_error *error)
 {
@@ -169,7 +182,7 @@ static sx_status search_snapshot(nearest *search, size_t count, const char *cons
     allowed.ids = ids;
     status = find_helpers(search, &list, error);
     if (!status)
-        status = scan_all(search, &list, filtered ? &allowed : NULL, error);
+        status = scan(search, &list, filtered ? &allowed : NULL, error);
     if (status)
         goto out;
     bool full = search->topk.count == search->topk.capacity;
@@ -179,7 +192,7 @@ static sx_status search_snapshot(nearest *search, size_t count, const char *cons
         status = sx_filter_chunks(search->database, search->collection->id, NULL, 0, &ids, &allowed.count, error);
         allowed.ids = ids;
         if (!status)
-            status = scan_all(search, &list, &allowed, error);
+            status = scan(search, &list, &allowed, error);
         sx_topk_sort(&search->topk);
         if (!status)
             status = keep_living(search, count, candidates, found, error);

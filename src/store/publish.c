@@ -10,6 +10,7 @@
 #include "../base/file.h"
 #include "../base/memory.h"
 #include "collections.h"
+#include "packed.h"
 #include "segments.h"
 
 #include <dirent.h>
@@ -267,6 +268,8 @@ sx_status sx_store_publish(sx_database *database, int64_t collection, bool force
         status = sx_store_drop_dead_claims(database, error);
     if (!status)
         status = publish(database, collection, force, error);
+    if (!status)
+        status = sx_store_repack(database, collection, error);
     return status ? status : sx_store_sweep_files(database, error);
 }
 

@@ -47,6 +47,12 @@
     " DELETE FROM keyword_chunk WHERE chunk = old.id;"                                                                           \
     " END;"
 
+/* Version 5: compressed collections (packed.c). Chunks above last_chunk came since. */
+#define PACKED_TABLES                                                                                                            \
+    "CREATE TABLE packed(collection INTEGER PRIMARY KEY, method TEXT NOT NULL, file TEXT NOT NULL, identity INTEGER NOT NULL,"   \
+    " rows INTEGER NOT NULL, bytes INTEGER NOT NULL, last_chunk INTEGER NOT NULL);"                                              \
+    "CREATE TRIGGER packed_gone AFTER DELETE ON collection BEGIN DELETE FROM packed WHERE collection = old.id; END;"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -114,10 +120,10 @@ static const char tables[] =
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
     " END;"
-    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES;
+    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES PACKED_TABLES;
 
 /* A step from a version to the next, in SQL. */
-const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}};
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}, {4, PACKED_TABLES}};
 const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */

@@ -46,6 +46,7 @@ struct sx_database {
     /* mapped segments */
     sx_mapped *mapped;
     size_t mapped_count, mapped_capacity;
+    struct sx_packed_file *packed; /* of the compressed collection searched last, or NULL */
     unsigned file_sequence; /* numbers the files this handle writes */
 };
 

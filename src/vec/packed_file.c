@@ -1,7 +1,7 @@
 /* packed_file.c - the packed rows of a collection in one mapped file.
  *
- * Little-endian: a header of 128 bytes; the mean and the matrix of the packing; the rows; the ids of the rows, ascending. Each part has
- * a checksum in the header, and the header one of itself, which the database knows. */
+ * Little-endian: a header of 128 bytes; the mean and the matrix of the packing; the rows; the ids of the rows, ascending. Each
+ * part has a checksum in the header, and the header one of itself, which the database knows. */
 #include "packed_file.h"
 
 #include "../base/error.h"
@@ -129,7 +129,8 @@ sx_status sx_packed_create(const char *path, int64_t collection, const sx_packin
                            : sx_fail_nomem(error, SX_PACKED_BLOCK * writer->header.row_bytes);
     if (!status) {
         writer->descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        status = writer->descriptor >= 0 ? write_packing(writer, error) : sx_fail_errno(error, errno, "%s: cannot be created", path);
+        status = writer->descriptor >= 0 ? write_packing(writer, error)
+            : sx_fail_errno(error, errno, "%s: cannot be created", path);
     }
     if (status)
         sx_packed_writer_close(writer);
@@ -223,7 +224,8 @@ static sx_status check_header(sx_packed_file *file, sx_error *error)
     if (memcmp(header->magic, PACKED_MAGIC, sizeof header->magic) != 0)
         return sx_fail(error, SX_E_FORMAT, "%s: no file of packed vectors", file->path);
     if (header->version != PACKED_VERSION)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: version %u: version %d can be read", file->path, header->version, PACKED_VERSION);
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: version %u: version %d can be read", file->path, header->version,
+                       PACKED_VERSION);
     uint64_t sum = XXH3_64bits(header, offsetof(packed_header, header_sum));
     if (sum != header->header_sum)
         return damaged(file, error, "the header's checksum", sum, header->header_sum);

@@ -1,7 +1,8 @@
 /* packing.c - rows of floats in fewer bytes: halves, 8-bit codes, sign bits, principal components, first dimensions.
  *
- * Signs are taken of what is left when the mean is taken off: model vectors share a direction, whose signs would say nothing. The share
- * of differing bits h of two such rows estimates their angle, pi h (Charikar 2002), so cos(pi h) is a score like the others. */
+ * Signs are taken of what is left when the mean is taken off: model vectors share a direction, whose signs would say nothing.
+ * The share of differing bits h of two such rows estimates their angle, pi h (Charikar 2002), so cos(pi h) is a score like the
+ * others. */
 #include "packing.h"
 
 #include "../base/error.h"
@@ -166,7 +167,8 @@ void sx_packed_query_close(sx_packed_query *query)
     *query = (sx_packed_query){0};
 }
 
-sx_status sx_packed_query_open(sx_packed_query *query, const sx_packing *packing, const sx_dot_kernels *kernels, const float *floats,
+sx_status sx_packed_query_open(sx_packed_query *query, const sx_packing *packing, const sx_dot_kernels *kernels,
+                               const float *floats,
                                sx_error *error)
 {
     *query = (sx_packed_query){.packing = packing, .kernels = kernels};
@@ -256,7 +258,8 @@ void sx_packed_scores(const sx_packed_query *query, const void *rows, size_t cou
             scores[r] = (float)((double)scale * query->step * query->sums[r]);
         }
     } else {
-        query->kernels->f16(&(sx_dot_job){.queries = query->floats, .query_count = 1, .query_stride = packing->width, .rows = rows,
+        query->kernels->f16(&(sx_dot_job){.queries = query->floats, .query_count = 1, .query_stride = packing->width,
+                            .rows = rows,
                                           .count = count, .stride = packing->width, .dimensions = packing->width, .out = scores});
         for (size_t r = 0; r < count && query->offset != 0; r++)
             scores[r] += query->offset;

@@ -1,7 +1,7 @@
 /* packing.h - rows of floats in fewer bytes, and scores of a query with such rows that are near the exact ones.
  *
- * A packing is fitted once to rows of a collection and then applied to all of them and to queries. Its scores choose candidates; exact
- * scores, where the floats are kept, choose among these. docs/compression.md has the figures. */
+ * A packing is fitted once to rows of a collection and then applied to all of them and to queries. Its scores choose
+ * candidates; exact scores, where the floats are kept, choose among these. docs/compression.md has the figures. */
 #ifndef SX_VEC_PACKING_H
 #define SX_VEC_PACKING_H
 
@@ -53,7 +53,8 @@ typedef struct sx_packed_query {
     int32_t *sums;    /* int8 */
 } sx_packed_query;
 /* The packing must outlive the query. */
-sx_status sx_packed_query_open(sx_packed_query *query, const sx_packing *packing, const sx_dot_kernels *kernels, const float *floats,
+sx_status sx_packed_query_open(sx_packed_query *query, const sx_packing *packing, const sx_dot_kernels *kernels,
+                               const float *floats,
                                sx_error *error);
 void sx_packed_query_close(sx_packed_query *query);
 /* Scores of `count` packed rows, at most SX_PACKED_BLOCK. */

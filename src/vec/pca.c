@@ -1,8 +1,8 @@
 /* pca.c - principal components by the covariance matrix and its eigenvectors.
  *
- * The symmetric matrix is brought to tridiagonal form by Householder reflections, whose product is kept, and that to diagonal form by
- * the QL method with implicit shifts (Golub and Van Loan, "Matrix Computations", 8.3). All in double and in one fixed order, so that
- * the same rows give the same bits. */
+ * The symmetric matrix is brought to tridiagonal form by Householder reflections, whose product is kept, and that to diagonal
+ * form by the QL method with implicit shifts (Golub and Van Loan, "Matrix Computations", 8.3). All in double and in one fixed
+ * order, so that the same rows give the same bits. */
 #include "pca.h"
 
 #include "../base/error.h"
@@ -177,12 +177,14 @@ static void add_covariance(const float *rows, size_t count, size_t n, const doub
             matrix[j * n + i] = matrix[i * n + j] /= (double)count;
 }
 
-sx_status sx_pca_fit(const float *rows, size_t count, size_t dimensions, size_t width, float *mean, float *matrix, double *retained,
+sx_status sx_pca_fit(const float *rows, size_t count, size_t dimensions, size_t width, float *mean, float *matrix,
+                     double *retained,
                      sx_error *error)
 {
     size_t square;
     if (count < 2 || !width || width > dimensions || !sx_multiply(dimensions, dimensions, &square))
-        return sx_fail(error, SX_E_INVALID, "principal components: %zu of %zu dimensions from %zu vectors", width, dimensions, count);
+        return sx_fail(error, SX_E_INVALID, "principal components: %zu of %zu dimensions from %zu vectors", width, dimensions,
+                       count);
     double *covariance = sx_calloc(square, sizeof(double)), *vectors = sx_calloc(square, sizeof(double));
     double *centre = sx_calloc(dimensions, sizeof(double)), *values = sx_calloc(dimensions, sizeof(double));
     sx_status status = covariance && vectors && centre && values ? SX_OK : sx_fail_nomem(error, square * sizeof(double));

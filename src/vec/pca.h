@@ -9,7 +9,8 @@
 /* Fits on `count` rows, of which there must be more than one. mean: dimensions floats; matrix: width x dimensions, a component of
  * length 1 a row, the largest variance first. *retained: the share of the variance that lies in them. The same rows give the same
  * bits on every machine. Takes about 10 x dimensions^3 operations. */
-sx_status sx_pca_fit(const float *rows, size_t count, size_t dimensions, size_t width, float *mean, float *matrix, double *retained,
+sx_status sx_pca_fit(const float *rows, size_t count, size_t dimensions, size_t width, float *mean, float *matrix,
+                     double *retained,
                      sx_error *error);
 
 /* Eigenvalues in descending order and eigenvectors (row i of vectors for value i) of a symmetric n x n matrix, which is used up.

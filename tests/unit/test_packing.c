@@ -1,4 +1,5 @@
-/* test_packing.c - principal components against a known decomposition; packed rows: their scores, and that the best are among them. */
+/* test_packing.c - principal components against a known decomposition; packed rows: their scores, and that the best are among
+ * them. */
 #include "vec/packing.h"
 #include "vec/exact.h"
 #include "vec/packed_file.h"
@@ -31,7 +32,8 @@ static double normal(void)
     return sum;
 }
 
-/* A = V' diag V for what is found, V orthonormal, values descending: for sizes and for matrices with equal and with zero values. */
+/* A = V' diag V for what is found, V orthonormal, values descending: for sizes and for matrices with equal and with zero
+ * values. */
 static void test_eigen(void **state)
 {
     (void)state;
@@ -163,7 +165,8 @@ static void test_packings(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "f32", "pca", "pca:", "pca:0", "pca:100", "pca:101", "dims:x", "dims:-1", "int8 ", "pca:1x"};
+    static const char *const wrong[] = {"", "f32", "pca", "pca:", "pca:0", "pca:100", "pca:101", "dims:x", "dims:-1", "int8 ",
+        "pca:1x"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         sx_packing packing;
         sx_error error = {0};
@@ -227,7 +230,8 @@ static void test_file(void **state)
         assert_int_equal(sx_packed_open(path, identity, &file, NULL), SX_OK);
         assert_int_equal(sx_packed_rows(file), COUNT);
         assert_int_equal(sx_packed_collection(file), 9);
-        assert_int_equal(sx_packed_query_open(&query, sx_packed_packing(file), sx_dot_kernels_for(0), rows + 466 * DIMENSIONS, NULL),
+        assert_int_equal(sx_packed_query_open(&query, sx_packed_packing(file), sx_dot_kernels_for(0), rows + 466 * DIMENSIONS,
+                                              NULL),
                          SX_OK);
         assert_true(sx_topk_open(&topk, 5));
         assert_int_equal(sx_packed_scan(file, &query, NULL, &topk, NULL), SX_OK);
