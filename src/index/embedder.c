@@ -4,7 +4,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/options.h"
-#include "../provider/router.h"
+#include "../provider/provider_router.h"
 #include "../store/spaces.h"
 
 #include <stdlib.h>

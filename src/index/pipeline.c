@@ -6,7 +6,7 @@
 #include "pipeline_internal.h"
 
 #include "../base/error.h"
-#include "../provider/router.h"
+#include "../provider/provider_router.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "../base/error.h"
 #include "../doc/secret_patterns.h"
-#include "../provider/router.h"
+#include "../provider/provider_router.h"
 
 #include <stdlib.h>
 #include <string.h>

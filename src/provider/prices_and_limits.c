@@ -107,6 +107,10 @@ static sx_status apply(sx_wire_target *target, const char *path, const char *nam
             target->price = number;
             continue;
         }
+        if (strcmp(key, "output_price_per_million") == 0) {
+            target->output_price = number;
+            continue;
+        }
         size_t i = 0, count = sizeof counts / sizeof *counts;
         while (i < count && strcmp(counts[i].key, key) != 0)
             i++;
@@ -154,7 +158,7 @@ static sx_status read_overrides(sx_wire_target *target, const char *path, sx_err
 sx_status sx_wire_look_up(sx_wire_target *target, const char *overrides, sx_error *error)
 {
     bool own = target->is_default_host || strcmp(target->service, "azure") == 0;
-    target->price = UNPRICED;
+    target->price = target->output_price = UNPRICED;
     target->no_dimensions = target->form == &sx_wire_remote; /* it has no field for them */
     for (size_t i = 0; i < sizeof services / sizeof *services; i++)
         if (strcmp(services[i].service, target->service) == 0) {

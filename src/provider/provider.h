@@ -73,7 +73,7 @@ typedef struct sx_provider_class {
     void (*close)(sx_provider *provider);
 } sx_provider_class;
 
-/* One of a router's sources, and what it did since it was opened (router.h). */
+/* One of a router's sources, and what it did since it was opened (provider_router.h). */
 typedef struct sx_provider_leg {
     sx_provider *provider;    /* the router's */
     const char *model;

@@ -36,6 +36,7 @@ typedef struct sx_wire_target {
     uint32_t model_dimensions; /* what the model gives when nothing is asked; 0: not known */
     uint32_t most_dimensions;  /* that may be asked for; 0: not known */
     double price;              /* as sx_wire_price gives it */
+    double output_price;       /* of a chat model's answers, from the override file; negative: unpriced */
 } sx_wire_target;
 
 /* One HTTP request to be sent. Headers are "Name: value" lines; those with secrets are marked by being in `secret_header`. */

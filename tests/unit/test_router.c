@@ -2,7 +2,7 @@
  * Time is a fake clock's. */
 #include "index_support.h"
 
-#include "provider/router.h"
+#include "provider/provider_router.h"
 #include "store/store.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* router.h - one provider made of two sources of the same vectors: a primary with a fallback, or a split of the texts between
+/* provider_router.h - one provider made of two sources of the same vectors: a primary with a fallback, or a split of the texts between
  * them by percentage, which may shift step by step.
  *
  * Which leg a text belongs to follows from its hash, so it stays the same from run to run, and a text that has gone over to the second
@@ -6,8 +6,8 @@
  * row (or once for good), its work goes to the other one, and after a while, doubled each time, one batch tries whether it is back.
  * That the legs' vectors may be compared is for the caller to know.
  */
-#ifndef SX_PROVIDER_ROUTER_H
-#define SX_PROVIDER_ROUTER_H
+#ifndef SX_PROVIDER_PROVIDER_ROUTER_H
+#define SX_PROVIDER_PROVIDER_ROUTER_H
 
 #include "provider.h"
 
