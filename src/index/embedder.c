@@ -7,6 +7,7 @@
 #include "../provider/provider_router.h"
 #include "../store/spaces.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,7 @@ static sx_status open_fallback(const sx_embedder_options *known, sx_embedder *em
     sx_embedder_options options = *known;
     sx_provider *second = NULL;
     int64_t reached = -1;
+    sx_error problem = {0};
     sx_status status = SX_OK;
     if (!known->fallback || !known->fallback[0]) {
         if (known->split || known->split_schedule)
@@ -154,9 +156,23 @@ static sx_status open_fallback(const sx_embedder_options *known, sx_embedder *em
     options.model = known->fallback;
     options.remote = known->fallback_remote;
     embedder->fallback = sx_strdup(known->fallback);
-    status = embedder->fallback ? sx_provider_open(&options, &embedder->clock, &second, error) : sx_fail_nomem(error, 256);
-    if (status)
+    status = embedder->fallback ? sx_provider_open(&options, &embedder->clock, &second, &problem) : sx_fail_nomem(&problem, 256);
+    if (status == SX_E_NETWORK || status == SX_E_PROVIDER) { /* a second source that is away is no reason to do nothing */
+        void *user = NULL;
+        sx_log_callback log = known->cache ? sx_store_log_of(known->cache, &user) : NULL;
+        char message[1200];
+        snprintf(message, sizeof message, "fallback %s: %s; going on without it", known->fallback, problem.message);
+        if (log)
+            log(SX_LOG_WARNING, message, user);
+        free(embedder->fallback);
+        embedder->fallback = NULL;
+        return SX_OK;
+    }
+    if (status) {
+        if (error)
+            *error = problem;
         return status;
+    }
     sx_router_options router = {.split = known->split, .schedule = known->split_schedule != 0,
                                 .models = {embedder->model, embedder->fallback}};
     const char *first_json = embedder->provider->info.recipe_json;
