@@ -27,7 +27,7 @@ import time
 EXPECTED = {"stsb test": (0.8203, 0.0005), "stsb dev": (0.8672, 0.0005), "scifact": (0.6451, 0.001)}
 # The same figures; 8-bit arithmetic may lead further away.
 EXPECTED_INT8 = {"stsb test": (0.8203, 0.0013), "stsb dev": (0.8672, 0.0013), "scifact": (0.6451, 0.003)}
-LEAST_DOCS = 0.9
+LEAST_DOCS = 0.95
 
 
 def read_npy(path):
@@ -139,7 +139,7 @@ class Bench:
             asked = [json.loads(line) for line in f]
         with open(run, "w", encoding="utf-8") as f:
             for query in asked:
-                found = json.loads(self.run("search", query["text"], "-c", "eval-docs", "-n", 10, "--json"))
+                found = json.loads(self.run("search", query["text"], "-c", "eval-docs", "-n", 10, "--type", "documentation", "--json"))
                 for rank, hit in enumerate(found["hits"]):
                     with open(os.path.join(corpus, hit["document"]), "rb") as document:
                         raw = document.read()
@@ -155,7 +155,7 @@ class Bench:
         everything = re.search(r"^all .*?top3 ([\d.]+).*?top1 ([\d.]+).*?MRR@10 ([\d.]+)", printed, re.M)
         top3, top1, reciprocal = map(float, everything.groups())
         seconds = time.time() - began
-        self.note("docs", "top 3", top3, "at least %.1f" % LEAST_DOCS, top3 >= LEAST_DOCS, seconds)
+        self.note("docs", "top 3", top3, "at least %.2f" % LEAST_DOCS, top3 >= LEAST_DOCS, seconds)
         print("docs: %d documents, %d chunks, %d tokens; indexed in %.1f s, at most %.0f MiB of memory in any process; "
               "top 1 %.3f, MRR@10 %.3f" % (report["documents"]["total"], report["chunks"]["total"], report["tokens"], indexed,
                                            used.ru_maxrss / 1024, top1, reciprocal))
