@@ -373,6 +373,56 @@ void sx_rest_read(sx_rest *rest, sx_json *json)
     sx_json_begin(json, reply->length ? reply->data : "", reply->length, label_of(rest));
 }
 
+sx_status sx_rest_result(sx_rest *rest, const char *key, sx_json *value, sx_error *error)
+{
+    sx_json all, root;
+    sx_rest_read(rest, &all);
+    sx_json_skip(&all);
+    sx_json_end(&all);
+    if (all.problem)
+        return sx_rest_bad_answer(rest, &all, error);
+    sx_rest_read(rest, &root);
+    return sx_rest_find(&root, key, value) ? SX_OK : sx_rest_odd_answer(rest, error, "has no \"%s\"", key);
+}
+
+bool sx_rest_find(const sx_json *object, const char *key, sx_json *value)
+{
+    sx_json json = *object;
+    sx_buffer buffer = {0};
+    sx_text name;
+    bool found = false;
+    if (sx_json_peek(&json) != SX_JSON_OBJECT)
+        return false;
+    sx_json_object(&json);
+    while (!found && sx_json_member(&json, &buffer, &name)) {
+        found = sx_text_is(name, key) && sx_json_peek(&json) != SX_JSON_NULL;
+        if (found)
+            *value = json;
+        else
+            sx_json_skip(&json);
+    }
+    sx_buffer_clear(&buffer);
+    return found;
+}
+
+char *sx_rest_find_string(const sx_json *object, const char *key)
+{
+    sx_json value;
+    sx_buffer buffer = {0};
+    sx_text text;
+    char *copy = NULL;
+    if (sx_rest_find(object, key, &value) && sx_json_peek(&value) == SX_JSON_STRING && sx_json_string(&value, &buffer, &text))
+        copy = sx_strndup(text.data, text.length);
+    sx_buffer_clear(&buffer);
+    return copy;
+}
+
+bool sx_rest_find_count(const sx_json *object, const char *key, uint64_t *count)
+{
+    sx_json value;
+    return sx_rest_find(object, key, &value) && sx_json_peek(&value) == SX_JSON_NUMBER && sx_json_unsigned(&value, count);
+}
+
 sx_status sx_rest_bad_answer(sx_rest *rest, const sx_json *json, sx_error *error)
 {
     const sx_buffer *reply = &rest->exchange.reply;

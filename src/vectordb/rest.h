@@ -62,6 +62,13 @@ sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, cons
 
 /* Begins reading the last call's answer. */
 void sx_rest_read(sx_rest *rest, sx_json *json);
+/* As sx_rest_read, for an answer that is an object: checks all of it and leaves the reader at the value of `key`. */
+sx_status sx_rest_result(sx_rest *rest, const char *key, sx_json *value, sx_error *error);
+/* In a checked answer: whether the object that the reader stands at has the member, other than null; *value then stands at it. */
+bool sx_rest_find(const sx_json *object, const char *key, sx_json *value);
+/* The same, for a string, which is copied into *text (malloc'ed), and for a whole number. */
+char *sx_rest_find_string(const sx_json *object, const char *key);
+bool sx_rest_find_count(const sx_json *object, const char *key, uint64_t *count);
 /* For a reader that has failed: SX_E_FORMAT naming server, call, place and what is wrong there. */
 sx_status sx_rest_bad_answer(sx_rest *rest, const sx_json *json, sx_error *error);
 /* For an answer that can be read, but says what cannot be. */

@@ -16,6 +16,8 @@ static const struct {
     {"postgres", &sx_vector_pgvector},
     {"chroma", &sx_vector_chroma},
     {"chromas", &sx_vector_chroma},
+    {"qdrant", &sx_vector_qdrant},
+    {"qdrants", &sx_vector_qdrant},
 };
 
 static sx_status fail_unknown(const char *scheme, size_t length, sx_error *error)

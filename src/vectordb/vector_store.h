@@ -83,6 +83,9 @@ typedef struct sx_vector_store_class {
     sx_status (*scan)(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
     /* What was written becomes searchable by index now (builds pgvector's index after a load); may be NULL: nothing to do. */
     sx_status (*finish)(sx_vector_store *store, const char *collection, sx_error *error);
+    /* Points an alias at a collection, in one step for those who ask by it; an alias that is there moves. May be NULL: the server
+     * has none. */
+    sx_status (*alias)(sx_vector_store *store, const char *alias, const char *collection, sx_error *error);
 } sx_vector_store_class;
 
 struct sx_vector_store {

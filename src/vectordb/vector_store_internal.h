@@ -8,6 +8,7 @@
 
 extern const sx_vector_store_class sx_vector_pgvector;
 extern const sx_vector_store_class sx_vector_chroma;
+extern const sx_vector_store_class sx_vector_qdrant;
 
 /* A URL of a class's own kind, without user, password, query and fragment, malloc'ed: what messages call the server. */
 sx_status sx_vector_url_shown(const char *url, char **shown, sx_error *error);
