@@ -639,8 +639,8 @@ typedef struct sx_vectors_info {
     uint32_t dimensions; /* 0: it does not say */
     int searchable;      /* it says with what its vectors may be compared */
 } sx_vectors_info;
-/* Reads the head of a file (or folder with embeddings.npy). SX_E_MISMATCH: of a version that cannot be read; the hint says how to make
- * the vectors again. */
+/* Reads the head of a file (or folder with embeddings.npy). SX_E_MISMATCH: of a version that cannot be read; the hint says how
+ * to make the vectors again. */
 SX_API sx_status sx_vectors_describe(const char *path, sx_vectors_info **out, sx_error *error);
 SX_API void sx_vectors_info_free(sx_vectors_info *info);
 
@@ -649,8 +649,8 @@ typedef struct sx_import_options {
     const char *const *paths;
     size_t path_count;
     const char *model;     /* what to call the vectors' model; NULL: as the first file does */
-    sx_embedder *embedder; /* of the model the vectors are said to be of: the first texts are embedded again and compared. NULL: files
-                            * that do not say it themselves cannot be searched by text */
+    sx_embedder *embedder; /* of the model the vectors are said to be of: the first texts are embedded again and compared.
+                            * NULL: files that do not say it themselves cannot be searched by text */
     const volatile int *stop;
 } sx_import_options;
 typedef struct sx_import_report {
@@ -880,6 +880,49 @@ SX_API void sx_hits_free(sx_hits *hits);
 SX_API sx_status sx_search_files(const char *const *paths, size_t path_count, sx_embedder *embedder, sx_text query,
                                  const sx_search_options *options, sx_hits **out, sx_error *error);
 
+/* ---- Answers with sources ------------------------------------------------------------------------------------------------ */
+
+typedef struct sx_ask_options {
+    size_t size;
+    sx_search_options search;     /* how passages are found; size 0: all defaults. count: most sources */
+    const char *llm;              /* a chat model: "openai:NAME", or "openai@URL#NAME" of any server that speaks the same; NULL: only the
+                                   * prompt is made, and nothing is sent */
+    sx_remote_options remote;     /* its key, address and prices; allow_secrets also holds for the prompt. size 0: none */
+    uint32_t context_tokens;      /* of the whole prompt; 0: 3000 */
+    void (*piece)(const char *text, size_t length, void *user); /* the answer as it comes; may be NULL */
+    void *user;
+    const volatile int *stop;     /* non-zero ends the answer with SX_E_STOPPED; may be NULL */
+} sx_ask_options;
+
+/* A source that the answer names. */
+typedef struct sx_citation {
+    uint32_t source;
+    int valid;                    /* 0: there is no such source */
+} sx_citation;
+
+typedef struct sx_answer {
+    sx_hits *sources;             /* what the prompt holds; [Source N] is the hit of rank N */
+    char *instructions, *prompt;  /* the two messages; NULL without sources */
+    uint32_t context_tokens;      /* of both */
+    char *counted_by;             /* whose tokens these are: a model, "cl100k_base", "bytes", or "bytes/3" */
+    char *withheld;               /* passages held back since they hold keys, one a line; NULL: none */
+    char *text;                   /* the answer, as far as it came; NULL when no model was asked */
+    size_t length;
+    int cut;                      /* it is not whole */
+    sx_citation *citations;       /* each source once, in the order of the text */
+    size_t citation_count;
+    uint64_t prompt_tokens, answer_tokens; /* by the service's count; 0: it did not say */
+    sx_spend spent;               /* of the chat model; in the database's ledger too */
+} sx_answer;
+
+/* Finds passages for the question, makes a prompt of numbered sources, and streams the answer of a chat model. Without passages (none, or
+ * none above the threshold) no model is asked. Passages and questions with keys in them are not sent unless allowed. *out is set also
+ * on failure once there is a prompt: what came of a cut answer is kept in it. Errors: those of sx_search; SX_E_DENIED, SX_E_PROVIDER,
+ * SX_E_NETWORK, SX_E_FORMAT, SX_E_STOPPED; SX_E_LIMIT: no passage fits, or the answer was cut at the model's limit. */
+SX_API sx_status sx_ask(sx_database *database, sx_embedder *embedder, sx_text question, const sx_ask_options *options, sx_answer **out,
+                        sx_error *error);
+SX_API void sx_answer_free(sx_answer *answer);
+
 /* ---- Moving to another model ------------------------------------------------------------------------------------------- */
 
 typedef struct sx_migrate_options {
@@ -934,6 +977,46 @@ SX_API sx_status sx_migrate_rollback(sx_database *database, const char *collecti
 /* Deletes the side that was kept; unfinished: the one that is being filled. Vectors stay in the cache. */
 SX_API sx_status sx_migrate_drop(sx_database *database, const char *collection, int unfinished, sx_error *error);
 
+/* ---- Compression (docs/compression.md) ---------------------------------------------------------------------------------- */
+
+typedef struct sx_compress_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const char *to;               /* "f16", "int8", "binary", "pca:N", "dims:N" */
+    const float *queries;         /* to measure with, query_count x the collection's dimensions; NULL: sampled chunks */
+    size_t query_count;
+    uint32_t samples;             /* how many of these; 0: 200 */
+    uint32_t count;               /* k of recall@k; 0: 10 */
+    int dry_run;                  /* measure, change nothing */
+    const volatile int *stop;
+} sx_compress_options;
+
+typedef struct sx_compress_report {
+    char method[32];
+    char before[32];              /* what the collection was compressed with; "": nothing */
+    uint64_t vectors;
+    uint64_t bytes_f32, bytes;    /* of the vectors' floats; of the packed ones */
+    uint64_t queries;
+    uint32_t count;
+    double recall;                /* share of the exact first k that a search finds: candidates by packed scores,
+        scored again exactly */
+    double recall_alone;          /* by packed scores alone */
+    double retained;              /* pca: share of the variance that is kept; else 1 */
+    double seconds;
+    int done;                     /* searches use it now */
+} sx_compress_report;
+
+/* Measures what searches lose when they scan packed vectors, and makes them do so. The vectors themselves stay where they are:
+ * the best by packed scores are scored again with them. */
+SX_API sx_status sx_compress(sx_database *database, const sx_compress_options *options, sx_compress_report *report,
+                             sx_error *error);
+/* Searches use the vectors again. SX_E_NOT_FOUND: the collection is not compressed. */
+SX_API sx_status sx_compress_undo(sx_database *database, const char *collection, sx_error *error);
+/* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
+ * there are none. to NULL: exact. Scores are dot products. */
+SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
+                                 size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
+
 /* ---- This machine ------------------------------------------------------------------------------------------------------ */
 
 typedef struct sx_machine {
@@ -977,46 +1060,6 @@ typedef struct sx_kernel_speed {
     double seconds;
     double operations;       /* 0: not what bounds it */
     double bytes;            /* read from memory; 0: not what bounds it */
-/* ---- Compression (docs/compression.md) ---------------------------------------------------------------------------------- */
-
-typedef struct sx_compress_options {
-    size_t size;
-    const char *collection;       /* NULL: "default" */
-    const char *to;               /* "f16", "int8", "binary", "pca:N", "dims:N" */
-    const float *queries;         /* to measure with, query_count x the collection's dimensions; NULL: sampled chunks */
-    size_t query_count;
-    uint32_t samples;             /* how many of these; 0: 200 */
-    uint32_t count;               /* k of recall@k; 0: 10 */
-    int dry_run;                  /* measure, change nothing */
-    const volatile int *stop;
-} sx_compress_options;
-
-typedef struct sx_compress_report {
-    char method[32];
-    char before[32];              /* what the collection was compressed with; "": nothing */
-    uint64_t vectors;
-    uint64_t bytes_f32, bytes;    /* of the vectors' floats; of the packed ones */
-    uint64_t queries;
-    uint32_t count;
-    double recall;                /* share of the exact first k that a search finds: candidates by packed scores,
-        scored again exactly */
-    double recall_alone;          /* by packed scores alone */
-    double retained;              /* pca: share of the variance that is kept; else 1 */
-    double seconds;
-    int done;                     /* searches use it now */
-} sx_compress_report;
-
-/* Measures what searches lose when they scan packed vectors, and makes them do so. The vectors themselves stay where they are:
- * the best by packed scores are scored again with them. */
-SX_API sx_status sx_compress(sx_database *database, const sx_compress_options *options, sx_compress_report *report,
-                             sx_error *error);
-/* Searches use the vectors again. SX_E_NOT_FOUND: the collection is not compressed. */
-SX_API sx_status sx_compress_undo(sx_database *database, const char *collection, sx_error *error);
-/* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
- * there are none. to NULL: exact. Scores are dot products. */
-SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
-                                 size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
-
     int integer;             /* operations are 8-bit ones */
 } sx_kernel_speed;
 /* Measures the kernel at this place of the list, from 0 on; SX_E_NOT_FOUND beyond the last. model gives the shapes; NULL: those

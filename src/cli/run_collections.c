@@ -2,6 +2,7 @@
 #include "vector_files.h"
 
 #include "../base/error.h"
+#include "collection_transfer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +316,8 @@ int sx_cli_collections_export(sx_cli *cli)
     sx_error error = {0};
     sx_database *database = NULL;
     const char *format = sx_cli_text(cli, "format"), *target = sx_cli_text(cli, "output");
+    if (sx_cli_text(cli, "to"))
+        return sx_cli_export_to_store(cli);
     bool standard = !target || strcmp(target, "-") == 0;
     if (standard && strcmp(format, "jsonl") != 0)
         return sx_cli_usage(cli, NULL, "collections export: --format %s needs -o FILE", format);
@@ -340,6 +343,8 @@ int sx_cli_collections_import(sx_cli *cli)
     const char *source = import_source(cli, 1);
     const char *const *sources = cli->argument_count > 1 ? cli->arguments + 1 : &source;
     uint64_t chunks = 0;
+    if (sx_cli_text(cli, "from"))
+        return sx_cli_import_from_store(cli);
     if (!source)
         return sx_cli_usage(cli, NULL, "collections import: the FILE to take is missing");
     sx_status status = sx_cli_open_database(cli, cli->db_path, true, &database, &error);
