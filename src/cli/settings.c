@@ -31,7 +31,7 @@ static const char *const endpoints[] = {
 static const char *const places[] = {
     "SEXTANT_DB",          "DB_DIR",           "SEXTANT_MODELS", "COLLECTION_NAME",
     "EMBEDDING_CACHE_DIR", "EMBEDDING_DEVICE", "HF_HOME",        "HF_HUB_CACHE",
-    "HF_TOKEN_PATH",       "SEXTANT_PRICES",
+    "HF_TOKEN_PATH",       "SEXTANT_PRICES",      "LLM_MODEL",
 };
 
 static bool is_among(const char *key, const char *const *keys, size_t count)

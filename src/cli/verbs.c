@@ -169,6 +169,18 @@ static const sx_cli_option search_options[] = {
     {NULL},
 };
 
+static const sx_cli_option ask_options[] = {
+    {"llm", 0, SX_CLI_TEXT, "MODEL", "chat model: a name of OpenAI's, or openai@URL#NAME of any server that speaks the same", "LLM_MODEL",
+     NULL},
+    {"contexts", 0, SX_CLI_COUNT, "N", "most sources", NULL, "5", 1, 1000},
+    {"context-tokens", 0, SX_CLI_COUNT, "N", "most tokens of the prompt", NULL, "3000", 1, 100000000},
+    {"show-prompt", 0, SX_CLI_FLAG, NULL, "print what would be sent, and send nothing", NULL, NULL},
+    OPTIONS_SEARCH,
+    OPTIONS_REMOTE,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option embed_options[] = {
     {"input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file, or several (-i A -i B); - is standard input; .gz and .zst are read too",
      NULL, NULL, 0, 0, true},
@@ -399,7 +411,7 @@ static const sx_cli_option compress_options[] = {
     {"samples", 0, SX_CLI_COUNT, "N", "chunks to measure with", NULL, "200", 1, 100000},
     {"count", 'n', SX_CLI_COUNT, "K", "hits of a query that are compared", NULL, "10", 1, 1000},
     {"eval", 0, SX_CLI_TEXT, "FOLDER", "judged data (BEIR's layout) to measure nDCG@10 on", NULL, NULL},
-    {"split", 0, SX_CLI_TEXT, "NAME", "its part: qrels/NAME.tsv", NULL, "test"},
+    {"eval-split", 0, SX_CLI_TEXT, "NAME", "its part: qrels/NAME.tsv", NULL, "test"},
     OPTION_BATCH,
     OPTIONS_REMOTE,
     OPTION_BUDGET,
@@ -471,6 +483,13 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Filters look at metadata, document, root and date: language=python and year>=2020, document^=src/, document~*.md, "
      "lang in (de, fr), not team=search. Several --filter must all hold.",
      "sextant search -c handbook -n 3 'how do I reset my password'", "i", sx_cli_search},
+    {"ask", "answer a question from the passages found", "QUESTION", 1, SIZE_MAX, ask_options, true,
+     "Finds passages as search does, puts them into a prompt as numbered sources, and streams the answer of a chat model: OpenAI's, or any "
+     "server with POST /chat/completions. Citations like [Source 2] are checked: one of a source that does not exist is reported. The "
+     "sources are listed below the answer.\n\n"
+     "Without a chat model (--llm, LLM_MODEL) the prompt is printed. Without passages no model is asked. Passages with keys or passwords "
+     "in them are held back, unless --allow-secrets.",
+     "sextant ask -c handbook --llm gpt-4o-mini 'how do I reset my password'", "i", sx_cli_ask},
     {"remove", "take documents out of a collection", "PATH...", 1, SIZE_MAX, no_options, false,
      "Takes the documents at and below the paths out of the collection. The files themselves are not touched, and need not "
      "exist any more. Vectors stay in the cache until it is pruned.",

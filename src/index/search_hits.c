@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void clear_hit(sx_hit *hit)
+void sx_search_hit_clear(sx_hit *hit)
 {
     free(hit->root);
     free(hit->document);
@@ -24,7 +24,7 @@ static void clear_hit(sx_hit *hit)
 void sx_search_hits_clear(sx_hits *hits)
 {
     for (size_t i = 0; i < hits->count; i++)
-        clear_hit(&hits->hits[i]);
+        sx_search_hit_clear(&hits->hits[i]);
     free(hits->hits);
     hits->hits = NULL;
     hits->count = 0;

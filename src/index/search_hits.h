@@ -8,5 +8,6 @@
 sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error);
 /* Takes the hits away, and leaves what the search was. */
 void sx_search_hits_clear(sx_hits *hits);
+void sx_search_hit_clear(sx_hit *hit);
 
 #endif

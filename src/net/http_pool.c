@@ -31,7 +31,7 @@ typedef struct pool_slot {
     char problem[CURL_ERROR_SIZE];
     int64_t last_byte_ns;       /* 0: none yet */
     curl_off_t received;
-    bool stalled, too_long, no_memory;
+    bool stalled, too_long, no_memory, refused;
 } pool_slot;
 
 struct sx_http_pool {
@@ -207,8 +207,15 @@ static size_t take_header(char *line, size_t size, size_t count, void *user)
 static size_t take_body(char *data, size_t size, size_t count, void *user)
 {
     pool_slot *slot = user;
-    sx_buffer *reply = &slot->exchange->reply;
-    slot->too_long = slot->exchange->limit && size * count > slot->exchange->limit - reply->length;
+    sx_http_exchange *exchange = slot->exchange;
+    sx_buffer *reply = &exchange->reply;
+    if (exchange->sink && !exchange->code)
+        curl_easy_getinfo(slot->curl, CURLINFO_RESPONSE_CODE, &exchange->code);
+    if (exchange->sink && exchange->code >= 200 && exchange->code < 300) {
+        slot->refused = !exchange->sink(exchange->user, data, size * count);
+        return slot->refused ? CURL_WRITEFUNC_ERROR : size * count;
+    }
+    slot->too_long = exchange->limit && size * count > exchange->limit - reply->length;
     slot->no_memory = !slot->too_long && !sx_buffer_append(reply, data, size * count);
     return slot->too_long || slot->no_memory ? CURL_WRITEFUNC_ERROR : size * count;
 }
@@ -326,7 +333,7 @@ sx_status sx_http_pool_start(sx_http_pool *pool, sx_http_exchange *exchange, sx_
         slot->problem[0] = '\0';
         slot->last_byte_ns = 0;
         slot->received = 0;
-        slot->stalled = slot->too_long = slot->no_memory = false;
+        slot->stalled = slot->too_long = slot->no_memory = slot->refused = false;
         exchange->status = SX_OK;
         exchange->problem[0] = '\0';
         exchange->unsent = false;
@@ -361,6 +368,9 @@ static void finish(sx_http_pool *pool, pool_slot *slot, CURLcode code)
     curl_easy_getinfo(slot->curl, CURLINFO_RESPONSE_CODE, &exchange->code);
     if (code == CURLE_OK) {
         exchange->status = SX_OK;
+    } else if (slot->refused) {
+        exchange->status = SX_E_STOPPED;
+        snprintf(exchange->problem, sizeof exchange->problem, "ended by the one who reads it");
     } else if (slot->too_long) {
         exchange->status = SX_E_LIMIT;
         snprintf(exchange->problem, sizeof exchange->problem, "the reply is longer than %zu bytes", exchange->limit);

@@ -24,6 +24,8 @@ typedef struct sx_http_exchange {
     size_t body_length;
     int64_t timeout_ns;          /* for the whole exchange; 0: none but the stall limit, for a reply that has begun */
     size_t limit;                /* most bytes of a reply */
+    /* Takes the body of a 2xx reply as it comes, inside _wait; false ends the exchange with SX_E_STOPPED. NULL: into `reply`. */
+    bool (*sink)(void *user, const char *data, size_t length);
     /* what came */
     sx_status status;            /* SX_OK: a complete reply of any code; SX_E_NETWORK, SX_E_STOPPED, SX_E_LIMIT */
     char problem[160];           /* of a network fault; never holds a header */
