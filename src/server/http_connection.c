@@ -304,7 +304,7 @@ static void refuse(sx_connection *connection, int status, const char *problem)
 
 static sx_text place_of(const char *from, const char *copy, sx_text text)
 {
-    return (sx_text){copy + (text.data - from), text.length};
+    return text.length ? (sx_text){copy + (text.data - from), text.length} : (sx_text){"", 0};
 }
 
 /* Gives the request texts of its own. */
@@ -319,7 +319,7 @@ static bool keep_head(sx_request *request, const sx_http_head *head, const char 
     request->headers = headers;
     request->header_count = head->header_count;
     request->method = place_of(data, copy, head->method);
-    request->query = head->query.length ? place_of(data, copy, head->query) : (sx_text){"", 0};
+    request->query = place_of(data, copy, head->query);
     char *path = sx_arena_strndup(&request->arena, head->path.data, head->path.length);
     size_t path_length = head->path.length;
     bool good = path && sx_percent_decode(path, &path_length);
@@ -423,7 +423,7 @@ static void take_head(sx_connection *connection, size_t end)
     const char *problem = NULL;
     int status = sx_http_parse_head(connection->input.data, end, &head, &problem);
     sx_request *request = connection->request = new_request(connection);
-    if (!request || !keep_head(request, &head, connection->input.data, status ? 0 : end)) {
+    if (!request || !keep_head(request, &head, connection->input.data, end)) {
         sx_connection_close(connection);
         return;
     }

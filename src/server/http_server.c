@@ -328,9 +328,7 @@ static bool is_over(sx_http_server *server, int64_t now)
         server->calls.stopping(server->calls.user, true);
         for (sx_connection *at = server->connections, *next; at; at = next) {
             next = at->next;
-            if (at->state == SX_CONNECTION_HANDLING)
-                atomic_store(&at->request->gone, true);
-            else
+            if (at->state != SX_CONNECTION_HANDLING)
                 sx_connection_close(at);
         }
     }

@@ -301,7 +301,7 @@ sx_status sx_served_models_open(const sx_served_models_options *options, sx_serv
         to->view.index = i;
         to->view.sha256 = to->sha256;
     }
-    if (!status) {
+    if (!status && models->count) {
         pthread_mutex_lock(&models->lock);
         status = load(models, &models->entries[0], error);
         pthread_mutex_unlock(&models->lock);
@@ -389,8 +389,11 @@ sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsig
             *out = &chosen->view;
     }
     if (!status && !chosen)
-        status = sx_fail(error, SX_E_NOT_FOUND, "no model that is served %s",
-                         outputs & SX_OUTPUT_SCORES ? "is a cross-encoder, which reranks" : "gives vectors");
+        status = sx_fail(error, SX_E_UNSUPPORTED, "no model that is served here %s",
+                         outputs & SX_OUTPUT_DENSE    ? "gives vectors"
+                         : outputs & SX_OUTPUT_SCORES ? "is a cross-encoder, which reranks"
+                         : outputs & SX_OUTPUT_SPARSE ? "gives sparse vectors"
+                                                      : "gives a vector for each token");
     if (!status && !*out && !(status = use(models, chosen, error)))
         *out = &chosen->view;
     if (!status)

@@ -50,7 +50,7 @@ sx_status sx_served_models_open(const sx_served_models_options *options, sx_serv
 void sx_served_models_close(sx_served_models *models);
 
 /* The model of a name (reference, folder's or file's name, any name of a known model, "NAME:latest"; without regard to case); name.length
- * 0: the first that gives `outputs` (SX_OUTPUT_DENSE, SX_OUTPUT_SCORES). Loads it when it is not. SX_E_NOT_FOUND: no such name.
+ * 0: the first that gives `outputs` (SX_OUTPUT_DENSE, SX_OUTPUT_SCORES). Loads it when it is not. SX_E_NOT_FOUND: no such name. SX_E_UNSUPPORTED: it gives no such output.
  * SX_E_LIMIT: the memory ceiling leaves no room. SX_E_BUSY: another request has been loading it for long. Any thread. */
 sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsigned outputs, sx_served_model **out, sx_error *error);
 /* Whether a model answers to this name. */

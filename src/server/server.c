@@ -193,8 +193,9 @@ static void handle(void *user, sx_request *request, sx_response *response)
 
 static void refuse(void *user, sx_request *request, int status, const char *problem, sx_response *response)
 {
-    if (!request->method.length)
-        request->form = SX_FORM_OPENAI;
+    char allow[64];
+    if (!request->route) /* refused before it was looked for */
+        sx_route_find(request, allow);
     if (status == 429 || status == 503)
         sx_response_header(response, "retry-after", "1");
     sx_api_fail(request, response, status, NULL, NULL, "%s", problem);
