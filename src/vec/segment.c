@@ -18,6 +18,21 @@ sx_status sx_segment_damaged(const sx_segment *segment, sx_error *error, const c
                    (unsigned long long)found, (unsigned long long)expected);
 }
 
+bool sx_segment_codes_sound(const sx_segment *segment, size_t block, uint64_t *sum)
+{
+    uint32_t dimensions = segment->header.dimensions;
+    const uint8_t *codes = segment->codes + block * sx_segment_codes_bytes(dimensions, SX_SEGMENT_BLOCK_ROWS);
+    *sum = XXH3_64bits(codes, sx_segment_codes_bytes(dimensions, sx_segment_block_rows(segment, block)));
+    return *sum == segment->codes_sums[block];
+}
+
+bool sx_segment_row_sound(const sx_segment *segment, size_t place, uint64_t *sum)
+{
+    size_t stride = segment->header.stride;
+    *sum = XXH3_64bits(segment->rows + place * stride, stride * sizeof(float));
+    return *sum == segment->sums[place];
+}
+
 /* Places in the file follow from rows and dimensions alone, so the stored ones must be exactly these. */
 static sx_status check_header(sx_segment *segment, sx_error *error)
 {

@@ -22,6 +22,10 @@ struct sx_segment {
 
 sx_status sx_segment_damaged(const sx_segment *segment, sx_error *error, const char *what, uint64_t found, uint64_t expected);
 
+/* Compares a block of codes, or a row, of version 2 with its checksum; *sum: what was found. */
+bool sx_segment_codes_sound(const sx_segment *segment, size_t block, uint64_t *sum);
+bool sx_segment_row_sound(const sx_segment *segment, size_t place, uint64_t *sum);
+
 static inline size_t sx_segment_block_rows(const sx_segment *segment, size_t block)
 {
     size_t left = segment->header.rows - block * SX_SEGMENT_BLOCK_ROWS;

@@ -89,8 +89,8 @@ static bool offer_exactly(const block_scan *block, size_t i)
     const sx_segment *segment = block->scan->segment;
     size_t place = block->first + i, stride = segment->header.stride;
     const float *row = segment->rows + place * stride;
-    uint64_t sum = XXH3_64bits(row, stride * sizeof(float));
-    if (sum != segment->sums[place]) {
+    uint64_t sum;
+    if (!sx_segment_row_sound(segment, place, &sum)) {
         fail(block->scan, "a row's checksum", sum, segment->sums[place]);
         return false;
     }
@@ -161,8 +161,8 @@ static bool scan_block(coded_scan *scan, size_t number, sx_topk *topk)
     if (scan->allowed && !any_allowed(scan->allowed, ids[0], ids[count - 1]))
         return true;
     if (!segment->checked[number]) {
-        uint64_t sum = XXH3_64bits(codes, sx_segment_codes_bytes(dimensions, count));
-        if (sum != segment->codes_sums[number]) {
+        uint64_t sum;
+        if (!sx_segment_codes_sound(segment, number, &sum)) {
             fail(scan, "a block's checksum", sum, segment->codes_sums[number]);
             return false;
         }
