@@ -20,7 +20,7 @@ bool sx_base64_decode(const char *text, size_t length, void *to, size_t bytes)
     uint32_t bits = 0;
     unsigned held = 0;
     size_t done = 0, digits = bytes / 3 * 4 + (bytes % 3 ? bytes % 3 + 1 : 0);
-    if (length > digits && length % 4 == 0) /* padding */
+    if (length > digits && length - digits <= 2 && length % 4 == 0) /* padding */
         while (length > digits && text[length - 1] == '=')
             length--;
     if (length != digits)
