@@ -92,7 +92,7 @@ static int read_target(sx_http_head *head, const char **problem)
             size_t skip = path ? (size_t)(path - target.data) : target.length;
             target = (sx_text){target.data + skip, target.length - skip};
             if (!target.length)
-                target = (sx_text){"/", 1};
+                target = (sx_text){head->target.data + scheme - 1, 1}; /* no path: "/" */
         }
     }
     if (!target.length || (target.data[0] != '/' && !(target.length == 1 && target.data[0] == '*')))
