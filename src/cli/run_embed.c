@@ -1,6 +1,7 @@
 /* run_embed.c - `sextant embed`: texts in, vectors and receipts out, in bounded memory and input order. */
 #include "batch.h"
 #include "embed_outputs.h"
+#include "embed_parts.h"
 #include "legs.h"
 #include "money.h"
 #include "output.h"
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -43,6 +45,7 @@ typedef struct embed_run {
     uint32_t multi_width;
     sx_cli_output output, side;
     const char *side_path;
+    sx_cli_parts *parts; /* chunks into a file: they gather part by part */
     sx_buffer line;
     size_t room;        /* texts in hand at once: BATCH_TEXTS, or enough for many requests at once */
     sx_cli_item *items; /* REMOTE_TEXTS, as texts and receipts */
@@ -272,7 +275,7 @@ static sx_status write_batch(embed_run *run, sx_error *error)
         else if (is_rows(run))
             status = write_row(run, run->index, item, receipt, vector, error);
         else
-            status = write_item(run, run->index, item, receipt, vector, beside, error);
+            status = write_item(run, run->parts ? i : run->index, item, receipt, vector, beside, error);
         run->rows += !item->status;
     }
     return status;
@@ -354,12 +357,50 @@ static sx_status count_left(embed_run *run, size_t wanted, bool more, sx_error *
     return SX_E_LIMIT;
 }
 
+/* *there: an earlier run has done the batch in hand. */
+static sx_status begin_part(embed_run *run, bool *there, sx_error *error)
+{
+    sx_cli_part_counts counts;
+    *there = false;
+    if (!run->parts || !run->count)
+        return SX_OK;
+    sx_status status = sx_cli_parts_next(run->parts, run->items, run->count, there, &counts, &run->output, error);
+    if (status || !*there)
+        return status;
+    run->index += counts.items;
+    run->rows += counts.rows;
+    run->cached += counts.rows;
+    run->tokens += counts.tokens;
+    run->truncated += counts.truncated;
+    run->invalid += counts.invalid;
+    return SX_OK;
+}
+
+/* before: as the counts were before the batch. */
+static sx_status end_part(embed_run *run, const sx_cli_part_counts *before, sx_error *error)
+{
+    if (!run->parts || !run->count)
+        return SX_OK;
+    sx_cli_part_counts counts = {run->index - before->items,   run->rows - before->rows,
+                                 run->failed - before->failed, run->tokens - before->tokens,
+                                 run->truncated - before->truncated, run->invalid - before->invalid};
+    return sx_cli_parts_keep(run->parts, &counts, &run->output, error);
+}
+
 static sx_status embed_all(embed_run *run, sx_error *error)
 {
     const volatile int *stop = sx_cli_stop_flag();
     sx_status status = SX_OK;
     for (bool more = true; more && !status;) {
+        sx_cli_part_counts before = {run->index, run->rows, run->failed, run->tokens, run->truncated, run->invalid};
+        bool there = false;
         status = read_batch(run, &more, error);
+        if (!status)
+            status = begin_part(run, &there, error);
+        if (there) {
+            clear_batch(run);
+            continue;
+        }
         if (!status && sx_cli_flag(run->cli, "batch-api"))
             status = sx_cli_batch_mark(run->embedder, run->items, run->count, error);
         size_t wanted = gather_texts(run);
@@ -371,6 +412,8 @@ static sx_status embed_all(embed_run *run, sx_error *error)
             status = count_left(run, wanted, more, error);
         if (!status)
             status = write_batch(run, error);
+        if (!status)
+            status = end_part(run, &before, error);
         clear_batch(run);
         if (!status && more && *stop)
             status = sx_fail(error, SX_E_STOPPED, "embed: interrupted after %llu texts", (unsigned long long)run->index);
@@ -385,6 +428,9 @@ static sx_status open_outputs(embed_run *run, sx_error *error)
 {
     const char *path = sx_cli_text(run->cli, "output");
     bool lines = run->format == AS_JSONL || run->one_a_line;
+    struct stat kind;
+    if (run->format == AS_CHUNKS && path && strcmp(path, "-") != 0 && (stat(path, &kind) != 0 || S_ISREG(kind.st_mode)))
+        return sx_cli_parts_open(path, run->info->recipe, &run->parts, error);
     sx_status status = sx_cli_output_open(&run->output, path, !lines, error);
     if (status)
         return status;
@@ -409,6 +455,16 @@ static sx_status open_outputs(embed_run *run, sx_error *error)
 static sx_status close_outputs(embed_run *run, sx_error *error)
 {
     sx_status status = SX_OK;
+    if (run->parts) {
+        status = sx_cli_output_open(&run->output, sx_cli_text(run->cli, "output"), true, error);
+        if (!status)
+            status = sx_cli_parts_join(run->parts, run->one_a_line, &run->output, error);
+        if (!status)
+            status = sx_cli_output_commit(&run->output, error);
+        if (!status)
+            sx_cli_parts_remove(run->parts);
+        return status;
+    }
     if (is_rows(run)) {
         if (run->failed && !sx_cli_flag(run->cli, "partial")) {
             status = sx_fail(error, SX_E_FORMAT, "%s: not written, since %llu of %llu texts failed",
@@ -588,6 +644,7 @@ int sx_cli_embed(sx_cli *cli)
     int code = status ? sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error)) : summarise(&run);
     sx_cli_output_abandon(&run.output);
     sx_cli_output_abandon(&run.side);
+    sx_cli_parts_close(run.parts);
     sx_session_close(run.session);
     sx_embedder_close(run.embedder);
     sx_database_close(run.database);
