@@ -166,13 +166,6 @@ static sx_status load_local(sx_served_models *models, entry *to, sx_error *error
     to->view.outputs = info->outputs;
     to->view.dimensions = info->dimensions;
     to->view.max_length = info->max_length;
-    copy_text(to->sha256, sizeof to->sha256, info->weights_sha256);
-    sx_served_model_listing *listing = &to->listing;
-    listing->bytes = info->weights_bytes;
-    listing->parameters = info->parameters;
-    copy_text(listing->family, sizeof listing->family, info->family);
-    copy_text(listing->precision, sizeof listing->precision, info->precision);
-    copy_text(listing->kind, sizeof listing->kind, info->kind);
     return SX_OK;
 }
 
@@ -189,9 +182,26 @@ static sx_status open_remote(sx_served_models *models, entry *to, size_t role, s
     to->view.dimensions = info->dimensions;
     to->view.max_length = info->max_length;
     to->view.outputs = SX_OUTPUT_DENSE;
-    copy_text(to->listing.family, sizeof to->listing.family, info->provider);
-    copy_text(to->listing.kind, sizeof to->listing.kind, "remote");
     return SX_OK;
+}
+
+/* With the lock held: what others may see of a model that was just loaded. */
+static void fill_listing(entry *to)
+{
+    sx_served_model_listing *listing = &to->listing;
+    const sx_model_info *info = to->view.info;
+    listing->loaded = listing->known = true;
+    listing->loads++;
+    listing->loaded_unix_s = sx_system_clock.wall_ns(sx_system_clock.user) / 1000000000;
+    listing->outputs = to->view.outputs;
+    listing->dimensions = to->view.dimensions;
+    listing->max_length = to->view.max_length;
+    listing->bytes = info ? info->weights_bytes : 0;
+    listing->parameters = info ? info->parameters : 0;
+    copy_text(listing->family, sizeof listing->family, info ? info->family : sx_embedder_describe(to->remote[0])->provider);
+    copy_text(listing->precision, sizeof listing->precision, info ? info->precision : "");
+    copy_text(listing->kind, sizeof listing->kind, info ? info->kind : "remote");
+    copy_text(to->sha256, sizeof to->sha256, info ? info->weights_sha256 : "");
 }
 
 static void unload(entry *of)
@@ -257,15 +267,11 @@ static sx_status load(sx_served_models *models, entry *to, sx_error *error)
     status = to->folder ? load_local(models, to, error) : open_remote(models, to, 0, error);
     pthread_mutex_lock(&models->lock);
     to->loading = false;
-    if (!status && (status = make_room(models, to, to->listing.bytes, error)))
+    if (!status && (status = make_room(models, to, to->view.info ? to->view.info->weights_bytes : 0, error)))
         unload(to);
     if (!status) {
-        to->loaded = to->listing.loaded = to->listing.known = true;
-        to->listing.loads++;
-        to->listing.loaded_unix_s = sx_system_clock.wall_ns(sx_system_clock.user) / 1000000000;
-        to->listing.outputs = to->view.outputs;
-        to->listing.dimensions = to->view.dimensions;
-        to->listing.max_length = to->view.max_length;
+        to->loaded = true;
+        fill_listing(to);
         to->used_ns = now_ns();
         say(models, SX_LOG_INFO, "%s: loaded in %.2f s", to->name, (double)(now_ns() - start) / 1e9);
     }

@@ -22,7 +22,7 @@ families = os.path.join(fixtures, "families")
 
 def environment(home):
     return {"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", "SEXTANT_MODELS": os.path.dirname(model.rstrip("/")),
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "")}
+            "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", ""), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "")}
 
 
 class Server:
@@ -60,7 +60,7 @@ class Server:
             self.said += self.process.stderr.read().decode()
             if not kind:
                 assert code == 0, f"exit {code}: {self.said[-3000:]}"
-                assert "Sanitizer" not in self.said and "runtime error" not in self.said, self.said[-3000:]
+                assert "Sanitizer" not in self.said and "runtime error" not in self.said, self.said[:6000]
         finally:
             if self.process.poll() is None:
                 self.process.kill()
