@@ -1,5 +1,5 @@
-/* test_rest_stores.c - what all vector databases spoken to by HTTP share, and what Chroma and Qdrant make of answers that are not what they should be:
- * a server in the test's own threads, and a clock that only counts. */
+/* test_rest_stores.c - what all vector databases spoken to by HTTP share, and what Chroma and Qdrant make of answers that are not
+ * what they should be: a server in the test's own threads, and a clock that only counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,8 +89,9 @@ static sx_status describe(const char *scheme, const char *const *replies, sx_vec
     return status;
 }
 
-#define CHROMA_DOCS                                                                                                                   \
-    "200 |{\"id\":\"0b76a706-670c-4272-8c2b-e7ae06b1acc8\",\"name\":\"docs\",\"configuration_json\":{\"hnsw\":{\"space\":\"cosine\"," \
+#define CHROMA_DOCS                                                                                      \
+    "200 |{\"id\":\"0b76a706-670c-4272-8c2b-e7ae06b1acc8\",\"name\":\"docs\",\"configuration_json\":"          \
+    "{\"hnsw\":{\"space\":\"cosine\","                                                                      \
     "\"ef_construction\":100,\"ef_search\":64,\"max_neighbors\":16}},\"metadata\":null,\"dimension\":3}"
 #define QDRANT_DOCS                                                                                                    \
     "200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"size\":3,\"distance\":\"Cosine\"}},\"hnsw_config\":{\"m\":16," \
@@ -110,12 +111,14 @@ static void test_answers(void **state)
         /* busy, away, cut off: once more (a kept connection that was closed meanwhile libcurl itself opens again) */
         {"chroma", {"503 |x", "0 |", CHROMA_DOCS, "429 |{}", "200 |7"}, SX_OK, 2, NULL},
         {"qdrant", {"502 |<html>", QDRANT_DOCS, "500 |", "200 |{\"result\":{\"count\":7}}"}, SX_OK, 2, NULL},
-        {"chroma", {"503 |a", "503 |b", "503 |c", "503 |down for secret-key-0123456789"}, SX_E_BUSY, 3, "HTTP 503 (4 tries): down for [key]"},
+        {"chroma", {"503 |a", "503 |b", "503 |c", "503 |down for secret-key-0123456789"}, SX_E_BUSY, 3,
+         "HTTP 503 (4 tries): down for [key]"},
         {"chroma", {"0 |", "0 |", "0 |", "0 |"}, SX_E_NETWORK, 3, "(4 tries)"},
         /* refusals are not repeated */
         {"chroma", {"401 |{\"error\":\"AuthError\",\"message\":\"bad token secret-key-01\"}"}, SX_E_DENIED, 0, "bad token [key]"},
         {"qdrant", {"403 |forbidden"}, SX_E_DENIED, 0, "HTTP 403: forbidden"},
-        {"qdrant", {"404 |{\"status\":{\"error\":\"Not found: Collection `docs` doesn't exist!\"}}"}, SX_E_NOT_FOUND, 0, "doesn't exist"},
+        {"qdrant", {"404 |{\"status\":{\"error\":\"Not found: Collection `docs` doesn't exist!\"}}"}, SX_E_NOT_FOUND, 0,
+         "doesn't exist"},
         {"chroma", {"301 Location: https://elsewhere/|"}, SX_E_INVALID, 0, "HTTP 301"},
         {"chroma", {"422 |{\"error\":\"ChromaError\",\"message\":\"a\\u0000b\\nc\"}"}, SX_E_INVALID, 0, "HTTP 422"},
         /* answers that are none */
@@ -123,7 +126,8 @@ static void test_answers(void **state)
         {"qdrant", {"200 |<html>"}, SX_E_FORMAT, 0, "HTML page"},
         {"chroma", {"200 |"}, SX_E_FORMAT, 0, "no JSON: nothing"},
         {"chroma", {"200 |{\"id\":\"0b76\","}, SX_E_FORMAT, 0, "at byte"},
-        {"chroma", {"200 |{\"id\":7,\"configuration_json\":{\"hnsw\":{\"space\":\"l2\"}}}"}, SX_E_FORMAT, 0, "no id that is a UUID"},
+        {"chroma", {"200 |{\"id\":7,\"configuration_json\":{\"hnsw\":{\"space\":\"l2\"}}}"}, SX_E_FORMAT, 0,
+         "no id that is a UUID"},
         {"chroma", {"200 |{\"id\":\"../../x\",\"configuration_json\":{\"hnsw\":{\"space\":\"l2\"}}}"}, SX_E_FORMAT, 0, "no id"},
         {"chroma", {"200 |{\"id\":\"0b76\",\"configuration_json\":{\"hnsw\":{\"space\":\"hamming\"}}}"}, SX_E_FORMAT, 0, "space"},
         {"chroma", {"200 |{\"id\":\"0b76\",\"dimension\":99999999999}"}, SX_E_FORMAT, 0, "too large"},
@@ -131,10 +135,13 @@ static void test_answers(void **state)
         {"chroma", {CHROMA_DOCS, "200 |{\"count\":7}"}, SX_E_FORMAT, 0, "count"},
         {"qdrant", {"200 |{\"status\":\"ok\"}"}, SX_E_FORMAT, 0, "no \"result\""},
         {"qdrant", {"200 |{\"result\":{\"config\":{}}}"}, SX_E_FORMAT, 0, "config.params.vectors"},
-        {"qdrant", {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"size\":0,\"distance\":\"Dot\"}}}}}"}, SX_E_FORMAT, 0, "size"},
-        {"qdrant", {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"size\":3,\"distance\":\"Manhattan\"}}}}}"}, SX_E_UNSUPPORTED, 0, "Manhattan"},
+        {"qdrant", {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"size\":0,\"distance\":\"Dot\"}}}}}"}, SX_E_FORMAT,
+         0, "size"},
+        {"qdrant", {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"size\":3,\"distance\":\"Manhattan\"}}}}}"},
+         SX_E_UNSUPPORTED, 0, "Manhattan"},
         {"qdrant",
-         {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":{\"a\":{\"size\":3,\"distance\":\"Dot\"},\"b\":{\"size\":3,\"distance\":\"Dot\"}}}}}}"},
+         {"200 |{\"result\":{\"config\":{\"params\":{\"vectors\":"
+          "{\"a\":{\"size\":3,\"distance\":\"Dot\"},\"b\":{\"size\":3,\"distance\":\"Dot\"}}}}}}"},
          SX_E_NOT_FOUND, 0, "2 named vectors"},
         {"qdrant", {QDRANT_DOCS, "200 |{\"result\":{\"count\":-7}}"}, SX_E_FORMAT, 0, "count"},
     };
@@ -142,7 +149,8 @@ static void test_answers(void **state)
         sx_vector_space space;
         sx_error error = {0};
         sx_status status = describe(cases[i].scheme, cases[i].replies, &space, &error);
-        if (status != cases[i].status || (cases[i].says && !strstr(error.message, cases[i].says)) || script.sleeps != cases[i].sleeps)
+        bool says = !cases[i].says || strstr(error.message, cases[i].says);
+        if (status != cases[i].status || !says || script.sleeps != cases[i].sleeps)
             fail_msg("case %zu: %s, %u sleeps: %s", i, sx_status_name(status), script.sleeps, status ? error.message : "");
         assert_string_equal(script.last_key, strcmp(cases[i].scheme, "chroma") == 0 ? key : "");
     }
@@ -151,7 +159,8 @@ static void test_answers(void **state)
 static void test_waits(void **state)
 {
     (void)state;
-    static const char *const asked[] = {"429 Retry-After: 20|", CHROMA_DOCS, "200 |7", NULL}, *const own[] = {"503 |", "503 |", "503 |", CHROMA_DOCS, "200 |7", NULL};
+    static const char *const asked[] = {"429 Retry-After: 20|", CHROMA_DOCS, "200 |7", NULL};
+    static const char *const own[] = {"503 |", "503 |", "503 |", CHROMA_DOCS, "200 |7", NULL};
     sx_vector_space space;
     sx_error error;
     assert_int_equal(describe("chroma", asked, &space, &error), SX_OK);
