@@ -2,8 +2,9 @@
  *
  *     bench_vector_store URL [RECORDS [DIMENSIONS]]     100,000 of 384 unless said otherwise
  *
- * Vectors of length 1 in 1,000 clusters (as texts have them), texts of some 200 bytes, three metadata. Written in calls of 5,000, then
- * 200 queries for the 10 nearest, compared with an exact search here. The collection bench_vector_store is dropped before and after.
+ * Vectors of length 1 in 1,000 clusters (as texts have them), texts of some 200 bytes, three metadata. Written in calls of 5,000,
+ * then 200 queries for the 10 nearest, compared with an exact search here. The collection bench_vector_store is dropped before and
+ * after.
  */
 #include "../src/vectordb/vector_store.h"
 
@@ -60,14 +61,17 @@ static void make_vector(const float *centres, size_t dimensions, float *vector)
 static void load(sx_vector_store *store, const float *vectors, size_t from, size_t count, size_t dimensions)
 {
     sx_vector_record *records = calloc(count, sizeof *records);
-    char(*ids)[24] = calloc(count, sizeof *ids), (*texts)[240] = calloc(count, sizeof *texts), (*metadata)[96] = calloc(count, sizeof *metadata);
+    char(*ids)[24] = calloc(count, sizeof *ids), (*texts)[240] = calloc(count, sizeof *texts);
+    char(*metadata)[96] = calloc(count, sizeof *metadata);
     sx_error error;
     for (size_t i = 0; i < count; i++) {
         size_t number = from + i;
         snprintf(ids[i], sizeof ids[i], "chunk-%zu", number);
         snprintf(texts[i], sizeof texts[i], "Chunk %zu of a measured collection. %0160zu", number, number);
-        snprintf(metadata[i], sizeof metadata[i], "{\"number\":%zu,\"language\":\"%s\",\"page\":%zu}", number, number % 3 ? "en" : "de", number % 40);
-        records[i] = (sx_vector_record){ids[i], "folder/document.md", {texts[i], strlen(texts[i])}, metadata[i], vectors + number * dimensions};
+        snprintf(metadata[i], sizeof metadata[i], "{\"number\":%zu,\"language\":\"%s\",\"page\":%zu}", number,
+                 number % 3 ? "en" : "de", number % 40);
+        sx_text text = {texts[i], strlen(texts[i])};
+        records[i] = (sx_vector_record){ids[i], "folder/document.md", text, metadata[i], vectors + number * dimensions};
     }
     check(store->class->upsert(store, name, records, count, &error), &error);
     free(records);
@@ -151,9 +155,10 @@ int main(int argument_count, char **arguments)
         sx_vector_hits_free(hits, hit_count);
     }
     qsort(times, QUERIES, sizeof *times, compare);
-    printf("\n%s: %llu records x %zu: written in %.1f s (%.0f/s), finished in %.1f s; recall@%d %.4f, query %.1f ms (median), %.1f ms (p95)\n",
-           store->name, (unsigned long long)there, dimensions, loaded - began, (double)count / (loaded - began), finished - loaded, NEAREST,
-           (double)found / (QUERIES * NEAREST), times[QUERIES / 2] * 1e3, times[QUERIES * 95 / 100] * 1e3);
+    printf("\n%s: %llu records x %zu: written in %.1f s (%.0f/s), finished in %.1f s; "
+           "recall@%d %.4f, query %.1f ms (median), %.1f ms (p95)\n",
+           store->name, (unsigned long long)there, dimensions, loaded - began, (double)count / (loaded - began),
+           finished - loaded, NEAREST, (double)found / (QUERIES * NEAREST), times[QUERIES / 2] * 1e3, times[QUERIES * 95 / 100] * 1e3);
     check(store->class->drop(store, name, &error), &error);
     sx_vector_store_close(store);
     free(centres);
