@@ -73,7 +73,9 @@ static sx_status open_log(sx_cli *cli, int *descriptor, sx_error *error)
 static sx_token_ids read_token_ids(const sx_cli *cli)
 {
     const char *given = sx_cli_text(cli, "token-ids");
-    return strcmp(given, "model") == 0 ? SX_TOKEN_IDS_MODEL : strcmp(given, "cl100k") == 0 ? SX_TOKEN_IDS_CL100K : SX_TOKEN_IDS_REFUSE;
+    return strcmp(given, "model") == 0    ? SX_TOKEN_IDS_MODEL
+           : strcmp(given, "cl100k") == 0 ? SX_TOKEN_IDS_CL100K
+                                          : SX_TOKEN_IDS_REFUSE;
 }
 
 static double seconds_of(const sx_cli *cli, const char *option)
@@ -122,7 +124,8 @@ int sx_cli_serve(sx_cli *cli)
     if (!threads)
         threads = sx_core_count();
     if (!tokens)
-        tokens = (uint64_t)threads * TOKENS_A_THREAD > FEWEST_BATCH_TOKENS ? (uint64_t)threads * TOKENS_A_THREAD : FEWEST_BATCH_TOKENS;
+        tokens =
+            (uint64_t)threads * TOKENS_A_THREAD > FEWEST_BATCH_TOKENS ? (uint64_t)threads * TOKENS_A_THREAD : FEWEST_BATCH_TOKENS;
     sx_status status = check_seconds(cli, &error);
     if (!status)
         status = read_models(cli, &models, &count, &error);

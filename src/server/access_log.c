@@ -56,7 +56,8 @@ static void milliseconds(sx_buffer *line, const char *key, int64_t ns)
         sx_buffer_printf(line, ",\"%s\":%.3f", key, (double)ns / 1e6);
 }
 
-void sx_access_log_write(sx_access_log *log, const sx_request *request, const sx_response *response, uint64_t sent, int64_t duration_ns)
+void sx_access_log_write(sx_access_log *log, const sx_request *request, const sx_response *response, uint64_t sent,
+                         int64_t duration_ns)
 {
     if (!log)
         return;

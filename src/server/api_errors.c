@@ -23,16 +23,13 @@ static const char *openai_type(int status)
 
 static const char *tei_type(int status)
 {
-    return status == 429   ? "Overloaded"
-           : status == 503 ? "Unhealthy"
-           : status >= 500 || status == 424 ? "Backend"
-                                            : "Validation";
+    return status == 429 ? "Overloaded" : status == 503 ? "Unhealthy" : status >= 500 || status == 424 ? "Backend" : "Validation";
 }
 
 /* For metrics. */
 static const char *kind_of(int status)
 {
-    return status == 401 || status == 403 ? "unauthorized"
+    return status == 401 || status == 403   ? "unauthorized"
            : status == 404 || status == 405 ? "not_found"
            : status == 408                  ? "timeout"
            : status == 429                  ? "overloaded"

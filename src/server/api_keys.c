@@ -1,7 +1,7 @@
 /* api_keys.c - keys from a file of hashes, compared in constant time, with a bucket of requests and one of tokens each.
  *
- * A bucket fills evenly over a minute (token bucket). Tokens are known only when a request is done: a bucket may go below nothing,
- * and the key waits until it is above again.
+ * A bucket fills evenly over a minute (token bucket). Tokens are known only when a request is done: a bucket may go below
+ * nothing, and the key waits until it is above again.
  */
 #include "api_keys.h"
 
@@ -28,7 +28,7 @@ typedef struct api_key {
     struct api_key *next;
     char name[MAX_NAME];
     sx_sha256 hash;
-    bool valid;      /* in the file as it is now; others are kept for the names that requests hold */
+    bool valid; /* in the file as it is now; others are kept for the names that requests hold */
     bucket requests, tokens;
     int64_t filled_ns;
 } api_key;
@@ -55,7 +55,8 @@ static sx_status read_line(const char *path, unsigned number, char *line, api_ke
 {
     char *rest = NULL, *word = strtok_r(line, " \t\r", &rest);
     if (strlen(word) >= MAX_NAME)
-        return sx_fail(error, SX_E_FORMAT, "%s: line %u: a name of %zu bytes, at most %d", path, number, strlen(word), MAX_NAME - 1);
+        return sx_fail(error, SX_E_FORMAT, "%s: line %u: a name of %zu bytes, at most %d", path, number, strlen(word),
+                       MAX_NAME - 1);
     strcpy(key->name, word);
     word = strtok_r(NULL, " \t\r", &rest);
     if (!word || strncmp(word, "sha256:", 7) != 0 || sx_sha256_from_hex(word + 7, &key->hash)) {
@@ -66,8 +67,8 @@ static sx_status read_line(const char *path, unsigned number, char *line, api_ke
     while ((word = strtok_r(NULL, " \t\r", &rest)))
         if (!read_limit(word, "requests-per-minute=", &key->requests.limit) &&
             !read_limit(word, "tokens-per-minute=", &key->tokens.limit))
-            return sx_fail(error, SX_E_FORMAT, "%s: line %u: '%.60s' is neither requests-per-minute=N nor tokens-per-minute=N", path,
-                           number, word);
+            return sx_fail(error, SX_E_FORMAT, "%s: line %u: '%.60s' is neither requests-per-minute=N nor tokens-per-minute=N",
+                           path, number, word);
     key->requests.level = key->requests.limit;
     key->tokens.level = key->tokens.limit;
     key->valid = true;
@@ -224,7 +225,8 @@ sx_key_answer sx_api_keys_admit(sx_api_keys *keys, sx_text presented, sx_key_sta
         fill(&found->requests, minutes);
         fill(&found->tokens, minutes);
         found->filled_ns = now;
-        bool enough = (!found->requests.limit || found->requests.level >= 1) && (!found->tokens.limit || found->tokens.level >= 1);
+        bool enough =
+            (!found->requests.limit || found->requests.level >= 1) && (!found->tokens.limit || found->tokens.level >= 1);
         if (enough && found->requests.limit)
             found->requests.level -= 1;
         fill_state(found, state);

@@ -12,15 +12,15 @@ typedef struct sx_api_keys sx_api_keys;
 
 /* What a key has left after a request; limits of 0: none. */
 typedef struct sx_key_state {
-    const char *name;              /* of the key; lives as long as the keys */
+    const char *name;                    /* of the key; lives as long as the keys */
     uint32_t request_limit, token_limit; /* a minute */
     uint32_t requests_left, tokens_left;
     double request_reset_s, token_reset_s; /* until all is there again */
-    double retry_s;                /* when refused: until the next one may come */
+    double retry_s;                        /* when refused: until the next one may come */
 } sx_key_state;
 
-/* Lines `NAME sha256:HEX [requests-per-minute=N] [tokens-per-minute=N]`; '#' begins a comment. Only hashes are kept and compared. An
- * empty file is an error: nobody could use the server. */
+/* Lines `NAME sha256:HEX [requests-per-minute=N] [tokens-per-minute=N]`; '#' begins a comment. Only hashes are kept and compared.
+ * An empty file is an error: nobody could use the server. */
 sx_status sx_api_keys_open(const char *path, const sx_clock *clock, sx_api_keys **out, sx_error *error);
 void sx_api_keys_close(sx_api_keys *keys);
 /* Reads the file again; on an error the old keys stay. What a key of the same name has used up stays used up. */

@@ -3,8 +3,8 @@
  * The thread of a request that finds the engine free takes the lead: it makes batches and runs them until its own texts are
  * done, then hands the lead to one that still waits. So a lone request is not passed from thread to thread at all. A batch takes
  * from each client in turn (round robin, a quantum of tokens each: Shreedhar and Varghese, "Efficient fair queueing using
- * deficit round robin", 1995, with a share of at least one text instead of a deficit). Only texts with the same options go into one
- * batch. How many tokens a text has is estimated from its bytes by what texts before it had; the engine bounds it by itself.
+ * deficit round robin", 1995, with a share of at least one text instead of a deficit). Only texts with the same options go into
+ * one batch. How many tokens a text has is estimated from its bytes by what texts before it had; the engine bounds it by itself.
  */
 #include "batcher.h"
 
@@ -22,16 +22,16 @@ enum {
 
 typedef struct waiting waiting;
 struct waiting {
-    waiting *next;            /* of all that wait, in the order of their turns */
-    sx_batch_work *work;      /* NULL: exclusive */
+    waiting *next;       /* of all that wait, in the order of their turns */
+    sx_batch_work *work; /* NULL: exclusive */
     sx_batcher_function *run;
     void *user;
     sx_error *error;
     uint64_t client;
     const _Atomic bool *gone;
     pthread_cond_t wake;
-    size_t taken, finished;   /* texts */
-    uint64_t tokens_left;     /* estimate of those not taken */
+    size_t taken, finished; /* texts */
+    uint64_t tokens_left;   /* estimate of those not taken */
     int64_t began_ns, first_ns;
     bool done;
     sx_status status;
@@ -47,11 +47,11 @@ struct sx_batcher {
     const sx_model *model;
     sx_session *session;
     sx_batcher_options options;
-    uint32_t longest;         /* tokens a text can have at most */
+    uint32_t longest; /* tokens a text can have at most */
     pthread_mutex_t lock;
-    waiting *first;           /* whose turn is next */
+    waiting *first; /* whose turn is next */
     bool led, stopped;
-    double tokens_per_byte;   /* as seen lately */
+    double tokens_per_byte; /* as seen lately */
     sx_batcher_figures figures;
     /* of the batch in the making or running; the leader's */
     batch_part *parts;
@@ -106,8 +106,8 @@ void sx_batcher_close(sx_batcher *batcher)
 
 static uint64_t estimate(const sx_batcher *batcher, const sx_batch_work *work, size_t index)
 {
-    uint64_t tokens = work->tokens ? work->tokens[index].count
-                                   : (uint64_t)((double)work->texts[index].length * batcher->tokens_per_byte) + 2;
+    uint64_t tokens =
+        work->tokens ? work->tokens[index].count : (uint64_t)((double)work->texts[index].length * batcher->tokens_per_byte) + 2;
     return batcher->longest && tokens > batcher->longest ? batcher->longest : tokens;
 }
 
@@ -171,7 +171,8 @@ static bool same_options(const sx_embed_options *a, const sx_embed_options *b)
 
 static bool goes_with(const waiting *first, const waiting *other)
 {
-    return other->work && !first->work->tokens == !other->work->tokens && same_options(&first->work->options, &other->work->options);
+    return other->work && !first->work->tokens == !other->work->tokens &&
+           same_options(&first->work->options, &other->work->options);
 }
 
 /* A turn of one entry. Returns false when there is no memory for it. */
@@ -307,9 +308,10 @@ static sx_status embed_parts(sx_batcher *batcher, const batch_part *parts, size_
     float *vectors = width ? batcher->vectors : NULL;
     sx_embed_options options = lead->options;
     options.size = sizeof options;
-    sx_status status = lead->tokens
-                           ? sx_session_embed_tokens(batcher->session, batcher->tokens, count, &options, vectors, batcher->receipts, error)
-                           : sx_session_embed(batcher->session, batcher->texts, count, &options, vectors, batcher->receipts, error);
+    sx_status status =
+        lead->tokens
+            ? sx_session_embed_tokens(batcher->session, batcher->tokens, count, &options, vectors, batcher->receipts, error)
+            : sx_session_embed(batcher->session, batcher->texts, count, &options, vectors, batcher->receipts, error);
     size_t output_count = 0, multi = sx_model_describe(batcher->model)->multi_dimensions;
     const sx_text_outputs *outputs = status ? NULL : sx_session_outputs(batcher->session, &output_count);
     for (size_t i = 0; i < part_count && !status; i++) {
@@ -456,8 +458,8 @@ sx_status sx_batcher_embed(sx_batcher *batcher, sx_batch_work *work, sx_error *e
     return work->count ? submit(batcher, &entry, error) : SX_OK;
 }
 
-sx_status sx_batcher_exclusive(sx_batcher *batcher, uint64_t client, const _Atomic bool *gone, sx_batcher_function *run, void *user,
-                               sx_error *error)
+sx_status sx_batcher_exclusive(sx_batcher *batcher, uint64_t client, const _Atomic bool *gone, sx_batcher_function *run,
+                               void *user, sx_error *error)
 {
     waiting entry = {.run = run, .user = user, .client = client, .gone = gone};
     return submit(batcher, &entry, error);

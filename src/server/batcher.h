@@ -28,21 +28,21 @@ typedef struct sx_batch_work {
     const sx_tokens *tokens;
     size_t count;
     sx_embed_options options;
-    uint64_t client;           /* whose turn it is goes by this */
-    const _Atomic bool *gone;  /* nobody waits any more; may be NULL */
+    uint64_t client;          /* whose turn it is goes by this */
+    const _Atomic bool *gone; /* nobody waits any more; may be NULL */
     sx_arena *arena;
-    float *vectors;            /* count x width; NULL: none wanted */
+    float *vectors; /* count x width; NULL: none wanted */
     size_t width;
-    sx_receipt *receipts;      /* count */
-    sx_text_outputs *outputs;  /* count, where options ask for some; else NULL */
-    int64_t queue_ns;          /* until its first text went into the engine */
-    int64_t inference_ns;      /* in the engine, from the first to the last */
+    sx_receipt *receipts;     /* count */
+    sx_text_outputs *outputs; /* count, where options ask for some; else NULL */
+    int64_t queue_ns;         /* until its first text went into the engine */
+    int64_t inference_ns;     /* in the engine, from the first to the last */
 } sx_batch_work;
 
 typedef struct sx_batcher_figures {
     uint64_t queued_requests, queued_texts, queued_tokens; /* now; tokens are estimated */
-    uint64_t batches, texts, tokens;                        /* since the start */
-    uint64_t last_batch_texts, last_batch_tokens, dropped;  /* dropped: texts of clients that hung up */
+    uint64_t batches, texts, tokens;                       /* since the start */
+    uint64_t last_batch_texts, last_batch_tokens, dropped; /* dropped: texts of clients that hung up */
 } sx_batcher_figures;
 
 /* The model must outlive it. */
@@ -54,8 +54,8 @@ sx_status sx_batcher_embed(sx_batcher *batcher, sx_batch_work *work, sx_error *e
 /* Runs a function that has the session to itself for a moment, when the client's turn comes: scores of cross-encoders, tokens as
  * the model is fed them. Long work goes in slices, a call each. */
 typedef sx_status sx_batcher_function(sx_session *session, void *user, sx_error *error);
-sx_status sx_batcher_exclusive(sx_batcher *batcher, uint64_t client, const _Atomic bool *gone, sx_batcher_function *run, void *user,
-                               sx_error *error);
+sx_status sx_batcher_exclusive(sx_batcher *batcher, uint64_t client, const _Atomic bool *gone, sx_batcher_function *run,
+                               void *user, sx_error *error);
 /* From now on what waits and what comes ends with SX_E_STOPPED; what is in the engine is finished. */
 void sx_batcher_stop(sx_batcher *batcher);
 void sx_batcher_describe(sx_batcher *batcher, sx_batcher_figures *figures);

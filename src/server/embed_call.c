@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sx_embed_call_begin(sx_embed_call *call, sx_server *server, sx_request *request, sx_response *response, const char *input_name)
+void sx_embed_call_begin(sx_embed_call *call, sx_server *server, sx_request *request, sx_response *response,
+                         const char *input_name)
 {
     *call = (sx_embed_call){.server = server,
                             .request = request,
@@ -274,8 +275,14 @@ bool sx_embed_choose_model(sx_embed_call *call, unsigned outputs)
 static const char *role_name(sx_text role, char *buffer, size_t capacity)
 {
     static const char *const words[][2] = {
-        {"query", "query"},          {"search_query", "query"},  {"passage", "document"}, {"document", "document"},
-        {"search_document", "document"}, {"classification", "none"}, {"clustering", "none"}, {"none", "none"},
+        {"query", "query"},
+        {"search_query", "query"},
+        {"passage", "document"},
+        {"document", "document"},
+        {"search_document", "document"},
+        {"classification", "none"},
+        {"clustering", "none"},
+        {"none", "none"},
         {"", "none"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -399,7 +406,8 @@ static bool is_blank(sx_text text)
 static bool check_empty(sx_embed_call *call)
 {
     for (size_t i = 0; i < call->count; i++) {
-        bool empty = call->has_ids ? call->id_starts[i] == call->id_starts[i + 1] : call->refuses_empty && is_blank(call->texts[i]);
+        bool empty =
+            call->has_ids ? call->id_starts[i] == call->id_starts[i + 1] : call->refuses_empty && is_blank(call->texts[i]);
         if (!empty)
             continue;
         sx_api_invalid(call->request, call->response, call->input_name, "%s[%zu] is empty", call->input_name, i);

@@ -20,27 +20,27 @@ typedef struct sx_embed_call {
     sx_server *server;
     sx_request *request;
     sx_response *response;
-    const char *input_name;      /* of the member with the texts, for errors */
-    bool failed;                 /* the response is an error */
+    const char *input_name; /* of the member with the texts, for errors */
+    bool failed;            /* the response is an error */
 
     /* what is asked for */
-    sx_text model_name;          /* none: the first model that fits */
-    sx_text *texts;              /* call's own; the strings live with the request */
+    sx_text model_name; /* none: the first model that fits */
+    sx_text *texts;     /* call's own; the strings live with the request */
     size_t count, text_capacity;
-    bool has_ids;                /* token ids instead of texts */
-    bool ids_are_models;         /* whatever --token-ids says */
-    bool is_single;              /* one string rather than a list */
-    sx_text role;                /* query, document, passage, search_query ... or a prompt's name; none: the model's default */
-    uint32_t dimensions;         /* 0: all */
-    int normalize;               /* as in sx_embed_options */
-    int truncate;                /* 1, 0; -1: the server's default */
-    unsigned outputs;            /* 0: SX_OUTPUT_DENSE */
+    bool has_ids;        /* token ids instead of texts */
+    bool ids_are_models; /* whatever --token-ids says */
+    bool is_single;      /* one string rather than a list */
+    sx_text role;        /* query, document, passage, search_query ... or a prompt's name; none: the model's default */
+    uint32_t dimensions; /* 0: all */
+    int normalize;       /* as in sx_embed_options */
+    int truncate;        /* 1, 0; -1: the server's default */
+    unsigned outputs;    /* 0: SX_OUTPUT_DENSE */
     bool wants_receipts;
     bool refuses_empty;
 
     /* results */
     sx_served_model *model;
-    float *vectors;              /* count x width */
+    float *vectors; /* count x width */
     size_t width;
     sx_receipt *receipts;
     sx_text_outputs *token_outputs; /* with SX_OUTPUT_SPARSE or _MULTI */
@@ -53,7 +53,8 @@ typedef struct sx_embed_call {
     size_t id_start_capacity;
 } sx_embed_call;
 
-void sx_embed_call_begin(sx_embed_call *call, sx_server *server, sx_request *request, sx_response *response, const char *input_name);
+void sx_embed_call_begin(sx_embed_call *call, sx_server *server, sx_request *request, sx_response *response,
+                         const char *input_name);
 /* Begins to read the body, which must be an object. False: the response is the error. */
 bool sx_embed_body_begins(sx_embed_call *call, sx_json *json);
 /* The next member of the body; false at the end. */

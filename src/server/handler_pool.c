@@ -16,9 +16,9 @@
 enum { STACK_BYTES = 1 << 20, IDLE_SECONDS = 20 };
 
 typedef struct handler {
-    struct handler *next;  /* in the list of idle ones */
+    struct handler *next; /* in the list of idle ones */
     pthread_cond_t wake;
-    void *item;            /* to be run next */
+    void *item; /* to be run next */
     bool idle;
     sx_handler_pool *pool;
 } handler;

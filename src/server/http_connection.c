@@ -570,8 +570,9 @@ void sx_connection_check_deadline(sx_connection *connection, int64_t now)
     if ((double)(now - connection->since_ns) < allowed_seconds(connection) * (double)second_ns)
         return;
     if (connection->state == SX_CONNECTION_HEAD || connection->state == SX_CONNECTION_BODY)
-        refuse(connection, 408, connection->state == SX_CONNECTION_HEAD ? "the head of the request did not arrive in time"
-                                                                       : "the body of the request did not arrive in time");
+        refuse(connection, 408,
+               connection->state == SX_CONNECTION_HEAD ? "the head of the request did not arrive in time"
+                                                       : "the body of the request did not arrive in time");
     else
         sx_connection_close(connection);
 }

@@ -24,40 +24,40 @@ typedef struct sx_route sx_route;
 /* Texts live as long as the request. */
 typedef struct sx_request {
     sx_text method;
-    sx_text path;            /* percent-decoded */
-    sx_text query;           /* as sent, without '?' */
+    sx_text path;  /* percent-decoded */
+    sx_text query; /* as sent, without '?' */
     const sx_http_header *headers;
     size_t header_count;
-    char *body;              /* may be changed in place; NUL-terminated; NULL when there is none */
+    char *body; /* may be changed in place; NUL-terminated; NULL when there is none */
     size_t body_length;
-    uint64_t connection;     /* its number, never used twice */
-    char id[65];             /* x-request-id: the client's own, where it is harmless, or a new one */
-    char peer[64];           /* address, or "unix" */
-    sx_arena arena;          /* for whatever must live as long as the request */
-    _Atomic bool gone;       /* the client has hung up: nobody waits for the answer */
-    int64_t began_ns;        /* when the head was there (monotonic clock) */
-    int64_t ready_ns;        /* when the body was there */
+    uint64_t connection; /* its number, never used twice */
+    char id[65];         /* x-request-id: the client's own, where it is harmless, or a new one */
+    char peer[64];       /* address, or "unix" */
+    sx_arena arena;      /* for whatever must live as long as the request */
+    _Atomic bool gone;   /* the client has hung up: nobody waits for the answer */
+    int64_t began_ns;    /* when the head was there (monotonic clock) */
+    int64_t ready_ns;    /* when the body was there */
 
     /* set before the handler runs */
-    const sx_route *route;   /* NULL: none was found */
+    const sx_route *route; /* NULL: none was found */
     sx_api_form form;
-    sx_text captured[2];     /* what stands for {NAME} in the route's path */
-    const char *key_name;    /* of the API key used, or NULL */
+    sx_text captured[2];  /* what stands for {NAME} in the route's path */
+    const char *key_name; /* of the API key used, or NULL */
     uint64_t body_limit;
 
     /* set by handlers, for the log and the metrics */
-    const char *model;       /* lives as long as the server */
+    const char *model; /* lives as long as the server */
     uint64_t inputs, tokens, truncated, cached;
     int64_t tokenization_ns, queue_ns, inference_ns;
 } sx_request;
 
 typedef struct sx_response {
-    int status;              /* 0 becomes 200 */
+    int status;               /* 0 becomes 200 */
     const char *content_type; /* a constant; NULL: application/json */
     sx_buffer body;
-    sx_buffer headers;       /* further "name: value\r\n" lines; see sx_response_header */
-    const char *error;       /* the kind of error for metrics ("overloaded"), or NULL; a constant */
-    bool close;              /* the connection is not kept */
+    sx_buffer headers; /* further "name: value\r\n" lines; see sx_response_header */
+    const char *error; /* the kind of error for metrics ("overloaded"), or NULL; a constant */
+    bool close;        /* the connection is not kept */
 } sx_response;
 
 /* The value of a header, by name without regard to case; {NULL, 0}: none. */

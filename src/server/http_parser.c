@@ -86,7 +86,9 @@ static int read_target(sx_http_head *head, const char **problem)
             return refuse(400, problem, "the target of the request has a byte that must be percent-encoded");
     /* absolute form, as proxies send it: the path begins behind the authority */
     if (target.length > 7 && target.data[0] != '/') {
-        size_t scheme = strncmp(target.data, "http://", 7) == 0 ? 7 : target.length > 8 && strncmp(target.data, "https://", 8) == 0 ? 8 : 0;
+        size_t scheme = strncmp(target.data, "http://", 7) == 0                         ? 7
+                        : target.length > 8 && strncmp(target.data, "https://", 8) == 0 ? 8
+                                                                                        : 0;
         const char *path = scheme ? memchr(target.data + scheme, '/', target.length - scheme) : NULL;
         if (scheme) {
             size_t skip = path ? (size_t)(path - target.data) : target.length;

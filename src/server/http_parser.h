@@ -18,13 +18,13 @@ typedef struct sx_http_header {
 /* A head; all texts point into the bytes it was read from. */
 typedef struct sx_http_head {
     sx_text method, target;
-    sx_text path, query;   /* of the target, still percent-encoded; the query without '?' */
+    sx_text path, query; /* of the target, still percent-encoded; the query without '?' */
     bool http10;
-    bool keep_alive;       /* what the client wishes */
+    bool keep_alive; /* what the client wishes */
     bool chunked;
     bool has_length;
     bool expects_continue;
-    uint64_t length;       /* of the body, with has_length */
+    uint64_t length; /* of the body, with has_length */
     sx_http_header headers[SX_HTTP_MAX_HEADERS];
     size_t header_count;
 } sx_http_head;
@@ -45,10 +45,10 @@ bool sx_text_equals_fold(sx_text text, const char *lower);
 /* A body in chunks. Zero-initialise. */
 typedef struct sx_http_chunks {
     int state;
-    uint64_t left;       /* bytes of the present chunk, or its size so far */
+    uint64_t left; /* bytes of the present chunk, or its size so far */
     unsigned digits, extension;
-    size_t trailer;      /* bytes of trailers so far */
-    unsigned line;       /* of the present trailer line */
+    size_t trailer; /* bytes of trailers so far */
+    unsigned line;  /* of the present trailer line */
     bool done;
     const char *problem; /* NULL while all is well */
 } sx_http_chunks;

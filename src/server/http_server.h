@@ -11,7 +11,7 @@
 typedef struct sx_http_server sx_http_server;
 
 typedef struct sx_http_options {
-    const char *host;         /* name or address; NULL: none */
+    const char *host; /* name or address; NULL: none */
     const char *port;
     const char *unix_path;    /* socket to make, mode 0600 before umask; NULL: none */
     unsigned max_connections; /* beyond it the longest idle one is closed, or the new one refused */
@@ -50,8 +50,8 @@ typedef struct sx_http_figures {
 
 /* Listens. SX_E_BUSY: the port is taken. */
 sx_status sx_http_server_open(const sx_http_options *options, const sx_http_calls *calls, sx_http_server **out, sx_error *error);
-/* Serves until SIGTERM or SIGINT, which must be blocked in all threads as SIGHUP must; or sx_http_server_stop. SX_E_STOPPED: some requests
- * were still in hand after the grace. */
+/* Serves until SIGTERM or SIGINT, which must be blocked in all threads as SIGHUP must; or sx_http_server_stop. SX_E_STOPPED: some
+ * requests were still in hand after the grace. */
 sx_status sx_http_server_run(sx_http_server *server, sx_error *error);
 /* From any thread. */
 void sx_http_server_stop(sx_http_server *server);

@@ -32,8 +32,8 @@ static const char *const error_kinds[] = {"unauthorized", "not_found", "timeout"
 enum { KINDS = sizeof error_kinds / sizeof *error_kinds };
 
 struct sx_metrics {
-    size_t routes, models;     /* the last model slot: none */
-    _Atomic(series *) *table;  /* (routes + 1) x (models + 1); the last route: none was found */
+    size_t routes, models;    /* the last model slot: none */
+    _Atomic(series *) *table; /* (routes + 1) x (models + 1); the last route: none was found */
     _Atomic uint64_t failures[KINDS];
     _Atomic uint64_t statuses[STATUSES];
     struct {
@@ -158,16 +158,46 @@ static void labels(const writing *w, size_t route, size_t model, char *text, siz
 }
 
 typedef uint64_t series_value(series *of);
-static uint64_t value_count(series *of) { return atomic_load(&of->count); }
-static uint64_t value_success(series *of) { return atomic_load(&of->success); }
-static uint64_t value_inputs(series *of) { return atomic_load(&of->inputs); }
-static uint64_t value_tokens(series *of) { return atomic_load(&of->tokens); }
-static uint64_t value_truncated(series *of) { return atomic_load(&of->truncated); }
-static uint64_t value_cached(series *of) { return atomic_load(&of->cached); }
-static histogram *histogram_duration(series *of) { return &of->duration; }
-static histogram *histogram_tokenization(series *of) { return &of->tokenization; }
-static histogram *histogram_queue(series *of) { return &of->queue; }
-static histogram *histogram_inference(series *of) { return &of->inference; }
+static uint64_t value_count(series *of)
+{
+    return atomic_load(&of->count);
+}
+static uint64_t value_success(series *of)
+{
+    return atomic_load(&of->success);
+}
+static uint64_t value_inputs(series *of)
+{
+    return atomic_load(&of->inputs);
+}
+static uint64_t value_tokens(series *of)
+{
+    return atomic_load(&of->tokens);
+}
+static uint64_t value_truncated(series *of)
+{
+    return atomic_load(&of->truncated);
+}
+static uint64_t value_cached(series *of)
+{
+    return atomic_load(&of->cached);
+}
+static histogram *histogram_duration(series *of)
+{
+    return &of->duration;
+}
+static histogram *histogram_tokenization(series *of)
+{
+    return &of->tokenization;
+}
+static histogram *histogram_queue(series *of)
+{
+    return &of->queue;
+}
+static histogram *histogram_inference(series *of)
+{
+    return &of->inference;
+}
 
 static void write_counters(const writing *w, const char *name, const char *help, series_value *value)
 {
@@ -206,15 +236,30 @@ static void write_histograms(const writing *w, const char *name, const char *hel
 
 static void write_models(const writing *w)
 {
-    static const char *const names[] = {"te_queue_size", "te_batch_next_size", "te_batch_next_tokens", "sextant_queue_texts",
-                                        "sextant_queue_tokens", "sextant_batches_total", "sextant_batch_texts_total",
-                                        "sextant_batch_tokens_total", "sextant_dropped_texts_total", "sextant_model_loaded",
-                                        "sextant_model_bytes", "sextant_remote_cost_usd_total"};
-    static const char *const helps[] = {"Requests that wait for the engine.", "Texts of the last batch.", "Tokens of the last batch.",
-                                        "Texts that wait for the engine.", "Tokens that wait for the engine, estimated.",
-                                        "Passes through the engine.", "Texts in these.", "Tokens in these.",
-                                        "Texts not embedded since their client hung up.", "Whether the model is in memory.",
-                                        "Bytes of its weights in memory.", "Spent on a remote model since the start."};
+    static const char *const names[] = {"te_queue_size",
+                                        "te_batch_next_size",
+                                        "te_batch_next_tokens",
+                                        "sextant_queue_texts",
+                                        "sextant_queue_tokens",
+                                        "sextant_batches_total",
+                                        "sextant_batch_texts_total",
+                                        "sextant_batch_tokens_total",
+                                        "sextant_dropped_texts_total",
+                                        "sextant_model_loaded",
+                                        "sextant_model_bytes",
+                                        "sextant_remote_cost_usd_total"};
+    static const char *const helps[] = {"Requests that wait for the engine.",
+                                        "Texts of the last batch.",
+                                        "Tokens of the last batch.",
+                                        "Texts that wait for the engine.",
+                                        "Tokens that wait for the engine, estimated.",
+                                        "Passes through the engine.",
+                                        "Texts in these.",
+                                        "Tokens in these.",
+                                        "Texts not embedded since their client hung up.",
+                                        "Whether the model is in memory.",
+                                        "Bytes of its weights in memory.",
+                                        "Spent on a remote model since the start."};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         begin(w->to, names[n], strstr(names[n], "_total") ? "counter" : "gauge", helps[n]);
         for (size_t i = 0; i < w->metrics->models; i++) {
@@ -226,9 +271,18 @@ static void write_models(const writing *w)
             sx_served_models_describe(w->models, i, &listing);
             sx_served_models_spent(w->models, i, &spent);
             labels(w, w->metrics->routes, i, text, sizeof text);
-            double values[] = {(double)f.queued_requests, (double)f.last_batch_texts, (double)f.last_batch_tokens,
-                               (double)f.queued_texts, (double)f.queued_tokens, (double)f.batches, (double)f.texts,
-                               (double)f.tokens, (double)f.dropped, listing.loaded, (double)listing.bytes, spent.usd};
+            double values[] = {(double)f.queued_requests,
+                               (double)f.last_batch_texts,
+                               (double)f.last_batch_tokens,
+                               (double)f.queued_texts,
+                               (double)f.queued_tokens,
+                               (double)f.batches,
+                               (double)f.texts,
+                               (double)f.tokens,
+                               (double)f.dropped,
+                               listing.loaded,
+                               (double)listing.bytes,
+                               spent.usd};
             sx_buffer_printf(w->to, "%s{%s} %.17g\n", names[n], strstr(text, "model="), values[n]);
         }
     }
@@ -240,7 +294,8 @@ static void write_gauge(sx_buffer *to, const char *name, const char *type, const
     sx_buffer_printf(to, "%s %llu\n", name, (unsigned long long)value);
 }
 
-void sx_metrics_write(sx_metrics *metrics, sx_served_models *models, const sx_http_figures *http, uint64_t log_dropped, sx_buffer *to)
+void sx_metrics_write(sx_metrics *metrics, sx_served_models *models, const sx_http_figures *http, uint64_t log_dropped,
+                      sx_buffer *to)
 {
     writing w = {metrics, models, to};
     write_counters(&w, "te_request_count", "Requests.", value_count);
@@ -259,7 +314,8 @@ void sx_metrics_write(sx_metrics *metrics, sx_served_models *models, const sx_ht
     write_counters(&w, "sextant_truncated_total", "Texts that were cut.", value_truncated);
     write_counters(&w, "sextant_cache_hits_total", "Texts whose vector came from the cache.", value_cached);
     write_histograms(&w, "te_request_duration", "Seconds from the request's head to its answer.", histogram_duration);
-    write_histograms(&w, "te_request_tokenization_duration", "Seconds in the tokenizer, where it ran by itself.", histogram_tokenization);
+    write_histograms(&w, "te_request_tokenization_duration", "Seconds in the tokenizer, where it ran by itself.",
+                     histogram_tokenization);
     write_histograms(&w, "te_request_queue_duration", "Seconds before the engine took the first text.", histogram_queue);
     write_histograms(&w, "te_request_inference_duration", "Seconds from then to the last vector.", histogram_inference);
     write_models(&w);
@@ -268,7 +324,8 @@ void sx_metrics_write(sx_metrics *metrics, sx_served_models *models, const sx_ht
     write_gauge(to, "sextant_body_bytes", "gauge", "Memory of request bodies.", http->body_bytes);
     write_gauge(to, "sextant_refused_connections_total", "counter", "Connections refused since there were too many.",
                 http->refused_connections);
-    write_gauge(to, "sextant_log_lines_dropped_total", "counter", "Lines of the access log that could not be written.", log_dropped);
+    write_gauge(to, "sextant_log_lines_dropped_total", "counter", "Lines of the access log that could not be written.",
+                log_dropped);
     for (size_t i = 0; i < metrics->extra_count; i++)
         metrics->extras[i].write(metrics->extras[i].user, to);
 }

@@ -15,8 +15,8 @@ enum {
 };
 
 struct sx_route {
-    const char *method;  /* "GET" answers HEAD too */
-    const char *path;    /* {NAME}: one segment; {NAME*}: all the rest; captured in order, at most two */
+    const char *method; /* "GET" answers HEAD too */
+    const char *path;   /* {NAME}: one segment; {NAME*}: all the rest; captured in order, at most two */
     sx_api_form form;
     unsigned flags;
     sx_route_handler *handle;

@@ -10,8 +10,8 @@ enum { TYPE_FLOAT = 1, TYPE_INT8 = 2, TYPE_UINT8 = 4, TYPE_BINARY = 8, TYPE_UBIN
 static const struct {
     const char *name;
     unsigned bit;
-} types[] = {{"float", TYPE_FLOAT},     {"int8", TYPE_INT8},       {"uint8", TYPE_UINT8},
-             {"binary", TYPE_BINARY},   {"ubinary", TYPE_UBINARY}, {"base64", TYPE_BASE64}};
+} types[] = {{"float", TYPE_FLOAT},   {"int8", TYPE_INT8},       {"uint8", TYPE_UINT8},
+             {"binary", TYPE_BINARY}, {"ubinary", TYPE_UBINARY}, {"base64", TYPE_BASE64}};
 enum { TYPES = sizeof types / sizeof *types };
 
 typedef struct cohere_body {
@@ -164,8 +164,9 @@ static void write_reply(const sx_embed_call *call, const cohere_body *body, bool
             sx_buffer_append_byte(to, ',');
         sx_json_write_string(to, call->texts[i].length ? call->texts[i].data : "", call->texts[i].length);
     }
-    sx_buffer_printf(to, "],\"meta\":{\"api_version\":{\"version\":\"%s\"},\"billed_units\":{\"input_tokens\":%llu}},"
-                         "\"response_type\":\"%s\"}",
+    sx_buffer_printf(to,
+                     "],\"meta\":{\"api_version\":{\"version\":\"%s\"},\"billed_units\":{\"input_tokens\":%llu}},"
+                     "\"response_type\":\"%s\"}",
                      by_type && call->request->path.data[2] == '2' ? "2" : "1", (unsigned long long)sx_embed_total_tokens(call),
                      by_type ? "embeddings_by_type" : "embeddings_floats");
 }

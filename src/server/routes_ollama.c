@@ -89,8 +89,9 @@ static void tags(sx_server *server, sx_request *request, sx_response *response)
         sx_json_write_string(to, listing.name, strlen(listing.name));
         sx_buffer_append_string(to, ",\"model\":");
         sx_json_write_string(to, listing.name, strlen(listing.name));
-        sx_buffer_printf(to, ",\"modified_at\":\"%s\",\"size\":%llu,\"digest\":\"\",\"details\":{\"format\":\"safetensors\",\"family\":", when,
-                         (unsigned long long)listing.bytes);
+        sx_buffer_printf(
+            to, ",\"modified_at\":\"%s\",\"size\":%llu,\"digest\":\"\",\"details\":{\"format\":\"safetensors\",\"family\":", when,
+            (unsigned long long)listing.bytes);
         sx_json_write_string(to, listing.family, strlen(listing.family));
         sx_buffer_printf(to, ",\"parameter_size\":\"%.1fM\",\"quantization_level\":", (double)listing.parameters / 1e6);
         sx_json_write_string(to, listing.precision, strlen(listing.precision));

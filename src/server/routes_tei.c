@@ -18,11 +18,11 @@ typedef enum body_kind { BODY_TEI, BODY_TEXTS, BODY_TEXT } body_kind;
 
 typedef struct embed_body {
     body_kind kind;
-    sx_text text;        /* BODY_TEXT */
+    sx_text text; /* BODY_TEXT */
     uint64_t chunk_size;
     int normalize;
-    sx_text direction;   /* of truncation */
-    bool as_object;      /* receipts were asked for: they need an object around the vectors */
+    sx_text direction; /* of truncation */
+    bool as_object;    /* receipts were asked for: they need an object around the vectors */
 } embed_body;
 
 static bool begin_inputs(sx_embed_call *call, embed_body *body, const char *name, body_kind kind)
@@ -378,16 +378,18 @@ static void info(sx_server *server, sx_request *request, sx_response *response)
     sx_buffer_append_string(to, ",\"model_dtype\":");
     sx_json_write_string(to, of ? of->precision : "remote", strlen(of ? of->precision : "remote"));
     if (model->outputs & SX_OUTPUT_SCORES)
-        sx_buffer_append_string(to, ",\"model_type\":{\"reranker\":{\"id2label\":{\"0\":\"LABEL_0\"},\"label2id\":{\"LABEL_0\":0}}}");
+        sx_buffer_append_string(to,
+                                ",\"model_type\":{\"reranker\":{\"id2label\":{\"0\":\"LABEL_0\"},\"label2id\":{\"LABEL_0\":0}}}");
     else
         sx_buffer_printf(to, ",\"model_type\":{\"embedding\":{\"pooling\":\"%s\"}}", of ? of->pooling : "");
-    sx_buffer_printf(to,
-                     ",\"max_concurrent_requests\":%u,\"max_input_length\":%u,\"max_batch_tokens\":%u,\"max_batch_requests\":null,"
-                     "\"max_client_batch_size\":%zu,\"auto_truncate\":%s,\"tokenization_workers\":%u,\"dimensions\":%u,"
-                     "\"version\":\"%s\",\"sha\":null,\"docker_label\":null}",
-                     server->options.http.max_handlers, model->max_length, server->options.models.batcher.max_batch_tokens,
-                     server->options.max_inputs, server->options.auto_truncate ? "true" : "false",
-                     server->options.models.batcher.threads, model->dimensions, sx_version());
+    sx_buffer_printf(
+        to,
+        ",\"max_concurrent_requests\":%u,\"max_input_length\":%u,\"max_batch_tokens\":%u,\"max_batch_requests\":null,"
+        "\"max_client_batch_size\":%zu,\"auto_truncate\":%s,\"tokenization_workers\":%u,\"dimensions\":%u,"
+        "\"version\":\"%s\",\"sha\":null,\"docker_label\":null}",
+        server->options.http.max_handlers, model->max_length, server->options.models.batcher.max_batch_tokens,
+        server->options.max_inputs, server->options.auto_truncate ? "true" : "false", server->options.models.batcher.threads,
+        model->dimensions, sx_version());
     sx_served_models_release(server->models, model);
 }
 

@@ -11,8 +11,8 @@ static void write_token(const sx_embed_call *call, const sx_encoding *encoding, 
 {
     uint32_t start = encoding->starts[index], end = encoding->ends[index];
     bool special = end == 0;
-    sx_text shown = special ? sx_tokenizer_piece(call->model->tokenizer, encoding->ids[index])
-                            : (sx_text){text.data + start, end - start};
+    sx_text shown =
+        special ? sx_tokenizer_piece(call->model->tokenizer, encoding->ids[index]) : (sx_text){text.data + start, end - start};
     sx_buffer_printf(to, "%s{\"id\":%u,\"text\":", index ? "," : "", encoding->ids[index]);
     sx_json_write_string(to, shown.data ? shown.data : "", shown.length);
     if (special)

@@ -20,9 +20,9 @@ enum { MAX_NAMES = 6, ROLES = 3, LOAD_WAIT_SECONDS = 60 };
 static const char *const role_names[ROLES] = {"none", "query", "document"};
 
 typedef struct entry {
-    sx_served_model view;      /* first: what callers hold is a pointer to it */
+    sx_served_model view;            /* first: what callers hold is a pointer to it */
     char *name, *reference, *folder; /* folder NULL: remote */
-    char *names[MAX_NAMES];    /* others it answers to */
+    char *names[MAX_NAMES];          /* others it answers to */
     size_t name_count;
     sx_model *model;
     bool loaded, loading;
@@ -39,7 +39,7 @@ struct sx_served_models {
     entry *entries;
     size_t count;
     pthread_mutex_t lock;
-    pthread_cond_t changed;    /* something was loaded, or failed to */
+    pthread_cond_t changed; /* something was loaded, or failed to */
     bool stopped;
 };
 
@@ -254,7 +254,8 @@ static sx_status make_room(sx_served_models *models, const entry *for_whom, uint
     return SX_OK;
 }
 
-/* With the lock held, which is let go while loading. The weights of a model that was loaded before are known to fit beforehand. */
+/* With the lock held, which is let go while loading. The weights of a model that was loaded before are known to fit beforehand.
+ */
 static sx_status load(sx_served_models *models, entry *to, sx_error *error)
 {
     int64_t start = now_ns();
@@ -375,7 +376,8 @@ static sx_status no_such_name(sx_served_models *models, sx_text name, sx_error *
     return SX_E_NOT_FOUND;
 }
 
-sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsigned outputs, sx_served_model **out, sx_error *error)
+sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsigned outputs, sx_served_model **out,
+                                   sx_error *error)
 {
     sx_status status = SX_OK;
     entry *chosen = NULL;
@@ -511,7 +513,8 @@ void sx_served_models_sweep(sx_served_models *models)
     pthread_mutex_lock(&models->lock);
     for (size_t i = 0; i < models->count; i++) {
         entry *at = &models->entries[i];
-        if (!at->loaded || at->loading || at->users || !at->folder || (double)(now - at->used_ns) / 1e9 < models->options.idle_seconds)
+        if (!at->loaded || at->loading || at->users || !at->folder ||
+            (double)(now - at->used_ns) / 1e9 < models->options.idle_seconds)
             continue;
         say(models, SX_LOG_INFO, "%s: unloaded after %.0f s without a request", at->name, models->options.idle_seconds);
         unload(at);

@@ -69,7 +69,8 @@ static bool is_strange_page(const sx_server *server, const sx_request *request)
         return true;
     bool browser = origin.length || (agent.length > 8 && memcmp(agent.data, "Mozilla/", 8) == 0);
     sx_text name = host_of(host);
-    bool numeric = name.length && (name.data[0] == '[' || (name.data[name.length - 1] >= '0' && name.data[name.length - 1] <= '9'));
+    bool numeric =
+        name.length && (name.data[0] == '[' || (name.data[name.length - 1] >= '0' && name.data[name.length - 1] <= '9'));
     return browser && !server->keys && !numeric && !is_loopback_name(name) && memchr(name.data, '.', name.length);
 }
 
@@ -131,13 +132,12 @@ static bool check_key(sx_server *server, sx_request *request, sx_response *respo
         return true;
     if (answer == SX_KEY_EXHAUSTED) {
         sx_response_header(response, "retry-after", "%d", (int)state.retry_s + 1);
-        sx_api_fail(request, response, 429, NULL, "rate_limit_exceeded", "the key '%s' has used up its minute; try again in %.1f s",
-                    state.name, state.retry_s);
+        sx_api_fail(request, response, 429, NULL, "rate_limit_exceeded",
+                    "the key '%s' has used up its minute; try again in %.1f s", state.name, state.retry_s);
     } else {
         sx_response_header(response, "www-authenticate", "Bearer");
-        sx_api_fail(request, response, 401, NULL, "invalid_api_key", key.data
-            ? "the API key is not known here"
-            : "no API key: send Authorization: Bearer KEY, or api-key: KEY");
+        sx_api_fail(request, response, 401, NULL, "invalid_api_key",
+                    key.data ? "the API key is not known here" : "no API key: send Authorization: Bearer KEY, or api-key: KEY");
     }
     return false;
 }

@@ -15,15 +15,15 @@ typedef struct sx_server_options {
     bool allow_unauthenticated;       /* beyond the loopback, without keys */
     const char *const *allow_origins; /* of browsers' pages (CORS); "*": all */
     size_t allow_origin_count;
-    sx_token_ids token_ids;           /* what ids as input of /v1/embeddings are */
-    const char *cl100k_path;          /* file of ranks, for SX_TOKEN_IDS_CL100K */
-    bool auto_truncate;               /* where a request does not say */
-    uint64_t max_body;                /* bytes of one request */
-    size_t max_inputs;                /* texts of one request */
-    int access_log;                   /* descriptor to write JSON lines to, or -1 */
+    sx_token_ids token_ids;                   /* what ids as input of /v1/embeddings are */
+    const char *cl100k_path;                  /* file of ranks, for SX_TOKEN_IDS_CL100K */
+    bool auto_truncate;                       /* where a request does not say */
+    uint64_t max_body;                        /* bytes of one request */
+    size_t max_inputs;                        /* texts of one request */
+    int access_log;                           /* descriptor to write JSON lines to, or -1 */
     void (*ready)(void *user, unsigned port); /* listening, the first model loaded */
     sx_log_callback log;
-    void *user;                       /* of ready and log */
+    void *user; /* of ready and log */
 } sx_server_options;
 
 /* Serves until SIGTERM or SIGINT. Blocks these and SIGHUP in the calling thread. SX_E_STOPPED: ended, but not all requests were

@@ -12,14 +12,14 @@
 struct sx_server {
     sx_server_options options;
     sx_served_models *models;
-    sx_api_keys *keys;          /* NULL: none are asked for */
+    sx_api_keys *keys; /* NULL: none are asked for */
     sx_metrics *metrics;
     sx_access_log *log;
     sx_http_server *http;
-    sx_tokenizer *cl100k;       /* NULL: not needed */
-    const char *notify_socket;  /* of the supervisor, or NULL */
+    sx_tokenizer *cl100k;      /* NULL: not needed */
+    const char *notify_socket; /* of the supervisor, or NULL */
     _Atomic bool stopping;
-    int64_t started_ns;         /* monotonic */
+    int64_t started_ns; /* monotonic */
     int64_t started_unix_s;
 };
 
