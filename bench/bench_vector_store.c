@@ -3,8 +3,8 @@
  *     bench_vector_store URL [RECORDS [DIMENSIONS]]     100,000 of 384 unless said otherwise
  *
  * Vectors of length 1 in 1,000 clusters (as texts have them), texts of some 200 bytes, three metadata. Written in calls of 5,000,
- * then 200 queries for the 10 nearest, compared with an exact search here. The collection bench_vector_store is dropped before and
- * after.
+ * then 200 queries for the 10 nearest, compared with an exact search here. The collection bench_vector_store is dropped before
+ * and after.
  */
 #include "../src/vectordb/vector_store.h"
 
@@ -158,7 +158,8 @@ int main(int argument_count, char **arguments)
     printf("\n%s: %llu records x %zu: written in %.1f s (%.0f/s), finished in %.1f s; "
            "recall@%d %.4f, query %.1f ms (median), %.1f ms (p95)\n",
            store->name, (unsigned long long)there, dimensions, loaded - began, (double)count / (loaded - began),
-           finished - loaded, NEAREST, (double)found / (QUERIES * NEAREST), times[QUERIES / 2] * 1e3, times[QUERIES * 95 / 100] * 1e3);
+           finished - loaded, NEAREST, (double)found / (QUERIES * NEAREST), times[QUERIES / 2] * 1e3,
+           times[QUERIES * 95 / 100] * 1e3);
     check(store->class->drop(store, name, &error), &error);
     sx_vector_store_close(store);
     free(centres);
