@@ -49,7 +49,17 @@ typedef struct sx_int8_kernels {
     void (*pack)(const float *rows, size_t stride, size_t count, size_t depth, const float *factors, void *panel, float *scales,
                  int32_t *sums);
     void (*gemm)(const sx_int8_gemm *job);
+    /* As sx_kernels.attention, for queries that see every key (before and after are not looked at) and at most
+     * SX_INT8_MOST_KEYS of them; scratch: sx_int8_attention_scratch() floats. kernels: for exponentials. What is not finite makes
+     * outputs NaN. */
+    void (*attention)(const sx_attention *job, const sx_kernels *kernels);
 } sx_int8_kernels;
+
+/* Sums of so many weights of attention, and of their products with values, fit into 32 bits. */
+enum { SX_INT8_MOST_KEYS = 32768 };
+
+/* From so many keys on it is faster than in floats: packing keys and values and finding their scales costs by the row (SPEED.md). */
+enum { SX_INT8_LEAST_KEYS = 160 };
 
 /* The best table among the sets in cpu_mask (0: all) that this machine has. */
 const sx_int8_kernels *sx_int8_kernels_for(uint64_t cpu_mask);
@@ -68,6 +78,16 @@ static inline size_t sx_int8_row_bytes(const sx_int8_kernels *kernels, size_t de
 static inline size_t sx_int8_panel_bytes(const sx_int8_kernels *kernels, size_t depth)
 {
     return sx_int8_depth(kernels, depth) * kernels->panel_width * kernels->weight_bytes;
+}
+
+/* Floats of scratch for heads of head_size with at most `keys` keys; aligned to 64 bytes. */
+static inline size_t sx_int8_attention_scratch(const sx_int8_kernels *kernels, size_t keys, size_t head_size)
+{
+    size_t width = kernels->panel_width, panels = (keys + width - 1) / width * width, rows = kernels->tile_rows;
+    size_t head = (head_size + width - 1) / width * width, depth = sx_int8_depth(kernels, head_size);
+    size_t bytes = panels * (depth + head) * kernels->weight_bytes + (panels + head + rows) * (sizeof(float) + sizeof(int32_t)) +
+                   rows * ((depth + 2 * panels) * kernels->activation_bytes + panels * sizeof(float));
+    return (bytes + 12 * 64) / sizeof(float);
 }
 
 #endif

@@ -17,6 +17,11 @@ VECTOR_INLINE void put_quantised(quantised *to, vi q)
     _mm_storeu_si128((__m128i *)(void *)to, cut(q));
 }
 
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, words(q));
+}
+
 #include "int8_simd.h"
 
 const sx_int8_kernels sx_int8_kernels_avx2 = INT8_TABLE("avx2", SX_CPU_AVX2);

@@ -130,6 +130,16 @@ VECTOR_INLINE float vf_largest(vf x)
     return _mm512_reduce_max_ps(x);
 }
 
+VECTOR_INLINE float vf_sum(vf x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(q));
+}
+
 VECTOR_INLINE void put_quantised(quantised *to, vi q)
 {
     __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512()));

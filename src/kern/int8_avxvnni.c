@@ -12,8 +12,14 @@ VECTOR_INLINE vi vi_dot(vi sum, vi a, vi w)
 
 VECTOR_INLINE void put_quantised(quantised *to, vi q)
 {
-    __m128i words = cut(q);
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(words, words));
+    __m128i eight = cut(q);
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(eight, eight));
+}
+
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    __m128i eight = words(q);
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi16(eight, eight));
 }
 
 #include "int8_simd.h"

@@ -66,7 +66,78 @@ static void gemm(const sx_int8_gemm *job)
     }
 }
 
+/* The largest of |x| in a column of rows; NaN when one is not finite. */
+static float largest_of(const float *x, size_t stride, size_t count)
+{
+    float largest = 0.0f;
+    for (size_t i = 0; i < count; i++)
+        largest = fabsf(x[i * stride]) > largest || !isfinite(x[i * stride]) ? fabsf(x[i * stride]) : largest;
+    return isfinite(largest) ? largest : NAN;
+}
+
+/* One query's scores with all keys; keys lie in panels as pack() makes them. */
+static void score_row(const sx_attention *job, size_t row, const int8_t *panels, const float *key_scales, const int32_t *key_sums,
+                      uint8_t *quantised, float *scores)
+{
+    float scale;
+    int32_t zero;
+    quantize(job->q + row * job->stride, job->stride, 1, job->head_size, NULL, quantised, job->head_size, &scale, &zero);
+    scale *= job->scale;
+    for (size_t j = 0; j < job->keys; j++) {
+        const int8_t *key = panels + j / WIDTH * WIDTH * job->head_size + j % WIDTH;
+        int32_t sum = 0;
+        for (size_t k = 0; k < job->head_size; k++)
+            sum += (int32_t)quantised[k] * key[k * WIDTH];
+        scores[j] = (float)(sum - zero * key_sums[j]) * (scale * key_scales[j]);
+        if (job->relative_bias)
+            scores[j] += job->relative_bias[(ptrdiff_t)j - (ptrdiff_t)row];
+    }
+}
+
+static void attention(const sx_attention *job, const sx_kernels *kernels)
+{
+    size_t keys = job->keys, head_size = job->head_size, padded = (keys + WIDTH - 1) / WIDTH * WIDTH;
+    int8_t *panels = (int8_t *)job->scratch;
+    float *key_scales = job->scratch + (padded * head_size + 63) / 64 * 16, *scores = key_scales + 2 * padded;
+    int32_t *key_sums = (int32_t *)(void *)(key_scales + padded);
+    uint8_t *quantised = (uint8_t *)(scores + padded);
+    for (size_t j = 0; j < keys; j += WIDTH)
+        pack(job->k + j * job->stride, job->stride, keys - j < WIDTH ? keys - j : WIDTH, head_size, NULL, panels + j * head_size,
+             key_scales + j, key_sums + j);
+    for (size_t row = 0; row < job->queries; row++) {
+        float largest = -SX_INT8_FAR, odd = 0.0f;
+        int32_t total = 0, fine = 0;
+        score_row(job, row, panels, key_scales, key_sums, quantised, scores);
+        for (size_t j = 0; j < keys; j++) {
+            odd += scores[j] * 0.0f;
+            largest = scores[j] > largest ? scores[j] : largest;
+        }
+        for (size_t j = 0; j < keys; j++)
+            scores[j] = isnan(odd) ? 0.0f : scores[j] - largest;
+        kernels->exp(scores, scores, keys);
+        for (size_t j = 0; j < keys; j++) {
+            total += (int32_t)lrintf(scores[j] * 255.0f);
+            fine += (int32_t)lrintf(scores[j] * SX_INT8_FINE);
+        }
+        bool coarse = sx_int8_is_coarse(total, fine);
+        float unit = odd + 1.0f / (float)(coarse ? fine : 256 * total);
+        for (size_t c = 0; c < head_size; c++) {
+            float inverse, scale = sx_int8_column_scale(largest_of(job->v + c, job->stride, keys), &inverse);
+            int32_t sum = 0, rest = 0;
+            for (size_t j = 0; j < keys && inverse > 0.0f; j++) {
+                int32_t value = (int32_t)lrintf(job->v[j * job->stride + c] * inverse), share = (int32_t)lrintf(scores[j] * 255.0f);
+                int32_t beyond = (int32_t)lrintf(scores[j] * SX_INT8_FINE) - 256 * share;
+                sum += share * value;
+                rest += (beyond > 127 ? 127 : beyond) * value;
+            }
+            float x = (float)sum * 256.0f;
+            job->out[row * job->out_stride + c] = (coarse ? x + (float)rest : x) * (unit * scale);
+        }
+    }
+}
+
 const sx_int8_kernels sx_int8_kernels_c = {
     .name = "c", .cpu = SX_CPU_C, .panel_width = WIDTH, .tile_rows = TILE_ROWS, .group = 1, .activation_bytes = 1,
     .weight_bytes = 1, .quantize = quantize, .pack = pack, .gemm = gemm,
+    .attention = attention,
 };

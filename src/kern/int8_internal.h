@@ -7,6 +7,7 @@
 #include "sextant.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { SX_INT8_MOST_WIDTH = 32 };
@@ -36,6 +37,18 @@ static inline void sx_int8_row_scale(float smallest, float largest, float *inver
         *scale = range / 255.0f;
         *zero = (int32_t)lrintf(-smallest * *inverse);
     }
+}
+
+/* Below every score of attention, and finite. */
+#define SX_INT8_FAR 3e38f
+/* Steps of attention's weights where 255 are too few. */
+#define SX_INT8_FINE 65280.0f
+
+/* Whether 255ths lose or gain more than a 32nd of the sum, which is `fine` in 65280ths. */
+static inline bool sx_int8_is_coarse(int32_t total, int32_t fine)
+{
+    int64_t difference = 256 * (int64_t)total - fine;
+    return 32 * (difference < 0 ? -difference : difference) > fine;
 }
 
 extern const sx_int8_kernels sx_int8_kernels_c;

@@ -16,6 +16,11 @@ VECTOR_INLINE vi vi_dot(vi sum, vi a, vi w)
     return vmlal_lane_s16(sum, vget_low_s16(behind), both, 1);
 }
 
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    vst1_s16(to, vmovn_s32(q));
+}
+
 VECTOR_INLINE void put_quantised(quantised *to, vi q)
 {
     vst1_s16(to, vmovn_s32(cut(q, LOWEST)));

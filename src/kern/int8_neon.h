@@ -135,6 +135,11 @@ VECTOR_INLINE float vf_largest(vf x)
     return vmaxvq_f32(x);
 }
 
+VECTOR_INLINE float vf_sum(vf x)
+{
+    return vaddvq_f32(x);
+}
+
 /* Four integers cut to least .. least + 255. */
 VECTOR_INLINE vi cut(vi q, int32_t least)
 {

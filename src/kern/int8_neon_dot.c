@@ -11,6 +11,11 @@ VECTOR_INLINE vi vi_dot(vi sum, vi a, vi w)
     return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(w));
 }
 
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    put_bytes(to, q);
+}
+
 VECTOR_INLINE void put_quantised(quantised *to, vi q)
 {
     put_bytes(to, cut(q, LOWEST));

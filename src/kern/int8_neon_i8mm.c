@@ -9,6 +9,11 @@ enum { GROUP = 8, LOWEST = 0, COLUMN_PAIRS = LANES };
 typedef uint8_t quantised;
 typedef int8_t weight;
 
+VECTOR_INLINE void put_weights(weight *to, vi q)
+{
+    put_bytes(to, q);
+}
+
 VECTOR_INLINE void put_quantised(quantised *to, vi q)
 {
     put_bytes(to, cut(q, LOWEST));

@@ -9,8 +9,9 @@
  *                             multiply in other shapes
  *   vi_set vi_sub vi_mul vi_to_float vf_to_int (to nearest even)
  *   vf_load vf_load_tail(p, n) vf_store vf_store_tail(p, n, x) vf_set vf_mul vf_add vf_min(a, b) vf_max(a, b) (b when NaN)
- *   vf_smallest vf_largest    across lanes
+ *   vf_smallest vf_largest vf_sum  across lanes
  *   put_quantised(to, q)      LANES integers, cut to LOWEST .. LOWEST + 255, to `quantised`s
+ *   put_weights(to, q)        LANES integers of -127 .. 127 to `weight`s
  *   FOR_EACH_TILE(M)          M(1) ... M(TILE_ROWS)
  */
 #include "int8_internal.h"
@@ -22,16 +23,39 @@ enum { PANEL = 2 * LANES, BLOCK_ROWS = 112 / TILE_ROWS * TILE_ROWS };
 
 /* ---- Quantising ---- */
 
-ALWAYS_INLINE vf scaled(const float *row, const float *factors, size_t k)
+/* Entries k .. k + LANES - 1 of a row, times their factors; zeros behind the last. */
+ALWAYS_INLINE vf scaled(const float *row, const float *factors, size_t k, size_t depth)
 {
-    vf x = vf_load(row + k);
-    return factors ? vf_mul(x, vf_load(factors + k)) : x;
+    if (depth - k >= LANES) {
+        vf x = vf_load(row + k);
+        return factors ? vf_mul(x, vf_load(factors + k)) : x;
+    }
+    vf x = vf_load_tail(row + k, depth - k);
+    return factors ? vf_mul(x, vf_load_tail(factors + k, depth - k)) : x;
 }
 
-ALWAYS_INLINE vf scaled_tail(const float *row, const float *factors, size_t k, size_t count)
+/* The smallest and the largest of what is seen, 0 among them; NaN in `odd` when something is not finite. */
+typedef struct range {
+    vf smallest, largest, odd;
+} range;
+
+ALWAYS_INLINE range range_open(void)
 {
-    vf x = vf_load_tail(row + k, count);
-    return factors ? vf_mul(x, vf_load_tail(factors + k, count)) : x;
+    return (range){vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
+}
+
+ALWAYS_INLINE void range_see(range *r, vf x)
+{
+    r->smallest = vf_min(x, r->smallest);
+    r->largest = vf_max(x, r->largest);
+    r->odd = vf_add(r->odd, vf_mul(x, vf_set(0.0f)));
+}
+
+/* The largest absolute value; NaN when one is not finite. */
+ALWAYS_INLINE float range_magnitude(const range *r)
+{
+    float least = vf_smallest(r->smallest), most = vf_largest(r->largest);
+    return (-least > most ? -least : most) + vf_sum(r->odd);
 }
 
 static void quantize(const float *in, size_t stride, size_t rows, size_t depth, const float *factors, void *out,
@@ -41,26 +65,11 @@ static void quantize(const float *in, size_t stride, size_t rows, size_t depth, 
     for (size_t i = 0; i < rows; i++) {
         const float *row = in + i * stride;
         quantised *to = (quantised *)((unsigned char *)out + i * out_stride);
-        vf smallest = vf_set(0.0f), largest = vf_set(0.0f), odd = vf_set(0.0f);
+        range seen = range_open();
         float inverse;
-        for (size_t k = 0; k < whole; k += LANES) {
-            vf x = scaled(row, factors, k);
-            smallest = vf_min(x, smallest);
-            largest = vf_max(x, largest);
-            odd = vf_add(odd, vf_mul(x, vf_set(0.0f))); /* NaN when anything is not finite */
-        }
-        if (rest) {
-            vf x = scaled_tail(row, factors, whole, rest);
-            smallest = vf_min(x, smallest);
-            largest = vf_max(x, largest);
-            odd = vf_add(odd, vf_mul(x, vf_set(0.0f)));
-        }
-        float check[LANES];
-        vf_store(check, odd);
-        float least = vf_smallest(smallest), most = vf_largest(largest);
-        for (size_t j = 0; j < LANES; j++)
-            least += check[j]; /* zeros, or NaN */
-        sx_int8_row_scale(least, most, &inverse, &scales[i], &zeros[i]);
+        for (size_t k = 0; k < depth; k += LANES)
+            range_see(&seen, scaled(row, factors, k, depth));
+        sx_int8_row_scale(vf_smallest(seen.smallest) + vf_sum(seen.odd), vf_largest(seen.largest), &inverse, &scales[i], &zeros[i]);
         zeros[i] += LOWEST;
         vf factor = vf_set(inverse);
         vi zero = vi_set(zeros[i]);
@@ -69,10 +78,10 @@ static void quantize(const float *in, size_t stride, size_t rows, size_t depth, 
             continue;
         }
         for (size_t k = 0; k < whole; k += LANES)
-            put_quantised(to + k, vi_add(vf_to_int(vf_mul(scaled(row, factors, k), factor)), zero));
+            put_quantised(to + k, vi_add(vf_to_int(vf_mul(scaled(row, factors, k, depth), factor)), zero));
         if (rest) {
             quantised last[LANES];
-            put_quantised(last, vi_add(vf_to_int(vf_mul(scaled_tail(row, factors, whole, rest), factor)), zero));
+            put_quantised(last, vi_add(vf_to_int(vf_mul(scaled(row, factors, whole, depth), factor)), zero));
             memcpy(to + whole, last, rest * sizeof *to);
         }
         for (size_t k = depth; k < padded; k++)
@@ -82,61 +91,40 @@ static void quantize(const float *in, size_t stride, size_t rows, size_t depth, 
 
 /* ---- Packing ---- */
 
-/* PART weights at once: a multiple of LANES and GROUP. */
-enum { PART = 64 };
+/* Weights of a row that are quantised at once: a multiple of LANES and GROUP. */
+enum { PART = 16 };
 
-/* Weights k .. k + PART - 1 of a row, divided by their factors; zeros behind the last. */
-ALWAYS_INLINE void read_part(const float *row, const float *factors, size_t k, size_t depth, float *part)
+/* As scaled(), but divided. */
+ALWAYS_INLINE vf unscaled(const float *row, const float *factors, size_t k, size_t depth)
 {
-    size_t count = depth - k < PART ? depth - k : PART;
-    memset(part, 0, PART * sizeof *part);
-    for (size_t i = 0; factors && i < count; i++)
-        part[i] = row[k + i] / factors[k + i];
+    float part[LANES];
     if (!factors)
-        memcpy(part, row + k, count * sizeof *part);
-}
-
-/* The largest absolute weight; NaN when one is not finite. */
-static float largest_weight(const float *row, const float *factors, size_t depth)
-{
-    float part[PART], check[LANES];
-    vf smallest = vf_set(0.0f), largest = vf_set(0.0f), odd = vf_set(0.0f);
-    for (size_t k = 0; k < depth; k += PART) {
-        read_part(row, factors, k, depth, part);
-        for (size_t i = 0; i < PART; i += LANES) {
-            vf x = vf_load(part + i);
-            smallest = vf_min(x, smallest);
-            largest = vf_max(x, largest);
-            odd = vf_add(odd, vf_mul(x, vf_set(0.0f))); /* NaN when anything is not finite */
-        }
-    }
-    vf_store(check, odd);
-    float least = vf_smallest(smallest), most = vf_largest(largest);
-    most = -least > most ? -least : most;
-    for (size_t j = 0; j < LANES; j++)
-        most += check[j]; /* zeros, or NaN */
-    return most;
+        return scaled(row, NULL, k, depth);
+    for (size_t i = 0; i < LANES; i++)
+        part[i] = k + i < depth ? row[k + i] / factors[k + i] : 0.0f;
+    return vf_load(part);
 }
 
 /* One column of a panel; the sum of its weights. */
-static int32_t pack_column(const float *row, const float *factors, size_t depth, float inverse, weight *to)
+ALWAYS_INLINE int32_t pack_column(const float *row, const float *factors, size_t depth, float inverse, weight *to)
 {
-    float part[PART];
-    int32_t q[PART], sum = 0;
-    weight weights[PART];
+    int32_t lanes[LANES], total = 0;
+    vi sum = vi_zero();
     for (size_t k = 0; k < depth; k += PART) {
+        weight weights[PART] = {0};
         size_t left = (depth - k + GROUP - 1) / GROUP, groups = left < PART / GROUP ? left : PART / GROUP;
-        read_part(row, factors, k, depth, part);
-        for (size_t i = 0; i < PART; i += LANES)
-            vi_store(q + i, vf_to_int(vf_mul(vf_load(part + i), vf_set(inverse))));
-        for (size_t i = 0; i < PART; i++) {
-            weights[i] = (weight)q[i];
-            sum += q[i];
+        for (size_t i = 0; i < PART && k + i < depth; i += LANES) {
+            vi q = vf_to_int(vf_mul(unscaled(row, factors, k + i, depth), vf_set(inverse)));
+            sum = vi_add(sum, q);
+            put_weights(weights + i, q);
         }
         for (size_t g = 0; g < groups; g++)
             memcpy(to + (k / GROUP + g) * PANEL * GROUP, weights + g * GROUP, GROUP * sizeof *to);
     }
-    return sum;
+    vi_store(lanes, sum);
+    for (size_t i = 0; i < LANES; i++)
+        total += lanes[i];
+    return total;
 }
 
 static void pack(const float *rows, size_t stride, size_t count, size_t depth, const float *factors, void *panel, float *scales,
@@ -153,7 +141,10 @@ static void pack(const float *rows, size_t stride, size_t count, size_t depth, c
         sums[j] = 0;
         if (j >= count)
             continue;
-        scales[j] = sx_int8_column_scale(largest_weight(row, factors, depth), &inverse);
+        range seen = range_open();
+        for (size_t k = 0; k < depth; k += LANES)
+            range_see(&seen, unscaled(row, factors, k, depth));
+        scales[j] = sx_int8_column_scale(range_magnitude(&seen), &inverse);
         if (inverse > 0.0f)
             sums[j] = pack_column(row, factors, depth, inverse, to + j * GROUP);
         else
@@ -268,9 +259,11 @@ static void gemm(const sx_int8_gemm *job)
     }
 }
 
+#include "int8_attention.h"
+
 #define INT8_TABLE(NAME, CPU)                                                                                          \
     {                                                                                                                  \
         .name = NAME, .cpu = CPU, .panel_width = PANEL, .tile_rows = TILE_ROWS, .group = GROUP,                        \
         .activation_bytes = sizeof(quantised), .weight_bytes = sizeof(weight), .quantize = quantize, .pack = pack,     \
-        .gemm = gemm                                                                                                   \
+        .gemm = gemm, .attention = attention                                                                           \
     }

@@ -128,6 +128,19 @@ VECTOR_INLINE float vf_largest(vf x)
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 
+VECTOR_INLINE float vf_sum(vf x)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+/* Eight integers that fit as 16-bit ones. */
+VECTOR_INLINE __m128i words(vi q)
+{
+    return _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+}
+
 /* Eight integers cut to 0 .. 255, as 16-bit ones. */
 VECTOR_INLINE __m128i cut(vi q)
 {

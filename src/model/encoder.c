@@ -75,6 +75,8 @@ static size_t lay_out(const sx_encoder *encoder, size_t tokens, size_t longest, 
     space->context_stride = row_stride(larger(larger(layer->attention_output.inputs, a->hidden_size), a->embedding_size));
     space->middle_stride = row_stride(layer->up.outputs);
     space->scratch_stride = sx_attention_scratch(encoder->weights->kernels, longest, a->head_size);
+    if (encoder->weights->int8)
+        space->scratch_stride = larger(space->scratch_stride, sx_int8_attention_scratch(encoder->weights->int8, longest, a->head_size));
     space->scratch_stride = (space->scratch_stride + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     space->states = take(memory, &used, tokens * space->state_stride);
     space->mixed = take(memory, &used, tokens * space->mixed_stride);
@@ -280,7 +282,8 @@ static void prepare_heads(const pass *p, const sx_layer *layer, const sx_rotatio
     }
 }
 
-/* Shared by (text, head) pairs. */
+/* Shared by (text, head) pairs. In 8-bit integers where every query sees every key: what a query must not see has no part in any scale
+ * then. */
 static void attend(const pass *p, bool windowed)
 {
     const sx_architecture *a = p->encoder->architecture;
@@ -301,7 +304,10 @@ static void attend(const pass *p, bool windowed)
                             .scratch = space->scratch + p->worker * space->scratch_stride};
         if (weights->relative)
             job.relative_bias = weights->relative + head * (2 * weights->longest - 1) + weights->longest - 1;
-        p->kernels->attention(&job);
+        if (weights->int8 && !windowed && !a->causal && job.keys >= SX_INT8_LEAST_KEYS && job.keys <= SX_INT8_MOST_KEYS)
+            weights->int8->attention(&job, p->kernels);
+        else
+            p->kernels->attention(&job);
     }
 }
 

@@ -316,7 +316,7 @@ static void describe(sx_model *model)
         .similarity = folder->similarity,
         .weights_file = folder->weights,
         .weights_sha256 = model->weights_hex,
-        .precision = model->int8 ? "int8/1" : model->weights && model->weights->rounded ? "f32/f16w" : "f32",
+        .precision = model->int8 ? "int8/2" : model->weights && model->weights->rounded ? "f32/f16w" : "f32",
         .storage = model->weights ? sx_dtype_storage(model->weights->storage)
                                   : sx_dtype_storage(model->table.embeddings->dtype),
         .kernels = model->int8 ? model->int8->name : model->kernels->name,

@@ -15,7 +15,7 @@ static void test_fidelity(void **state)
     print_message("cosine to float: mean %.5f, least %.5f\n", l.mean, l.least);
     assert_true(l.mean >= 0.998);
     assert_true(l.least >= 0.994);
-    assert_string_equal(sx_model_describe(fast)->precision, "int8/1");
+    assert_string_equal(sx_model_describe(fast)->precision, "int8/2");
     free(expected);
     free(found);
     sx_model_close(exact);
@@ -33,7 +33,7 @@ static void test_recipe(void **state)
     assert_int_equal(sx_recipe_describe(fast, NULL, &space[1], &recipe[1], NULL), SX_OK);
     assert_string_equal(space[0], space[1]);
     assert_non_null(strstr(recipe[0], "\"precision\":\"f32\""));
-    assert_non_null(strstr(recipe[1], "\"precision\":\"int8/1\""));
+    assert_non_null(strstr(recipe[1], "\"precision\":\"int8/2\""));
     for (int i = 0; i < 2; i++) {
         free(space[i]);
         free(recipe[i]);

@@ -1,5 +1,5 @@
 /* test_int8.c - the 8-bit kernels of every instruction set: exactly the reference's bits, whatever the sizes, tiles and neighbours. */
-#include "../../src/kern/int8_internal.h"
+#include "int8_tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,26 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static const uint64_t sets[] = {SX_CPU_AVX2, SX_CPU_AVX_VNNI, SX_CPU_AVX512_VNNI,
-                                SX_CPU_NEON, SX_CPU_NEON_DOT, SX_CPU_NEON_I8MM};
-enum { SETS = sizeof sets / sizeof *sets };
-
-#if defined(__x86_64__)
-extern const sx_int8_kernels sx_int8_kernels_avxvnni_evex;
-#endif
-
-/* The tables of this machine's sets, and behind them that of AVX-VNNI in the other encoding; the reference where there is none. */
-static const sx_int8_kernels *table(size_t set)
-{
-    if (set < SETS)
-        return sx_int8_kernels_for(sets[set]);
-#if defined(__x86_64__)
-    if (sx_cpu_detect() & SX_CPU_AVX512_VNNI)
-        return &sx_int8_kernels_avxvnni_evex;
-#endif
-    return &sx_int8_kernels_c;
-}
 
 static uint64_t seed = 88172645463325252u;
 
