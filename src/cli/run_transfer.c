@@ -11,7 +11,9 @@ sx_status sx_cli_read_store(sx_cli *cli, const char *option, bool from, sx_store
     const char *colon = host ? strchr(host + 3, ':') : NULL;
     if ((at && colon && colon < at) || strstr(url, "password=")) {
         sx_fail(error, SX_E_INVALID, "--%s: a password on the command line can be read by everyone on this machine", option);
-        sx_hint(error, "leave it out of the URL and set VECTOR_STORE_API_KEY (environment, --env-file); PostgreSQL also reads ~/.pgpass");
+        sx_hint(
+            error,
+            "leave it out of the URL and set VECTOR_STORE_API_KEY (environment, --env-file); PostgreSQL also reads ~/.pgpass");
         return SX_E_INVALID;
     }
     if (sx_cli_flag(cli, "offline"))

@@ -529,7 +529,7 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"collections export", "write a collection to a file", "NAME", 1, 1, export_options, false,
      "Writes documents, chunks and vectors in a stable order, without times of the run. With --to they go into a vector database instead of "
      "a file; said again after an interruption it goes on, and doubles nothing.",
-     "sextant collections export handbook --format jsonl -o handbook.jsonl", "", sx_cli_collections_export},
+     "sextant collections export handbook --format jsonl -o handbook.jsonl", "i", sx_cli_collections_export},
     {"collections copy", "copy a collection between vector databases", "NAME", 1, 1, copy_options, false,
      "Copies all records, whoever wrote them, with their ids, from one vector database into another, and compares the counts. Said again "
      "after an interruption it goes on, and doubles nothing.",
@@ -541,7 +541,7 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Some texts of files that others wrote are embedded again with the model the file names, or with that of -m: vectors of another model "
      "are refused.\n\n"
      "With --from it takes back what export --to wrote into a vector database.",
-     "sextant collections import handbook handbook.jsonl", "", sx_cli_collections_import},
+     "sextant collections import handbook handbook.jsonl", "i", sx_cli_collections_import},
     {"backup", "a consistent copy of the database", "FILE", 1, 1, no_options, false,
      "Copies the database while others work. The file must not exist. A plain copy of a database in use is not safe.",
      "sextant backup sextant-backup.db", "", sx_cli_backup},

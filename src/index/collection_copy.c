@@ -1,9 +1,10 @@
 /* collection_copy.c - collections between the database and vector databases of others, and between two of those.
  *
- * The JSON lines export and import are the database's one form of a whole collection, so they are used here too, through a pipe: one
- * thread has the database, the other the vector database. Export: lines become records, upserted in batches by ids that
- * depend on the chunk alone; said again after an interruption it changes nothing that is there. Import: records come in the server's
- * order, so their lines are kept in an unlinked file beside the database and given to the import in the order of documents.
+ * The JSON lines export and import are the database's one form of a whole collection, so they are used here too, through a pipe:
+ * one thread has the database, the other the vector database. Export: lines become records, upserted in batches by ids that
+ * depend on the chunk alone; said again after an interruption it changes nothing that is there. Import: records come in the
+ * server's order, so their lines are kept in an unlinked file beside the database and given to the import in the order of
+ * documents.
  */
 #include "../base/error.h"
 #include "../base/file.h"
@@ -29,11 +30,11 @@ typedef struct copy_job {
     sx_copy_options options;
     sx_copy_report *report;
     sx_vector_store *to;
-    const char *name;    /* of the collection there */
+    const char *name; /* of the collection there */
     int64_t began;
     uint64_t total;
     const char *phase;
-    sx_hash_set ids;     /* of all that was written */
+    sx_hash_set ids; /* of all that was written */
     /* a batch of records of another store */
     sx_transfer_record *batch;
     sx_vector_record views[BATCH];
@@ -67,7 +68,8 @@ static sx_status tell(copy_job *job, uint64_t done, sx_error *error)
     return SX_OK;
 }
 
-static sx_status begin_job(copy_job *job, const sx_copy_options *options, sx_copy_report *report, const char *call, sx_error *error)
+static sx_status begin_job(copy_job *job, const sx_copy_options *options, sx_copy_report *report, const char *call,
+                           sx_error *error)
 {
     *report = (sx_copy_report){0};
     job->report = report;
@@ -77,10 +79,8 @@ static sx_status begin_job(copy_job *job, const sx_copy_options *options, sx_cop
 
 static sx_status open_store(const copy_job *job, const sx_store_place *place, sx_vector_store **store, sx_error *error)
 {
-    const sx_vector_store_options options = {.api_key = place->key,
-                                             .timeout_s = job->options.timeout_s,
-                                             .log = job->options.log,
-                                             .log_user = job->options.log_user};
+    const sx_vector_store_options options = {
+        .api_key = place->key, .timeout_s = job->options.timeout_s, .log = job->options.log, .log_user = job->options.log_user};
     return sx_vector_store_open(place->url, &options, store, error);
 }
 
@@ -98,7 +98,8 @@ static sx_status make_target(copy_job *job, const sx_vector_space *space, sx_err
     wanted.lists = options->lists ? options->lists : wanted.lists;
     job->dimensions = space->dimensions;
     job->batch = sx_calloc(BATCH, sizeof *job->batch);
-    return job->batch ? job->to->class->create(job->to, job->name, &wanted, error) : sx_fail_nomem(error, BATCH * sizeof *job->batch);
+    return job->batch ? job->to->class->create(job->to, job->name, &wanted, error)
+                      : sx_fail_nomem(error, BATCH * sizeof *job->batch);
 }
 
 /* Each id counts once, however often the source gives it. */
@@ -148,7 +149,8 @@ static sx_status prune_target(copy_job *job, sx_error *error)
     prune_job prune = {.job = job};
     sx_status status = job->to->class->scan(job->to, job->name, find_extra, &prune, error);
     if (!status && prune.count)
-        status = job->to->class->remove(job->to, job->name, (const char *const *)prune.ids, prune.count, &job->report->pruned, error);
+        status =
+            job->to->class->remove(job->to, job->name, (const char *const *)prune.ids, prune.count, &job->report->pruned, error);
     for (size_t i = 0; i < prune.count; i++)
         free(prune.ids[i]);
     free(prune.ids);
@@ -254,7 +256,8 @@ static sx_status read_lines(copy_job *job, int descriptor, sx_error *error)
         if (!status && !record->has_vector) {
             job->report->left_out++;
         } else if (!status && record->vector.length != job->dimensions) {
-            status = sx_fail(error, SX_E_FORMAT, "a vector has %zu dimensions, the collection %u", record->vector.length, job->dimensions);
+            status = sx_fail(error, SX_E_FORMAT, "a vector has %zu dimensions, the collection %u", record->vector.length,
+                             job->dimensions);
         } else if (!status) {
             job->views[job->batched++] = sx_transfer_view(record);
             if (job->batched == BATCH)
@@ -306,14 +309,15 @@ static sx_status similarity_in(const char *space_json, const char **similarity, 
     return SX_OK;
 }
 
-static sx_status space_of(sx_database *database, const sx_collection_row *row, sx_vector_space *space, uint64_t *total, sx_error *error)
+static sx_status space_of(sx_database *database, const sx_collection_row *row, sx_vector_space *space, uint64_t *total,
+                          sx_error *error)
 {
     sqlite3_stmt *statement;
     bool found = false;
     int64_t count = 0;
-    sx_status status =
-        sx_sql_number(database, "SELECT count(c.vector) FROM document d CROSS JOIN chunk c ON c.document = d.id WHERE d.collection = ?", 0,
-                      &count, error, "i", row->id);
+    sx_status status = sx_sql_number(
+        database, "SELECT count(c.vector) FROM document d CROSS JOIN chunk c ON c.document = d.id WHERE d.collection = ?", 0,
+        &count, error, "i", row->id);
     *total = (uint64_t)count;
     if (!status)
         status = sx_sql_start(database, "SELECT space_json FROM recipe WHERE id = ?", &statement, error, "i", row->recipe);
@@ -330,8 +334,8 @@ static sx_status space_of(sx_database *database, const sx_collection_row *row, s
     return status;
 }
 
-sx_status sx_collection_export_to(sx_database *database, const char *name, const sx_store_place *to, const sx_copy_options *options,
-                                  sx_copy_report *report, sx_error *error)
+sx_status sx_collection_export_to(sx_database *database, const char *name, const sx_store_place *to,
+                                  const sx_copy_options *options, sx_copy_report *report, sx_error *error)
 {
     copy_job job = {.phase = "exporting"};
     sx_collection_row row = {0};
@@ -386,8 +390,8 @@ static sx_status take_copy(const sx_vector_record *record, void *user, sx_error 
     return ++job->batched == BATCH ? put_batch(job, error) : SX_OK;
 }
 
-sx_status sx_collection_copy(const sx_store_place *from, const sx_store_place *to, const sx_copy_options *options, sx_copy_report *report,
-                             sx_error *error)
+sx_status sx_collection_copy(const sx_store_place *from, const sx_store_place *to, const sx_copy_options *options,
+                             sx_copy_report *report, sx_error *error)
 {
     copy_job job = {.phase = "copying"};
     sx_vector_store *source = NULL;
@@ -476,8 +480,8 @@ static sx_status sort_lines(import_job *job, sx_error *error)
     for (size_t i = 1; i < job->count; i++) {
         if (compare_lines(&job->lines[i - 1], &job->lines[i]) != 0)
             continue;
-        sx_fail(error, SX_E_MISMATCH, "chunk %u of %s is there twice: an older version was left when it changed", job->lines[i].index,
-                job->lines[i].path);
+        sx_fail(error, SX_E_MISMATCH, "chunk %u of %s is there twice: an older version was left when it changed",
+                job->lines[i].index, job->lines[i].path);
         sx_hint(error, "`sextant collections export NAME --to URL --prune` takes out what the collection does not hold any more");
         return SX_E_MISMATCH;
     }
@@ -592,8 +596,8 @@ static sx_status import_records(import_job *job, sx_vector_store *from, sx_datab
     return status;
 }
 
-sx_status sx_collection_import_from(sx_database *database, const char *name, const sx_store_place *from, const sx_copy_options *options,
-                                    sx_copy_report *report, sx_error *error)
+sx_status sx_collection_import_from(sx_database *database, const char *name, const sx_store_place *from,
+                                    const sx_copy_options *options, sx_copy_report *report, sx_error *error)
 {
     import_job job = {.copy = {.phase = "reading"}};
     sx_vector_store *source = NULL;

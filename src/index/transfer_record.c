@@ -1,9 +1,9 @@
 /* transfer_record.c - see transfer_record.h.
  *
- * A record's metadata: the user's own keys, for filters, and under "sextant" all other members of the export's line. Databases reorder
- * an object's keys and write numbers and escapes in their own way, so the user's metadata are kept once more, as a string, and
- * come back from that byte for byte. The collection's definition is with each document's first chunk: an import finds it although
- * documents come and go.
+ * A record's metadata: the user's own keys, for filters, and under "sextant" all other members of the export's line. Databases
+ * reorder an object's keys and write numbers and escapes in their own way, so the user's metadata are kept once more, as a
+ * string, and come back from that byte for byte. The collection's definition is with each document's first chunk: an import finds
+ * it although documents come and go.
  */
 #include "transfer_record.h"
 
@@ -161,7 +161,8 @@ sx_status sx_transfer_from_line(sx_transfer_record *record, sx_text line, sx_err
     if (definition.length)
         append_member(&record->rest, (sx_text){"collection", 10}, definition);
     sx_buffer_append_byte(&record->rest, '}');
-    append_member(&record->metadata, (sx_text){name_space, sizeof name_space - 1}, (sx_text){record->rest.data, record->rest.length});
+    append_member(&record->metadata, (sx_text){name_space, sizeof name_space - 1},
+                  (sx_text){record->rest.data, record->rest.length});
     sx_buffer_append_byte(&record->metadata, '}');
     make_id(root, &record->document, index, hash, record->id);
     if (record->rest.failed || record->metadata.failed || record->text.failed || record->document.failed)
@@ -284,7 +285,8 @@ sx_status sx_transfer_to_line(const sx_vector_record *from, uint32_t dimensions,
     if (json.problem)
         return sx_fail(error, SX_E_FORMAT, "record %s: metadata: byte %zu: %s", from->id, json.problem_position, json.problem);
     if (!place->root || !from->document) {
-        sx_fail(error, SX_E_UNSUPPORTED, "record %s was not written by Sextant: its metadata have no \"sextant\" with a root", from->id);
+        sx_fail(error, SX_E_UNSUPPORTED, "record %s was not written by Sextant: its metadata have no \"sextant\" with a root",
+                from->id);
         sx_hint(error, "`sextant collections copy` moves such records between two stores as they are");
         return SX_E_UNSUPPORTED;
     }

@@ -28,8 +28,8 @@ typedef struct sx_transfer_place {
 } sx_transfer_place;
 void sx_transfer_place_clear(sx_transfer_place *place);
 
-/* To a line of the JSON lines export, without its end ("}\n"), in *line; scratch: any record. SX_E_UNSUPPORTED for a record that no
- * export wrote. */
+/* To a line of the JSON lines export, without its end ("}\n"), in *line; scratch: any record. SX_E_UNSUPPORTED for a record that
+ * no export wrote. */
 sx_status sx_transfer_to_line(const sx_vector_record *from, uint32_t dimensions, sx_transfer_record *scratch, sx_buffer *line,
                               sx_transfer_place *place, sx_error *error);
 

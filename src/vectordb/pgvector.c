@@ -1,7 +1,7 @@
 /* pgvector.c - PostgreSQL with the extension pgvector as a vector store: opening, closing, the table of functions.
  *
- * The URL is libpq's (postgresql://USER@HOST:PORT/DATABASE?sslmode=...); the options' key is the password. Connections are made when
- * something is asked for.
+ * The URL is libpq's (postgresql://USER@HOST:PORT/DATABASE?sslmode=...); the options' key is the password. Connections are made
+ * when something is asked for.
  */
 #include "pgvector_internal.h"
 
@@ -31,7 +31,8 @@ static sx_status pg_open(const char *url, const sx_vector_store_options *options
     PQfreemem(problem); /* it may quote the password */
     if (!parts) {
         sx_fail(error, SX_E_INVALID, "vector store: the postgresql URL cannot be read");
-        sx_hint(error, "it is written postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE; other characters in a password as %%XX");
+        sx_hint(error,
+                "it is written postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE; other characters in a password as %%XX");
         return SX_E_INVALID;
     }
     PQconninfoFree(parts);

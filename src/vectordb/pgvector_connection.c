@@ -1,7 +1,8 @@
 /* pgvector_connection.c - statements over libpq without blocking, with deadlines; reconnecting with back-off.
  *
- * Whether a failure may pass is told by its SQLSTATE (PostgreSQL's manual, appendix A): a server that starts, stops or crashes (57P0x),
- * has no connection left (53300), lost a deadlock (40P01) or a connection that is gone. The work is then done again from its start.
+ * Whether a failure may pass is told by its SQLSTATE (PostgreSQL's manual, appendix A): a server that starts, stops or crashes
+ * (57P0x), has no connection left (53300), lost a deadlock (40P01) or a connection that is gone. The work is then done again from
+ * its start.
  */
 #include "pgvector_internal.h"
 
@@ -59,9 +60,9 @@ static sx_status status_of(const char *state)
         const char *begins;
         sx_status status;
     } table[] = {
-        {"28", SX_E_DENIED},       {"42501", SX_E_DENIED},    {"25006", SX_E_READ_ONLY}, {"3D000", SX_E_NOT_FOUND},
-        {"42P01", SX_E_NOT_FOUND}, {"53", SX_E_FULL},         {"54", SX_E_LIMIT},        {"57014", SX_E_BUSY},
-        {"22", SX_E_FORMAT},       {"0A", SX_E_UNSUPPORTED},  {"57", SX_E_NETWORK},      {"08", SX_E_NETWORK},
+        {"28", SX_E_DENIED},       {"42501", SX_E_DENIED},   {"25006", SX_E_READ_ONLY}, {"3D000", SX_E_NOT_FOUND},
+        {"42P01", SX_E_NOT_FOUND}, {"53", SX_E_FULL},        {"54", SX_E_LIMIT},        {"57014", SX_E_BUSY},
+        {"22", SX_E_FORMAT},       {"0A", SX_E_UNSUPPORTED}, {"57", SX_E_NETWORK},      {"08", SX_E_NETWORK},
         {"40", SX_E_BUSY},         {"55", SX_E_BUSY},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -92,7 +93,8 @@ static sx_status fail_connection(sx_pg *pg, sx_error *error)
 /* What the server answered. libpq makes such a result too when the connection goes, without a SQLSTATE. */
 static sx_status fail_result(sx_pg *pg, const PGresult *result, sx_error *error)
 {
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE),
+               *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT), *line = context ? strstr(context, ", line ") : NULL;
     if (!state)
         return fail_connection(pg, error);
@@ -189,7 +191,8 @@ sx_status sx_pg_query(sx_pg *pg, const char *text, const sx_pg_value *values, si
     if (result)
         *result = NULL;
     if (!data || !lengths || !formats || count > UINT16_MAX) {
-        status = count > UINT16_MAX ? sx_fail(error, SX_E_LIMIT, "%zu values in one statement", count) : sx_fail_nomem(error, count);
+        status =
+            count > UINT16_MAX ? sx_fail(error, SX_E_LIMIT, "%zu values in one statement", count) : sx_fail_nomem(error, count);
         goto out;
     }
     for (size_t i = 0; i < count; i++) {
@@ -341,9 +344,16 @@ sx_status sx_pg_find_extension(sx_pg *pg, sx_error *error)
 
 static sx_status connect_now(sx_pg *pg, sx_error *error)
 {
-    /* Later values win over the URL's, earlier ones do not. A dead peer is noticed by keep-alives also while an index is built. */
-    const char *const names[] = {"keepalives_idle", "keepalives_interval", "keepalives_count", "fallback_application_name", "dbname",
-                                 "client_encoding", pg->password ? "password" : NULL, NULL};
+    /* Later values win over the URL's, earlier ones do not. A dead peer is noticed by keep-alives also while an index is built.
+     */
+    const char *const names[] = {"keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "fallback_application_name",
+                                 "dbname",
+                                 "client_encoding",
+                                 pg->password ? "password" : NULL,
+                                 NULL};
     const char *const values[] = {"30", "10", "3", "sextant", pg->url, "UTF8", pg->password, NULL};
     char text[160];
     sx_pg_disconnect(pg);

@@ -1,8 +1,8 @@
 /* pgvector_index.c - building indexes after a load, when it is several times faster than row by row.
  *
- * HNSW needs its graph in maintenance_work_mem to build fast, so that is raised for the build to what the rows need, within a bound. Where the
- * parallel workers' shared memory is too small (containers have 64 MB of it) the index is built by one process. IVFFlat's lists are
- * made from the rows that are there, so they are made anew when four times as many have come.
+ * HNSW needs its graph in maintenance_work_mem to build fast, so that is raised for the build to what the rows need, within a
+ * bound. Where the parallel workers' shared memory is too small (containers have 64 MB of it) the index is built by one process.
+ * IVFFlat's lists are made from the rows that are there, so they are made anew when four times as many have come.
  */
 #include "pgvector_internal.h"
 
@@ -69,7 +69,8 @@ static sx_status count_rows(sx_pg *pg, uint64_t *rows, sx_error *error)
 /* A floor under what the graph takes: the vector and its neighbours on the levels it stands on. */
 static uint64_t build_megabytes(const sx_pg_collection *known, uint64_t rows)
 {
-    uint64_t row = known->dimensions * (uint64_t)(sx_pg_is_half(known) || sx_pg_index_is_narrower(known) ? 2 : 4) + known->m * 40 + 200;
+    uint64_t row =
+        known->dimensions * (uint64_t)(sx_pg_is_half(known) || sx_pg_index_is_narrower(known) ? 2 : 4) + known->m * 40 + 200;
     uint64_t megabytes = rows > UINT64_MAX / row ? MOST_BUILD_MB : rows * row / 1000000 + 1;
     return megabytes < LEAST_BUILD_MB ? LEAST_BUILD_MB : megabytes > MOST_BUILD_MB ? MOST_BUILD_MB : megabytes;
 }
@@ -83,10 +84,11 @@ static sx_status build(sx_pg *pg, uint64_t rows, bool alone, sx_error *error)
     sx_buffer_append_string(&text, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(");
     char *literal = PQescapeLiteral(pg->connection, known->relation, strlen(known->relation));
     sx_buffer_append_string(&text, literal ? literal : "''");
-    sx_buffer_printf(&text,
-                     ", 0)); SET LOCAL statement_timeout = 0; SELECT set_config('maintenance_work_mem', greatest(%" PRIu64
-                     ", (SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'))::text || 'MB', true); ",
-                     build_megabytes(known, rows));
+    sx_buffer_printf(
+        &text,
+        ", 0)); SET LOCAL statement_timeout = 0; SELECT set_config('maintenance_work_mem', greatest(%" PRIu64
+        ", (SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'))::text || 'MB', true); ",
+        build_megabytes(known, rows));
     if (alone)
         sx_buffer_append_string(&text, "SET LOCAL max_parallel_maintenance_workers = 0; ");
     if (renew) {
@@ -103,7 +105,8 @@ static sx_status build(sx_pg *pg, uint64_t rows, bool alone, sx_error *error)
     append_name(&text, known->relation, "document");
     sx_buffer_printf(&text, " ON %s USING hash (document); CREATE INDEX IF NOT EXISTS ", known->relation);
     append_name(&text, known->relation, "metadata");
-    sx_buffer_printf(&text, " ON %s USING gin ((metadata - 'sextant') jsonb_path_ops); ANALYZE %s; ", known->relation, known->relation);
+    sx_buffer_printf(&text, " ON %s USING gin ((metadata - 'sextant') jsonb_path_ops); ANALYZE %s; ", known->relation,
+                     known->relation);
     if (indexed && (renew || !known->built_rows))
         sx_buffer_printf(&text, "UPDATE sextant_registry SET built_rows = %" PRIu64 " WHERE relation = %s; ", rows,
                          literal ? literal : "''");
@@ -126,8 +129,9 @@ static sx_status finish_work(sx_pg *pg, void *user, sx_error *error)
     if (status)
         return status;
     if (strcmp(pg->known.index, "none") != 0 && pg->known.dimensions > SX_PG_INDEXED_HALF_DIMENSIONS)
-        sx_pg_log(pg, SX_LOG_WARNING, "%s: %s has %u dimensions and pgvector indexes at most %d: every search reads all its vectors",
-                  pg->store.name, collection, pg->known.dimensions, SX_PG_INDEXED_HALF_DIMENSIONS);
+        sx_pg_log(pg, SX_LOG_WARNING,
+                  "%s: %s has %u dimensions and pgvector indexes at most %d: every search reads all its vectors", pg->store.name,
+                  collection, pg->known.dimensions, SX_PG_INDEXED_HALF_DIMENSIONS);
     pg->deadline = INT64_MAX; /* building takes as long as it takes; a dead server is noticed by keep-alives */
     status = build(pg, rows, false, &first);
     if (status && strstr(first.message, "shared memory")) {

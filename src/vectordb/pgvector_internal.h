@@ -19,7 +19,7 @@ typedef struct sx_pg_collection {
     char *model, *space;   /* or NULL */
     char *similarity, *element, *index;
     uint32_t dimensions, m, ef_construction, ef_search, lists;
-    uint64_t built_rows;   /* when its index was built; 0: it was not */
+    uint64_t built_rows; /* when its index was built; 0: it was not */
 } sx_pg_collection;
 
 typedef struct sx_pg {
@@ -31,21 +31,21 @@ typedef struct sx_pg {
     sx_log_callback log;
     void *log_user;
     PGconn *connection;
-    int64_t deadline;     /* of the statement under way */
+    int64_t deadline; /* of the statement under way */
     bool was_connected;
-    bool again;           /* the failure just reported may pass */
-    char state[6];        /* SQLSTATE of it, or "" */
-    uint64_t copy_line;   /* the line of a COPY it is about, 0: none */
-    int version;          /* of pgvector: 800 for 0.8.0; 0: the extension is not there */
-    char settings[96];    /* how deep indexes are searched, as last set on this connection */
+    bool again;             /* the failure just reported may pass */
+    char state[6];          /* SQLSTATE of it, or "" */
+    uint64_t copy_line;     /* the line of a COPY it is about, 0: none */
+    int version;            /* of pgvector: 800 for 0.8.0; 0: the extension is not there */
+    char settings[96];      /* how deep indexes are searched, as last set on this connection */
     sx_pg_collection known; /* of the collection last used; name NULL: none */
 } sx_pg;
 
 /* ---- pgvector_connection.c ---- */
 
 typedef sx_status (*sx_pg_work)(sx_pg *pg, void *job, sx_error *error);
-/* Connects when need be and does the work, again after a lost connection or a passing refusal, with back-off. It must be such that it
- * can be said twice. The error begins with the server, the call and the collection. */
+/* Connects when need be and does the work, again after a lost connection or a passing refusal, with back-off. It must be such
+ * that it can be said twice. The error begins with the server, the call and the collection. */
 sx_status sx_pg_do(sx_pg *pg, const char *call, const char *collection, sx_pg_work work, void *job, sx_error *error);
 
 typedef struct sx_pg_value {
@@ -88,7 +88,8 @@ bool sx_pg_is_half(const sx_pg_collection *collection);
 /* The index orders by halves although the column holds floats. */
 bool sx_pg_index_is_narrower(const sx_pg_collection *collection);
 sx_status sx_pg_create(sx_vector_store *store, const char *collection, const sx_vector_space *space, sx_error *error);
-sx_status sx_pg_describe(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count, sx_error *error);
+sx_status sx_pg_describe(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count,
+                         sx_error *error);
 sx_status sx_pg_drop(sx_vector_store *store, const char *collection, sx_error *error);
 
 /* ---- pgvector_index.c ---- */
@@ -104,8 +105,9 @@ sx_status sx_pg_remove(sx_vector_store *store, const char *collection, const cha
 
 /* ---- pgvector_read.c ---- */
 
-sx_status sx_pg_search(sx_vector_store *store, const char *collection, const float *vector, uint32_t most, const double *threshold,
-                       const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits, size_t *count, sx_error *error);
+sx_status sx_pg_search(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
+                       const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
+                       size_t *count, sx_error *error);
 sx_status sx_pg_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
 
 #endif

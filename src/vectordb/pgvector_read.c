@@ -1,8 +1,9 @@
 /* pgvector_read.c - searching and reading back.
  *
- * An index may give fewer rows than there are: a filter is applied behind it, deleted rows stand in it, and pgvector leaves vectors of zeros
- * out of a cosine index. Iterative scans (pgvector 0.8) go on until there are enough, up to a bound; whenever fewer rows came than were
- * asked for, the query is made again without the vector index, so a result is short only when there are no more.
+ * An index may give fewer rows than there are: a filter is applied behind it, deleted rows stand in it, and pgvector leaves
+ * vectors of zeros out of a cosine index. Iterative scans (pgvector 0.8) go on until there are enough, up to a bound; whenever
+ * fewer rows came than were asked for, the query is made again without the vector index, so a result is short only when there are
+ * no more.
  */
 #include "pgvector_internal.h"
 
@@ -16,7 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITERATIVE_SINCE = 800, MOST_SEARCHED = 1000, HALF_OVERFETCH = 4, PAGE_BYTES = 16 << 20, FIRST_PAGE = 64, MOST_PAGE = 2048 };
+enum {
+    ITERATIVE_SINCE = 800,
+    MOST_SEARCHED = 1000,
+    HALF_OVERFETCH = 4,
+    PAGE_BYTES = 16 << 20,
+    FIRST_PAGE = 64,
+    MOST_PAGE = 2048
+};
 
 /* ---- The query ---- */
 
@@ -50,7 +58,8 @@ static sx_status write_condition(const sx_vector_filter *filter, char **conditio
         sx_json_end(&value);
         if (value.problem || (type != SX_JSON_NUMBER && type != SX_JSON_BOOLEAN)) {
             sx_buffer_clear(&json);
-            return sx_fail(error, SX_E_INVALID, "filter %s: \"%s\" is neither a number nor true nor false", filter->key, filter->value);
+            return sx_fail(error, SX_E_INVALID, "filter %s: \"%s\" is neither a number nor true nor false", filter->key,
+                           filter->value);
         }
         sx_buffer_append_string(&json, filter->value);
     } else {
@@ -77,14 +86,17 @@ static void append_query(const sx_pg *pg, const search_job *job, sx_buffer *text
     const sx_pg_collection *known = &pg->known;
     const char *operator= operator_of(known);
     char key[96];
-    snprintf(key, sizeof key, sx_pg_is_half(known) ? "$1::vector(%u)::halfvec(%u)" : "$1::vector(%u)", known->dimensions, known->dimensions);
-    sx_buffer_printf(text, "SELECT id, document, text, metadata::text, text_bytes, metadata_bytes, (vector %s %s)::float8 AS distance FROM ",
-                     operator, key);
+    snprintf(key, sizeof key, sx_pg_is_half(known) ? "$1::vector(%u)::halfvec(%u)" : "$1::vector(%u)", known->dimensions,
+             known->dimensions);
+    sx_buffer_printf(
+        text, "SELECT id, document, text, metadata::text, text_bytes, metadata_bytes, (vector %s %s)::float8 AS distance FROM ",
+              operator, key);
     if (sx_pg_index_is_narrower(known)) { /* found by halves, ordered by what is stored */
         sx_buffer_printf(text, "(SELECT * FROM %s", known->relation);
         append_where(text, job);
-        sx_buffer_printf(text, " ORDER BY vector::halfvec(%u) %s $1::vector(%u)::halfvec(%u) LIMIT %llu) AS found", known->dimensions, operator,
-                         known->dimensions, known->dimensions, (unsigned long long)job->most * HALF_OVERFETCH);
+        sx_buffer_printf(text, " ORDER BY vector::halfvec(%u) %s $1::vector(%u)::halfvec(%u) LIMIT %llu) AS found",
+                         known->dimensions, operator, known->dimensions, known->dimensions,
+                         (unsigned long long)job->most * HALF_OVERFETCH);
     } else {
         sx_buffer_append_string(text, known->relation);
         append_where(text, job);
@@ -209,11 +221,11 @@ static sx_status search_work(sx_pg *pg, void *user, sx_error *error)
     return status;
 }
 
-sx_status sx_pg_search(sx_vector_store *store, const char *collection, const float *vector, uint32_t most, const double *threshold,
-                       const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits, size_t *count, sx_error *error)
+sx_status sx_pg_search(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
+                       const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
+                       size_t *count, sx_error *error)
 {
-    search_job job = {
-        .collection = collection, .vector = vector, .most = most, .filters = filters, .filter_count = filter_count};
+    search_job job = {.collection = collection, .vector = vector, .most = most, .filters = filters, .filter_count = filter_count};
     *hits = NULL;
     *count = 0;
     sx_status status = sx_pg_do((sx_pg *)store, "query", collection, search_work, &job, error);
@@ -238,7 +250,7 @@ sx_status sx_pg_search(sx_vector_store *store, const char *collection, const flo
 
 typedef struct scan_job {
     const char *collection;
-    char *after;  /* the last id seen; NULL: none yet */
+    char *after; /* the last id seen; NULL: none yet */
     uint32_t rows;
     PGresult *page;
     uint32_t dimensions;
@@ -291,7 +303,8 @@ static sx_status visit_row(const scan_job *job, int row, float *vector, sx_vecto
     } else if (!read_vector(page, row, job->dimensions, vector)) {
         status = sx_fail(error, SX_E_FORMAT, "record %s: its vector has not %u dimensions", id, job->dimensions);
     } else {
-        const sx_vector_record record = {.id = id, .document = document, .text = {text, length}, .metadata = metadata, .vector = vector};
+        const sx_vector_record record = {
+            .id = id, .document = document, .text = {text, length}, .metadata = metadata, .vector = vector};
         status = visit(&record, user, error);
     }
     free(id);

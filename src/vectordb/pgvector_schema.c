@@ -24,8 +24,9 @@ static const char create_registry[] =
     " space text, dimensions integer NOT NULL, similarity text NOT NULL, element text NOT NULL, index text NOT NULL,"
     " m integer NOT NULL, ef_construction integer NOT NULL, ef_search integer NOT NULL, lists integer NOT NULL,"
     " built_rows bigint NOT NULL DEFAULT 0, created timestamptz NOT NULL DEFAULT now())";
-static const char find_text[] = "SELECT relation, model, space, dimensions, similarity, element, index, m, ef_construction, ef_search,"
-                                " lists, built_rows FROM sextant_registry WHERE name = $1";
+static const char find_text[] =
+    "SELECT relation, model, space, dimensions, similarity, element, index, m, ef_construction, ef_search,"
+    " lists, built_rows FROM sextant_registry WHERE name = $1";
 
 bool sx_pg_is_half(const sx_pg_collection *collection)
 {
@@ -301,17 +302,18 @@ sx_status sx_pg_create(sx_vector_store *store, const char *collection, const sx_
     if (!collection || !*collection || strlen(collection) > MOST_NAME || !space)
         return sx_fail(error, SX_E_INVALID, "%s: create: a collection's name has 1 to %d bytes", store->name, MOST_NAME);
     if (!space->dimensions || space->dimensions > SX_PG_MOST_DIMENSIONS)
-        return sx_fail(error, space->dimensions ? SX_E_LIMIT : SX_E_INVALID, "%s: create %s: %u dimensions; pgvector takes 1 to %d",
-                       store->name, collection, space->dimensions, SX_PG_MOST_DIMENSIONS);
+        return sx_fail(error, space->dimensions ? SX_E_LIMIT : SX_E_INVALID,
+                       "%s: create %s: %u dimensions; pgvector takes 1 to %d", store->name, collection, space->dimensions,
+                       SX_PG_MOST_DIMENSIONS);
     if (!is_one_of(space->similarity, "cosine", "dot", "l2"))
-        return sx_fail(error, SX_E_INVALID, "%s: create %s: similarity \"%s\"; there are cosine, dot and l2", store->name, collection,
-                       space->similarity);
+        return sx_fail(error, SX_E_INVALID, "%s: create %s: similarity \"%s\"; there are cosine, dot and l2", store->name,
+                       collection, space->similarity);
     if (!is_one_of(space->element, "f32", "f16", NULL))
         return sx_fail(error, SX_E_INVALID, "%s: create %s: element \"%s\"; there are f32 and f16", store->name, collection,
                        space->element);
     if (!is_one_of(space->index, "hnsw", "ivfflat", "none"))
-        return sx_fail(error, SX_E_INVALID, "%s: create %s: index \"%s\"; there are hnsw, ivfflat and none", store->name, collection,
-                       space->index);
+        return sx_fail(error, SX_E_INVALID, "%s: create %s: index \"%s\"; there are hnsw, ivfflat and none", store->name,
+                       collection, space->index);
     if (space->m > 100 || space->m == 1 || space->ef_construction > 1000 || space->ef_search > 1000 || space->lists > 32768 ||
         (space->ef_construction ? space->ef_construction : 128) < 2 * (space->m ? space->m : 16))
         return sx_fail(error, SX_E_INVALID,

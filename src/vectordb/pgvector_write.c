@@ -1,9 +1,9 @@
 /* pgvector_write.c - records into a table: COPY BINARY into a temporary table, then INSERT ... ON CONFLICT, in one transaction.
  *
- * A batch is there as a whole or not at all, and putting it twice is the same as once, so a batch whose COMMIT was not answered is
- * simply put again. Rows go in the order of their ids: two writers cannot lock each other out. A row that is there already, bit
- * for bit, is left alone, so that a load taken up again does not index its rows twice.
- * The forms of COPY BINARY and of each type are those of PostgreSQL's manual (COPY, "Binary Format") and of the types' receive functions.
+ * A batch is there as a whole or not at all, and putting it twice is the same as once, so a batch whose COMMIT was not answered
+ * is simply put again. Rows go in the order of their ids: two writers cannot lock each other out. A row that is there already,
+ * bit for bit, is left alone, so that a load taken up again does not index its rows twice. The forms of COPY BINARY and of each
+ * type are those of PostgreSQL's manual (COPY, "Binary Format") and of the types' receive functions.
  */
 #include "pgvector_internal.h"
 
@@ -103,7 +103,8 @@ static sx_status check_record(const sx_pg *pg, const sx_vector_record *record, s
         sx_json_skip(&json);
         sx_json_end(&json);
         if (json.problem)
-            return sx_fail(error, SX_E_FORMAT, "record %s: metadata: byte %zu: %s", record->id, json.problem_position, json.problem);
+            return sx_fail(error, SX_E_FORMAT, "record %s: metadata: byte %zu: %s", record->id, json.problem_position,
+                           json.problem);
     }
     return SX_OK;
 }
@@ -160,13 +161,14 @@ static sx_status append_statement(const sx_pg *pg, sx_buffer *text)
                      relation);
     if (half)
         sx_buffer_printf(text, "::halfvec(%u)", pg->known.dimensions);
-    sx_buffer_printf(text,
-                     ", text_bytes, metadata_bytes FROM pg_temp.sextant_load ON CONFLICT (id) DO UPDATE SET document ="
-                     " excluded.document, text = excluded.text, metadata = excluded.metadata, vector = excluded.vector, text_bytes ="
-                     " excluded.text_bytes, metadata_bytes = excluded.metadata_bytes WHERE (t.document, t.text, t.metadata, t.text_bytes,"
-                     " t.metadata_bytes) IS DISTINCT FROM (excluded.document, excluded.text, excluded.metadata, excluded.text_bytes,"
-                     " excluded.metadata_bytes) OR %s(t.vector) <> %s(excluded.vector); COMMIT",
-                     send, send);
+    sx_buffer_printf(
+        text,
+        ", text_bytes, metadata_bytes FROM pg_temp.sextant_load ON CONFLICT (id) DO UPDATE SET document ="
+        " excluded.document, text = excluded.text, metadata = excluded.metadata, vector = excluded.vector, text_bytes ="
+        " excluded.text_bytes, metadata_bytes = excluded.metadata_bytes WHERE (t.document, t.text, t.metadata, t.text_bytes,"
+        " t.metadata_bytes) IS DISTINCT FROM (excluded.document, excluded.text, excluded.metadata, excluded.text_bytes,"
+        " excluded.metadata_bytes) OR %s(t.vector) <> %s(excluded.vector); COMMIT",
+        send, send);
     return text->failed ? SX_E_NOMEM : SX_OK;
 }
 
@@ -189,15 +191,17 @@ static sx_status upsert_work(sx_pg *pg, void *user, sx_error *error)
     if (!status && (job->rows.failed || append_statement(pg, &text)))
         status = sx_fail_nomem(error, job->rows.length);
     if (!status) {
-        snprintf(begin, sizeof begin,
-                 "BEGIN; CREATE TEMPORARY TABLE sextant_load (id text, document text, text text, metadata jsonb, vector vector(%u),"
-                 " text_bytes bytea, metadata_bytes bytea) ON COMMIT DROP",
-                 pg->known.dimensions);
+        snprintf(
+            begin, sizeof begin,
+            "BEGIN; CREATE TEMPORARY TABLE sextant_load (id text, document text, text text, metadata jsonb, vector vector(%u),"
+            " text_bytes bytea, metadata_bytes bytea) ON COMMIT DROP",
+            pg->known.dimensions);
         status = sx_pg_run(pg, begin, error);
     }
     if (!status) {
         sx_error problem = {0};
-        status = sx_pg_copy(pg, "COPY pg_temp.sextant_load FROM STDIN (FORMAT binary)", job->rows.data, job->rows.length, &problem);
+        status =
+            sx_pg_copy(pg, "COPY pg_temp.sextant_load FROM STDIN (FORMAT binary)", job->rows.data, job->rows.length, &problem);
         if (status && pg->copy_line && pg->copy_line <= job->count)
             sx_fail(error, status, "record %s: %s", job->records[pg->copy_line - 1]->id, problem.message);
         else if (status)
@@ -217,8 +221,8 @@ static int compare_records(const void *a, const void *b)
     return order ? order : first < second ? 1 : -1;
 }
 
-static sx_status put_batch(sx_pg *pg, upsert_job *job, const sx_vector_record **order, const sx_vector_record *records, size_t count,
-                           sx_error *error)
+static sx_status put_batch(sx_pg *pg, upsert_job *job, const sx_vector_record **order, const sx_vector_record *records,
+                           size_t count, sx_error *error)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -232,7 +236,8 @@ static sx_status put_batch(sx_pg *pg, upsert_job *job, const sx_vector_record **
     sx_status status = sx_pg_do(pg, "upsert into", job->collection, upsert_work, job, error);
     if (!status && job->odd)
         sx_pg_log(pg, SX_LOG_WARNING,
-                  "%s: %s: %llu records hold NUL bytes or broken UTF-8, which PostgreSQL's text cannot (%s first): column text has U+FFFD"
+                  "%s: %s: %llu records hold NUL bytes or broken UTF-8, which PostgreSQL's text cannot (%s first): column text "
+                  "has U+FFFD"
                   " there, text_bytes and metadata_bytes what it was",
                   pg->store.name, job->collection, (unsigned long long)job->odd, job->first_odd);
     return status;
@@ -249,8 +254,9 @@ sx_status sx_pg_upsert(sx_vector_store *store, const char *collection, const sx_
         return sx_fail_nomem(error, count * sizeof *order);
     for (size_t i = 0; i < count && !status; i++) /* before anything is written */
         if (!records[i].id || !*records[i].id || !records[i].vector || !is_sound(records[i].id))
-            status = sx_fail(error, SX_E_INVALID, "%s: upsert into %s: record %zu has no vector, or an id that is empty or no UTF-8",
-                             store->name, collection, i);
+            status =
+                sx_fail(error, SX_E_INVALID, "%s: upsert into %s: record %zu has no vector, or an id that is empty or no UTF-8",
+                        store->name, collection, i);
     for (size_t from = 0, next; from < count && !status; from = next) {
         size_t bytes = 0;
         for (next = from; next < count && next - from < BATCH_ROWS && bytes < BATCH_BYTES; next++)

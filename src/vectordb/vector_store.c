@@ -27,7 +27,8 @@ static sx_status fail_unknown(const char *scheme, size_t length, sx_error *error
     names[0] = '\0';
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes && used < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s://", used ? ", " : "", schemes[i].scheme);
-    sx_fail(error, SX_E_UNSUPPORTED, "vector store: there is none with the scheme %.*s://", (int)(length > 40 ? 40 : length), scheme);
+    sx_fail(error, SX_E_UNSUPPORTED, "vector store: there is none with the scheme %.*s://", (int)(length > 40 ? 40 : length),
+            scheme);
     sx_hint(error, "there are %s", names);
     return SX_E_UNSUPPORTED;
 }

@@ -3,12 +3,14 @@
  *     store_contract URL [--key KEY] [--restart COMMAND] [--rounds] [--only CASE] [--verbose]
  *
  * A driver (a Python or shell script beside this file) starts a server of its own on a free port, and gives
- *   URL                what sx_vector_store_open takes: postgresql://keeper@127.0.0.1:12345/postgres, chroma://127.0.0.1:12345 ...
+ *   URL                what sx_vector_store_open takes: postgresql://keeper@127.0.0.1:12345/postgres, chroma://127.0.0.1:12345
+ * ...
  *   --key KEY          the options' api_key
- *   --restart COMMAND  run by /bin/sh in the middle of a load: it must kill the server (SIGKILL, or a crash as users have it), start it again
- *                      on the same port with the same data, and return 0 when it answers again, within 30 s. Without it the case `restart`
- *                      says that it was not run.
- *   --rounds           the server does not keep the bits of float32 (it scales vectors to length 1, say): then vectors are compared within 1e-6
+ *   --restart COMMAND  run by /bin/sh in the middle of a load: it must kill the server (SIGKILL, or a crash as users have it),
+ * start it again on the same port with the same data, and return 0 when it answers again, within 30 s. Without it the case
+ * `restart` says that it was not run.
+ *   --rounds           the server does not keep the bits of float32 (it scales vectors to length 1, say): then vectors are
+ * compared within 1e-6
  *   --only CASE        one case
  * A line for each case: "ok NAME", or "FAILED NAME: why" and exit code 1. Collections of earlier runs are dropped first.
  */
@@ -102,13 +104,14 @@ static void make(uint64_t number, uint64_t version, made *to)
 {
     snprintf(to->id, sizeof to->id, "record-%06llu", (unsigned long long)number);
     snprintf(to->document, sizeof to->document, "folder/document %llu.md", (unsigned long long)number / 10);
-    snprintf(to->text, sizeof to->text, "Text of record %llu, version %llu: æøå 文字 \"quoted\" \\ back\nsecond line", (unsigned long long)number,
-             (unsigned long long)version);
+    snprintf(to->text, sizeof to->text, "Text of record %llu, version %llu: æøå 文字 \"quoted\" \\ back\nsecond line",
+             (unsigned long long)number, (unsigned long long)version);
     snprintf(to->metadata, sizeof to->metadata,
-             "{\"number\": %llu, \"version\": %llu, \"kind\": \"%s\", \"even\": %s, \"ratio\": 2.5, \"rare\": %s, \"nested\": {\"list\": [1, \"a\", "
+             "{\"number\": %llu, \"version\": %llu, \"kind\": \"%s\", \"even\": %s, \"ratio\": 2.5, \"rare\": %s, \"nested\": "
+             "{\"list\": [1, \"a\", "
              "null]}}",
-             (unsigned long long)number, (unsigned long long)version, number % 3 ? "letter" : "invoice", number % 2 ? "false" : "true",
-             number % 300 == 7 ? "true" : "false");
+             (unsigned long long)number, (unsigned long long)version, number % 3 ? "letter" : "invoice",
+             number % 2 ? "false" : "true", number % 300 == 7 ? "true" : "false");
     make_vector(number * 1000 + version, DIMENSIONS, to->vector);
 }
 
@@ -166,14 +169,15 @@ static uint64_t count_of(sx_vector_store *store, const char *name)
 
 typedef struct expectation {
     uint64_t first, count;
-    const unsigned char *versions;  /* of each record; 0: it must not be there */
-    unsigned char any_below;        /* not 0: versions 1..any_below are all right, as long as text, metadata and vector agree */
+    const unsigned char *versions; /* of each record; 0: it must not be there */
+    unsigned char any_below;       /* not 0: versions 1..any_below are all right, as long as text, metadata and vector agree */
     unsigned char *seen;
 } expectation;
 
 static bool same_json(const char *a, const char *b)
 {
-    json_t *first = json_loads(a ? a : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL), *second = json_loads(b ? b : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *first = json_loads(a ? a : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL),
+           *second = json_loads(b ? b : "{}", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     bool same = first && second && json_equal(first, second);
     json_decref(first);
     json_decref(second);
@@ -229,7 +233,8 @@ static void check_all(sx_vector_store *store, const char *name, uint64_t first, 
     }
     free(wanted.seen);
     if (count_of(store, name) != there)
-        fail("describe counts %llu records, and there are %llu", (unsigned long long)count_of(store, name), (unsigned long long)there);
+        fail("describe counts %llu records, and there are %llu", (unsigned long long)count_of(store, name),
+             (unsigned long long)there);
 }
 
 /* ---- Cases ---- */
@@ -243,10 +248,11 @@ static void collections(sx_vector_store *store)
     make_collection(store, name, &plain);
     expect(store->class->create(store, name, &plain, &error), SX_OK, &error, "create what is there");
     expect(store->class->describe(store, name, &space, &count, &error), SX_OK, &error, "describe");
-    if (count != 0 || space.dimensions != DIMENSIONS || !space.model || strcmp(space.model, "contract-model") != 0 || !space.space ||
-        strcmp(space.space, "aa11") != 0 || (space.similarity && strcmp(space.similarity, "cosine") != 0))
-        fail("describe: %u dimensions, model %s, space %s, similarity %s, %llu records", space.dimensions, space.model ? space.model : "-",
-             space.space ? space.space : "-", space.similarity ? space.similarity : "-", (unsigned long long)count);
+    if (count != 0 || space.dimensions != DIMENSIONS || !space.model || strcmp(space.model, "contract-model") != 0 ||
+        !space.space || strcmp(space.space, "aa11") != 0 || (space.similarity && strcmp(space.similarity, "cosine") != 0))
+        fail("describe: %u dimensions, model %s, space %s, similarity %s, %llu records", space.dimensions,
+             space.model ? space.model : "-", space.space ? space.space : "-", space.similarity ? space.similarity : "-",
+             (unsigned long long)count);
     other.dimensions = DIMENSIONS + 1;
     expect(store->class->create(store, name, &other, &error), SX_E_MISMATCH, &error, "create with other dimensions");
     if (!strstr(error.message, "24") || !strstr(error.message, "25") || !strstr(error.message, name))
@@ -325,11 +331,11 @@ static int descending(const void *a, const void *b)
     return first > second ? -1 : first < second;
 }
 
-/* Asks for `most` under the filters; the numbers for which `matches` is true are those that pass them. Returns how many of the hits belong to
- * the true nearest; *wanted: how many there should be. */
-static size_t ask(sx_vector_store *store, const char *name, const char *kind, uint64_t records_count, uint64_t query, uint32_t most,
-                  const double *threshold, const sx_vector_filter *filters, size_t filter_count, bool (*matches)(uint64_t),
-                  size_t *wanted)
+/* Asks for `most` under the filters; the numbers for which `matches` is true are those that pass them. Returns how many of the
+ * hits belong to the true nearest; *wanted: how many there should be. */
+static size_t ask(sx_vector_store *store, const char *name, const char *kind, uint64_t records_count, uint64_t query,
+                  uint32_t most, const double *threshold, const sx_vector_filter *filters, size_t filter_count,
+                  bool (*matches)(uint64_t), size_t *wanted)
 {
     float vector[DIMENSIONS];
     made one;
@@ -346,7 +352,8 @@ static size_t ask(sx_vector_store *store, const char *name, const char *kind, ui
     }
     qsort(all, passing, sizeof *all, descending);
     *wanted = passing < most ? passing : most;
-    expect(store->class->query(store, name, vector, most, threshold, filters, filter_count, &hits, &count, &error), SX_OK, &error, "query");
+    expect(store->class->query(store, name, vector, most, threshold, filters, filter_count, &hits, &count, &error), SX_OK, &error,
+           "query");
     if (count > most)
         fail("%zu hits, though %u were asked for", count, most);
     for (size_t i = 0; i < count; i++) {
@@ -404,7 +411,8 @@ static void query_with(sx_vector_store *store, const char *kind)
     static const sx_vector_filter invoice[] = {{"kind", "invoice", false}}, rare[] = {{"rare", "true", true}};
     static const sx_vector_filter number[] = {{"number", "1234", true}}, as_text[] = {{"number", "1234", false}};
     static const sx_vector_filter document[] = {{"document", "folder/document 20.md", false}, {"even", "true", true}};
-    static const sx_vector_filter none[] = {{"kind", "letter' OR '1'='1", false}}, both[] = {{"kind", "invoice", false}, {"kind", "letter", false}};
+    static const sx_vector_filter none[] = {{"kind", "letter' OR '1'='1", false}},
+                                  both[] = {{"kind", "invoice", false}, {"kind", "letter", false}};
     static const struct {
         const char *what;
         const sx_vector_filter *filters;
@@ -442,7 +450,8 @@ static void query_with(sx_vector_store *store, const char *kind)
     for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++) {
         found = should = 0;
         for (uint64_t q = 0; q < 5; q++) {
-            found += ask(store, name, kind, COUNT, 800000 + q, 10, NULL, filtered[i].filters, filtered[i].count, filtered[i].matches, &wanted);
+            found += ask(store, name, kind, COUNT, 800000 + q, 10, NULL, filtered[i].filters, filtered[i].count,
+                         filtered[i].matches, &wanted);
             should += wanted;
         }
         if (found < should * 0.95)
@@ -493,16 +502,28 @@ static void odd(sx_vector_store *store)
     long_name[300] = '\0';
     for (size_t i = 0; i < LONG; i++)
         text[i] = (char)('a' + i % 26);
-    const char *const names[] = {"contract \"odd\"'s; DROP TABLE x; -- /\\%20 {name}", "x", "контракт 契約 ✓", long_name, "Contract_Case", "contract_case"};
+    const char *const names[] = {"contract \"odd\"'s; DROP TABLE x; -- /\\%20 {name}",
+                                 "x",
+                                 "контракт 契約 ✓",
+                                 long_name,
+                                 "Contract_Case",
+                                 "contract_case"};
     sx_vector_record all[RECORDS + 1] = {
         {.id = "a/b c\"d'e\\f", .document = "a \"b\" 'c' \\ d/é.md", .text = {"", 0}, .metadata = "{}"},
         {.id = "文字 ✓ é", .text = {"no document, no metadata", 24}},
-        {.id = "line\nbreak\ttab", .document = "x", .text = {"\t\n\r \x01\x1f\x7f", 7}, .metadata = "{\"a\\tb\\n\": \"c\\r\\u0001\"}"},
+        {.id = "line\nbreak\ttab",
+         .document = "x",
+         .text = {"\t\n\r \x01\x1f\x7f", 7},
+         .metadata = "{\"a\\tb\\n\": \"c\\r\\u0001\"}"},
         {.id = "big", .document = "x", .text = {text, LONG}, .metadata = "{\"k\": 1}"},
-        {.id = "keys", .text = {"k", 1}, .metadata = "{\"\": \"empty key\", \"a.b\": 1, \"$and\": \"x\", \"id\": \"not me\", \"text\": \"nor me\", "
-                                                     "\"vector\": [1, 2], \"document\": \"nor me\", \"metadata\": {}}"},
-        {.id = "kinds", .text = {"k", 1}, .metadata = "{\"null\": null, \"list\": [true, false, null, 1.5, {\"a\": []}], \"big\": 9007199254740993, "
-                                                      "\"small\": -0.125, \"words\": [\"a\", \"b\"], \"empty\": []}"},
+        {.id = "keys",
+         .text = {"k", 1},
+         .metadata = "{\"\": \"empty key\", \"a.b\": 1, \"$and\": \"x\", \"id\": \"not me\", \"text\": \"nor me\", "
+                     "\"vector\": [1, 2], \"document\": \"nor me\", \"metadata\": {}}"},
+        {.id = "kinds",
+         .text = {"k", 1},
+         .metadata = "{\"null\": null, \"list\": [true, false, null, 1.5, {\"a\": []}], \"big\": 9007199254740993, "
+                     "\"small\": -0.125, \"words\": [\"a\", \"b\"], \"empty\": []}"},
         {.id = "1", .text = {"a number as id", 14}, .metadata = "{\"a\": {\"b\": {\"c\": {\"d\": \"deep\"}}}}"},
         {.id = "00000000-0000-4000-8000-000000000000", .text = {"a uuid as id", 12}},
         {.id = "{\"json\": [1]}", .text = {"{\"json\": [1]}", 13}, .metadata = "{\"json\": \"{\\\"a\\\": 1}\"}"},
@@ -540,7 +561,8 @@ static void nul_bytes(sx_vector_store *store)
     made one;
     sx_error error;
     make(1, 1, &one);
-    sx_vector_record pair[3] = {record_of(&one), {.id = "with nul", .text = {"a\0b", 3}, .metadata = "{\"x\": \"a\\u0000b\"}", .vector = one.vector}};
+    sx_vector_record pair[3] = {
+        record_of(&one), {.id = "with nul", .text = {"a\0b", 3}, .metadata = "{\"x\": \"a\\u0000b\"}", .vector = one.vector}};
     make_collection(store, name, &plain);
     sx_status status = store->class->upsert(store, name, pair, 2, &error);
     if (status) {
@@ -571,10 +593,12 @@ static void mistakes(sx_vector_store *store)
     expect(store->class->upsert(store, name, pair, 2, &error), SX_E_NOT_FOUND, &error, "upsert into nothing");
     if (!strstr(error.message, name))
         fail("the collection is not named: %s", error.message);
-    expect(store->class->query(store, name, one.vector, 3, NULL, NULL, 0, &hits, &count, &error), SX_E_NOT_FOUND, &error, "query of nothing");
+    expect(store->class->query(store, name, one.vector, 3, NULL, NULL, 0, &hits, &count, &error), SX_E_NOT_FOUND, &error,
+           "query of nothing");
     expect(store->class->scan(store, name, check_record, NULL, &error), SX_E_NOT_FOUND, &error, "scan of nothing");
     make_collection(store, name, &plain);
-    expect(store->class->query(store, name, one.vector, 3, NULL, NULL, 0, &hits, &count, &error), SX_OK, &error, "query of an empty one");
+    expect(store->class->query(store, name, one.vector, 3, NULL, NULL, 0, &hits, &count, &error), SX_OK, &error,
+           "query of an empty one");
     if (count)
         fail("%zu hits in an empty collection", count);
     sx_vector_hits_free(hits, count);
@@ -646,7 +670,8 @@ static void *read_many(void *user)
         sx_vector_hit *hits;
         size_t count;
         make_vector(self->seed + self->rounds, DIMENSIONS, vector);
-        expect(store->class->query(store, self->name, vector, 10, NULL, NULL, 0, &hits, &count, &error), SX_OK, &error, "query meanwhile");
+        expect(store->class->query(store, self->name, vector, 10, NULL, NULL, 0, &hits, &count, &error), SX_OK, &error,
+               "query meanwhile");
         if (count != 10)
             fail("%zu of 10 hits while others write", count);
         sx_vector_hits_free(hits, count);
@@ -746,9 +771,15 @@ int main(int argument_count, char **arguments)
         const char *name;
         void (*run)(sx_vector_store *store);
     } cases[] = {
-        {"collections", collections}, {"records", records},   {"query", query},
-        {"odd", odd},                 {"nul_bytes", nul_bytes}, {"mistakes", mistakes},
-        {"wrong_address", wrong_address}, {"concurrent", concurrent}, {"restart", restart},
+        {"collections", collections},
+        {"records", records},
+        {"query", query},
+        {"odd", odd},
+        {"nul_bytes", nul_bytes},
+        {"mistakes", mistakes},
+        {"wrong_address", wrong_address},
+        {"concurrent", concurrent},
+        {"restart", restart},
     };
     for (int i = 1; i < argument_count; i++) {
         const char *word = arguments[i], *value = i + 1 < argument_count ? arguments[i + 1] : NULL;
