@@ -93,8 +93,9 @@ static sx_status semantic(const hybrid *work, size_t count, sx_search_candidate 
     sx_candidate *nearest = sx_calloc(count, sizeof *nearest);
     if (!nearest)
         return sx_fail_nomem(error, count * sizeof *nearest);
-    sx_status status = sx_store_nearest(work->database, work->collection, query->vector, count, query->filters,
-                                        query->filter_count, nearest, found, error);
+    sx_nearest_options options = {.ef_search = query->ef_search, .exact = query->exact};
+    sx_status status = sx_store_nearest_by(work->database, work->collection, query->vector, count, query->filters,
+                                           query->filter_count, &options, nearest, found, error);
     if (status)
         *found = 0;
     while (*found && !passes(query, nearest[*found - 1].similarity))

@@ -9,7 +9,7 @@
 #include "backup.h"
 #include "packed.h"
 #include "schema.h"
-#include "sql.h"
+#include "segments.h"
 #include "store_filters.h"
 #include "store_keyword.h"
 
@@ -250,7 +250,7 @@ void sx_database_close(sx_database *database)
             write_last_things(database);
     }
     for (size_t i = 0; i < database->mapped_count; i++)
-        sx_segment_close(database->mapped[i].segment);
+        sx_segments_close_mapped(&database->mapped[i]);
     for (size_t i = 0; i < database->statement_count; i++)
         sqlite3_finalize(database->statements[i].statement);
     sqlite3_close(database->sqlite);

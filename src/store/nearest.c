@@ -1,5 +1,5 @@
-/* nearest.c - exact search over a collection as of one snapshot: mapped segments, and the rows themselves where no segment
- * speaks.
+/* nearest.c - search over a collection as of one snapshot: mapped segments, by their graphs or row by row, and the rows of the
+ * tables where no segment speaks.
  *
  * Segments may hold chunks that were deleted since. A few more candidates than wanted are taken and looked up; only when too few
  * of them live is the list of living ids read and everything scanned once more with it, so two scans always suffice. */
@@ -23,6 +23,7 @@ typedef struct nearest {
     sx_measure measure;
     sx_exact_query query; /* scaled for the measure */
     sx_thread_pool *pool; /* NULL: there is too little to share */
+    size_t ef;            /* of graphs; 0: they are not used */
     sx_topk topk;
     /* damaged or missing segments met: their ranges come from the rows */
     int64_t *lost;
@@ -71,6 +72,28 @@ static bool is_lost(const nearest *search, int64_t id)
     return false;
 }
 
+/* *done false: there is no graph, or a scan is needed. Nothing was offered then. */
+static sx_status search_graph(nearest *search, const sx_id_set *allowed, const sx_segment_row *row, bool *done, sx_error *error)
+{
+    sx_segment_graph *graph = sx_segments_graph(search->database, row);
+    sx_topk own = {0};
+    if (!graph || !search->topk.capacity)
+        return SX_OK;
+    /* A list of its own: what is found before the damage must not stay. */
+    if (!sx_topk_open(&own, search->topk.capacity))
+        return sx_fail_nomem(error, search->topk.capacity * sizeof(sx_ranked));
+    sx_status status = sx_segment_graph_search(graph, &search->query, search->ef, allowed, &own, done, error);
+    for (size_t i = 0; i < own.count && *done && !status; i++)
+        sx_topk_offer(&search->topk, own.items[i].id, own.items[i].score);
+    sx_topk_close(&own);
+    if (status == SX_E_FORMAT) { /* of the graph, or of the segment: the scan will tell */
+        *done = false;
+        sx_segments_drop_graph(search->database, row, error);
+        status = SX_OK;
+    }
+    return status;
+}
+
 /* Offers the segment's rows; *done false when it cannot be used. */
 static sx_status scan_segment(nearest *search, const sx_id_set *allowed, const sx_segment_row *row, bool *done, sx_error *error)
 {
@@ -81,6 +104,11 @@ static sx_status scan_segment(nearest *search, const sx_id_set *allowed, const s
         return SX_OK;
     sx_status status =
         sx_segments_map(search->database, search->collection->id, search->collection->dimensions, row, &segment, &reason);
+    if (!status && search->ef) {
+        status = search_graph(search, allowed, row, done, &reason);
+        if (*done)
+            return SX_OK;
+    }
     if (!status)
         status = sx_segment_scan(segment, &search->query, allowed, search->pool, &search->topk, &reason);
     if (!status) {
@@ -246,12 +274,20 @@ sx_status sx_store_nearest(sx_database *database, const sx_collection_row *colle
                            const char *const *filters, size_t filter_count, sx_candidate *candidates, size_t *found,
                            sx_error *error)
 {
+    return sx_store_nearest_by(database, collection, query, count, filters, filter_count, NULL, candidates, found, error);
+}
+
+sx_status sx_store_nearest_by(sx_database *database, const sx_collection_row *collection, const float *query, size_t count,
+                              const char *const *filters, size_t filter_count, const sx_nearest_options *options,
+                              sx_candidate *candidates, size_t *found, sx_error *error)
+{
+    size_t ef = options && options->exact ? 0 : options && options->ef_search ? options->ef_search : SX_HNSW_EF_SEARCH;
     if (!database || !collection || !query || !found || (count && !candidates) || (filter_count && !filters))
         return sx_fail(error, SX_E_INVALID, "sx_store_nearest: an argument is NULL");
     *found = 0;
     sx_status status = SX_OK;
     for (int attempt = 0; attempt < RETRIES; attempt++) {
-        nearest search = {.database = database, .collection = collection};
+        nearest search = {.database = database, .collection = collection, .ef = ef};
         status = sx_snapshot_begin(database, error);
         if (!status)
             status = prepare(&search, query, count, error);

@@ -232,7 +232,8 @@ static sx_status carry_out(sx_database *database, int64_t collection, uint32_t d
     return status;
 }
 
-static sx_status publish(sx_database *database, int64_t collection, bool force, sx_error *error)
+/* graphs: those that are missing are made too. */
+static sx_status publish(sx_database *database, int64_t collection, bool force, bool graphs, sx_error *error)
 {
     publish_plan plan = {0};
     int64_t gathered = 0, recipe = 0, dimensions = 0;
@@ -254,12 +255,14 @@ static sx_status publish(sx_database *database, int64_t collection, bool force, 
         merge(&plan);
         status = carry_out(database, collection, (uint32_t)dimensions, &plan, error);
     }
+    if (!status && graphs)
+        status = sx_segments_make_graphs(database, collection, (uint32_t)dimensions, &plan.before, error);
     free(plan.parts);
     sx_segment_list_clear(&plan.before);
     return status;
 }
 
-sx_status sx_store_publish(sx_database *database, int64_t collection, bool force, sx_error *error)
+static sx_status publish_and_sweep(sx_database *database, int64_t collection, bool force, bool graphs, sx_error *error)
 {
     if (!database || database->writing)
         return sx_fail(error, SX_E_INVALID, "sx_store_publish: needs a database and no open transaction");
@@ -267,10 +270,15 @@ sx_status sx_store_publish(sx_database *database, int64_t collection, bool force
     if (!status)
         status = sx_store_drop_dead_claims(database, error);
     if (!status)
-        status = publish(database, collection, force, error);
+        status = publish(database, collection, force, graphs, error);
     if (!status)
         status = sx_store_repack(database, collection, error);
     return status ? status : sx_store_sweep_files(database, error);
+}
+
+sx_status sx_store_publish(sx_database *database, int64_t collection, bool force, sx_error *error)
+{
+    return publish_and_sweep(database, collection, force, true, error);
 }
 
 sx_status sx_segments_heal(sx_database *database, int64_t collection, const int64_t *ids, size_t count, sx_error *error)
@@ -283,7 +291,8 @@ sx_status sx_segments_heal(sx_database *database, int64_t collection, const int6
     for (size_t i = 0; i < count && !status; i++)
         status = sx_sql_do(database, "DELETE FROM segment WHERE id = ?", error, "i", ids[i]);
     status = sx_scope_leave(database, &scope, status, error);
-    return status ? status : sx_store_publish(database, collection, true, error);
+    /* A search waits for this, so graphs are left to the next job. */
+    return status ? status : publish_and_sweep(database, collection, true, false, error);
 }
 
 /* ---- Sweeping ---- */
@@ -295,9 +304,21 @@ static bool written_by_another(const sx_database *database, const char *name)
     unsigned long long worker;
     unsigned sequence;
     int end = 0;
-    if (sscanf(name, "collection-%lld-%llx-%u.sxv%n", &collection, &worker, &sequence, &end) != 3 || end == 0 || name[end])
+    if (sscanf(name, "collection-%lld-%llx-%u%n", &collection, &worker, &sequence, &end) != 3 || end == 0 ||
+        (strcmp(name + end, ".sxv") != 0 && strcmp(name + end, ".sxg") != 0 && strcmp(name + end, ".new") != 0))
         return true; /* nothing of ours: left alone */
     return (int64_t)worker != database->locks.worker && sx_locks_held_elsewhere(&database->locks, (int64_t)worker);
+}
+
+/* Whether the table names the file, or the segment that a graph is of. A graph in the making is of no use to anybody else. */
+static sx_status is_used(sx_database *database, char *name, int64_t *used, sx_error *error)
+{
+    char *last = name + strlen(name) - 1;
+    bool graph = *last == 'g';
+    *last = graph ? 'v' : *last;
+    sx_status status = sx_sql_number(database, "SELECT 1 FROM segment WHERE file = ?", 0, used, error, "t", name);
+    *last = graph ? 'g' : *last;
+    return status;
 }
 
 /* The folder is listed before the table is read: what is published later is not in the list. */
@@ -325,7 +346,7 @@ sx_status sx_store_sweep_files(sx_database *database, sx_error *error)
     for (size_t i = 0; i < count; i++) {
         int64_t used = 1;
         if (!status)
-            status = sx_sql_number(database, "SELECT 1 FROM segment WHERE file = ?", 0, &used, error, "t", names[i]);
+            status = is_used(database, names[i], &used, error);
         if (!status && !used)
             sx_store_unlink_segment(database, names[i]);
         free(names[i]);

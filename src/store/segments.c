@@ -79,8 +79,14 @@ sx_status sx_segments_map(sx_database *database, int64_t collection, uint32_t di
     sx_status status = sx_segment_open(path, row->identity, collection, dimensions, segment, error);
     free(path);
     if (!status)
-        database->mapped[database->mapped_count++] = (sx_mapped){row->id, collection, *segment};
+        database->mapped[database->mapped_count++] = (sx_mapped){.id = row->id, .collection = collection, .segment = *segment};
     return status;
+}
+
+void sx_segments_close_mapped(sx_mapped *mapped)
+{
+    sx_segment_graph_close(mapped->graph);
+    sx_segment_close(mapped->segment);
 }
 
 void sx_segments_unmap(sx_database *database, int64_t collection, const sx_segment_list *list)
@@ -94,7 +100,7 @@ void sx_segments_unmap(sx_database *database, int64_t collection, const sx_segme
         if (wanted)
             database->mapped[kept++] = *mapped;
         else
-            sx_segment_close(mapped->segment);
+            sx_segments_close_mapped(mapped);
     }
     database->mapped_count = kept;
 }

@@ -24,6 +24,17 @@ bool sx_segment_lists_equal(const sx_segment_list *a, const sx_segment_list *b);
 /* The mapping of a segment, kept by the handle. SX_E_NOT_FOUND, SX_E_FORMAT: the file is missing or damaged. */
 sx_status sx_segments_map(sx_database *database, int64_t collection, uint32_t dimensions, const sx_segment_row *row,
                           sx_segment **segment, sx_error *error);
+/* The segment's graph, if it has one that is sound; NULL otherwise. The segment is mapped already. */
+sx_segment_graph *sx_segments_graph(sx_database *database, const sx_segment_row *row);
+/* It was found damaged: its file goes, so that the next publishing makes it anew. */
+void sx_segments_drop_graph(sx_database *database, const sx_segment_row *row, const sx_error *reason);
+/* The path of a segment's graph, malloc'ed; NULL on no memory. */
+char *sx_segments_graph_path(const sx_database *database, const char *segment_file);
+void sx_segments_close_mapped(sx_mapped *mapped);
+/* graphs.c: makes the graphs that segments of the collection want and do not have. before: segments they may have come from, whose
+ * files are still there. */
+sx_status sx_segments_make_graphs(sx_database *database, int64_t collection, uint32_t dimensions, const sx_segment_list *before,
+                                  sx_error *error);
 /* Unmaps what the list does not hold; list NULL: all of the collection. */
 void sx_segments_unmap(sx_database *database, int64_t collection, const sx_segment_list *list);
 

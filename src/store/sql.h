@@ -4,6 +4,7 @@
 
 #include "../base/hash.h"
 #include "../base/thread_pool.h"
+#include "../vec/hnsw_segment.h"
 #include "../vec/segment.h"
 #include "locks.h"
 #include "store.h"
@@ -20,6 +21,8 @@ typedef struct sx_statement {
 typedef struct sx_mapped {
     int64_t id, collection;
     sx_segment *segment;
+    sx_segment_graph *graph; /* NULL: none yet, or it is not used */
+    bool graph_damaged;
 } sx_mapped;
 
 struct sx_database {

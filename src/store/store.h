@@ -188,6 +188,15 @@ typedef struct sx_candidate {
 sx_status sx_store_nearest(sx_database *database, const sx_collection_row *collection, const float *query, size_t count,
                            const char *const *filters, size_t filter_count, sx_candidate *candidates, size_t *found,
                            sx_error *error);
+/* How the nearest are looked for. */
+typedef struct sx_nearest_options {
+    uint32_t ef_search; /* candidates kept on the walk through a graph; 0: SX_HNSW_EF_SEARCH */
+    bool exact;         /* every row is compared */
+} sx_nearest_options;
+/* The same with options (NULL: none). Where a segment has a graph the answer is approximate: SPEED.md says how near. */
+sx_status sx_store_nearest_by(sx_database *database, const sx_collection_row *collection, const float *query, size_t count,
+                              const char *const *filters, size_t filter_count, const sx_nearest_options *options,
+                              sx_candidate *candidates, size_t *found, sx_error *error);
 /* The chunk with its document's row (either may be NULL). SX_E_NOT_FOUND when it has gone. */
 sx_status sx_store_chunk(sx_database *database, int64_t chunk, sx_chunk_row *row, sx_document_row *document,
                          sx_error *error);

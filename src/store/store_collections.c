@@ -3,8 +3,8 @@
 #include "../base/file.h"
 #include "../base/memory.h"
 #include "collections.h"
+#include "segments.h"
 #include "shadows.h"
-#include "sql.h"
 #include "store_keyword.h"
 
 #include <stdio.h>
@@ -268,10 +268,13 @@ void sx_store_lease_release(sx_database *database, int64_t collection)
 
 void sx_store_unlink_segment(sx_database *database, const char *file)
 {
-    char *path = sx_path_join(database->folder, file);
+    char *path = sx_path_join(database->folder, file), *graph = sx_segments_graph_path(database, file);
     if (path)
         (void)unlink(path);
+    if (graph)
+        (void)unlink(graph);
     free(path);
+    free(graph);
 }
 
 /* Documents of a nameless collection, some chunks at a time. */
