@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""load_server.py URL [SECONDS]: requests a second, p50 and p99 of a server's /v1/embeddings at 1, 16 and 64 clients, for single texts and batches
+"""load_server.py URL [SECONDS [CLIENTS...]]: requests a second, p50 and p99 of a server's /v1/embeddings at 1, 16 and 64 clients, for single texts and batches
 of 32; for one client also what is not spent in the model (client's time less te_request_inference_duration). Standard library only."""
 import json
 import random
@@ -72,5 +72,5 @@ def run(clients, count):
 
 
 for count in (1, 32):
-    for clients in (1, 16, 64):
+    for clients in [int(c) for c in sys.argv[3:]] or (1, 16, 64):
         run(clients, count)
