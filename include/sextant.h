@@ -582,6 +582,9 @@ typedef struct sx_embedder_options {
     sx_remote_options fallback_remote; /* size 0: none */
     unsigned split;          /* percent of the texts, chosen by their hashes, that go to the fallback all the time */
     int split_schedule;      /* shift by 10, 25, 50, 90, 100 percent while it does well; how far that is is kept in the cache */
+    /* The model of `model`, open already: its weights are shared instead of loaded again. It was opened with the same pooling,
+     * lengths, precision and storage, and must outlive the embedder. NULL: opened by the embedder. Without effect on remote models. */
+    const sx_model *opened;
 } sx_embedder_options;
 
 typedef struct sx_embedder_info {
@@ -731,12 +734,22 @@ SX_API sx_status sx_batch_cancel(sx_database *database, int64_t id, const sx_rem
 
 typedef struct sx_chunk_options {
     size_t size;
-    const char *strategy;  /* auto recursive tokens chars sentences paragraphs markdown rst html; NULL: auto */
+    const char *strategy;  /* auto recursive tokens chars sentences paragraphs markdown rst html code; NULL: auto */
     uint32_t chunk_size;   /* in unit; sentences/paragraphs: how many; 0: the strategy's default */
     int32_t overlap;       /* in unit (sentences, paragraphs likewise); 0: default; -1: none */
     const char *unit;      /* "tokens" or "chars" (code points); NULL: the strategy's default */
     int no_header;         /* do not put the innermost heading before the embedded text */
+    const char *header;    /* a template for what is put there instead, "[{project}][{module}]", or "tags" (docs/code.md); NULL: the default */
+    const char *grammars;  /* absolute path of the parsers of code (scripts/install-grammars makes them); NULL: code is cut by lines */
 } sx_chunk_options;
+
+/* A function, class and so on of a source file. */
+typedef struct sx_symbol {
+    const char *name;      /* with its scope: "Stack.push" */
+    const char *kind;      /* "function", "method", "class", "struct" ... */
+    const char *signature; /* without body, on one line */
+    uint32_t line;         /* where it is defined, from 1; comments and decorators before it may begin earlier */
+} sx_symbol;
 
 typedef struct sx_chunk {
     uint64_t start, end;        /* bytes in the document's text; text[start, end) is the chunk */
@@ -745,6 +758,8 @@ typedef struct sx_chunk {
     const char *const *headings; /* heading_count strings, outermost first, without markup */
     uint32_t heading_count;
     const char *header;         /* what is put before the text when it is embedded, "" when nothing */
+    const sx_symbol *symbols;   /* of parsed code: what begins in the chunk, and what it is a part of when nothing does; in order */
+    uint32_t symbol_count;
 } sx_chunk;
 
 typedef struct sx_chunks {
@@ -755,6 +770,8 @@ typedef struct sx_chunks {
     const char *title;     /* or "" */
     sx_chunk *chunks;
     size_t count;
+    const char *language;  /* of source files: "python"; "" for others */
+    const char *not_parsed; /* source cut by lines: why; NULL otherwise */
 } sx_chunks;
 
 /* Reads a file and cuts it as `index` would. `model` counts tokens and sets the limit; NULL: character units only. `prompt` is
@@ -772,7 +789,8 @@ typedef struct sx_index_options {
     const char *collection;       /* NULL: "default"; created when it does not exist */
     const char *const *paths;     /* files and folders */
     size_t path_count;
-    sx_chunk_options chunk;       /* chunk.size 0: the collection's, or all defaults */
+    sx_chunk_options chunk;       /* chunk.size 0: the collection's, or all defaults; its grammars do not count */
+    const char *grammars;         /* as sx_chunk_options.grammars */
     const char *const *include;   /* globs a path below its root must match one of; none: everything */
     size_t include_count;
     const char *const *exclude;   /* globs that leave a path out */
@@ -789,6 +807,15 @@ typedef struct sx_index_options {
     sx_progress_callback progress;
     void *progress_user;
     const volatile int *stop;     /* set non-zero (from a signal handler, say) to stop soon; may be NULL */
+    /* Through jobs of the Batch API, in two runs. With dry_run, between sx_embedder_batch_begin and _end: chunks are added to jobs,
+     * and nothing else changes. Later, when the jobs are at their end, without dry_run: nothing is sent; chunks whose vectors did not
+     * come have failed, with the reason. The embedder's cache is the database, and allow_secrets is the same in both. */
+    int batch_api;
+    const char *excludes_file;    /* git's core.excludesFile: its rules count for what lies in a git repository; may be NULL */
+    /* Not NULL: of the paths only these files, and what lies in these folders, is looked at; those that are gone are taken out. Absolute
+     * paths, or from the working directory. An ignore file among them stands for its folder. */
+    const char *const *changed;
+    size_t changed_count;
 } sx_index_options;
 
 typedef struct sx_problem {
@@ -810,6 +837,8 @@ typedef struct sx_index_report {
     sx_spend cost;       /* of this run; dry run: what the run would cost */
     sx_spend left;       /* what the budget left undone, and would cost: set when the call ends with SX_E_LIMIT */
     sx_cache_use cache;  /* where chunks were looked for */
+    sx_problem *notes;   /* of documents that were indexed: an encoding other than UTF-8, pages without text ... */
+    size_t note_count;
 } sx_index_report;
 
 /* Reads, chunks, embeds and stores what is new or changed under the paths, and removes what is gone from them. Durable per
@@ -819,9 +848,64 @@ SX_API sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx
                           sx_index_report **report, sx_error *error);
 SX_API void sx_index_report_free(sx_index_report *report);
 
+/* Tells when something changes below paths, so that a run of sx_index can follow. By inotify where that can be, else by saying now and
+ * then that it is time to look. One thread at a time. */
+typedef struct sx_watch sx_watch;
+typedef struct sx_watch_options {
+    size_t size;
+    const char *const *paths;     /* files and folders; these three and their strings must outlive the watch */
+    size_t path_count;
+    const char *const *include;   /* as in sx_index_options, as far as they say which folders are entered */
+    size_t include_count;
+    const char *const *exclude;
+    size_t exclude_count;
+    const char *excludes_file;
+    uint32_t settle_ms;           /* how long nothing must have changed for a burst of changes to be over; 0: 300 */
+    uint32_t most_ms;             /* a burst that does not end is told after this; 0: 5000 */
+    uint32_t poll_ms;             /* between looks where the system cannot tell; 0: 10000 */
+    uint32_t most_folders;        /* more of them are polled; 0: as many as the system watches */
+    int always_poll;              /* for file systems that tell nothing, as networks' */
+} sx_watch_options;
+typedef struct sx_watch_news {
+    const char *const *paths;     /* what changed, for sx_index_options.changed: absolute, may be gone; valid until the next call */
+    size_t count;
+    int everything;               /* it is not known what changed: a run over all paths is due */
+    const char *reason;           /* of everything, where there is one to tell; else "" */
+} sx_watch_news;
+/* Watches from now on: what changes before the first sx_watch_next is told by it. Every path must exist. */
+SX_API sx_status sx_watch_open(const sx_watch_options *options, sx_watch **out, sx_error *error);
+/* Waits for changes and until they have settled. SX_E_STOPPED soon after *stop (may be NULL) is non-zero. */
+SX_API sx_status sx_watch_next(sx_watch *watch, const volatile int *stop, sx_watch_news *news, sx_error *error);
+SX_API void sx_watch_close(sx_watch *watch);
+
 /* Takes documents under the paths out of a collection; *removed counts them. Paths need not exist any more. */
 SX_API sx_status sx_remove(sx_database *database, const char *collection, const char *const *paths, size_t path_count,
                            uint64_t *removed, sx_error *error);
+
+/* A document that is no file. */
+typedef struct sx_new_document {
+    const char *id;          /* who it is: 1 to 1024 bytes of UTF-8 without control characters */
+    sx_text text;
+    const char *media_type;  /* as of sx_chunks; NULL: "text/plain" */
+    const char *metadata;    /* a JSON object; NULL: none */
+} sx_new_document;
+typedef struct sx_add_options {
+    size_t size;
+    const char *collection;  /* NULL: "default"; created when it does not exist */
+    sx_chunk_options chunk;  /* chunk.size 0: the collection's, or all defaults */
+    int allow_secrets;       /* as in sx_index_options, these three too */
+    int no_wait;
+    const volatile int *stop;
+} sx_add_options;
+/* Chunks, embeds and stores documents from memory; one with the id of an earlier one takes its place as a whole, metadata included.
+ * What the report counts as added or changed is durable when the call returns. In hits such a document has the root "api:" and its
+ * id as path; runs of sx_index leave it alone. count 0: makes the collection, or checks that it is the embedder's. *report is set
+ * also when the call fails half-way. */
+SX_API sx_status sx_add(sx_database *database, sx_embedder *embedder, const sx_new_document *documents, size_t count,
+                        const sx_add_options *options, sx_index_report **report, sx_error *error);
+/* Takes added documents out by their ids; those that are not there are passed over. SX_E_BUSY while the collection is indexed. */
+SX_API sx_status sx_remove_added(sx_database *database, const char *collection, const char *const *ids, size_t count,
+                                 uint64_t *removed, sx_error *error);
 
 typedef struct sx_search_options {
     size_t size;
@@ -1016,6 +1100,190 @@ SX_API sx_status sx_compress_undo(sx_database *database, const char *collection,
  * there are none. to NULL: exact. Scores are dot products. */
 SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
                                  size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
+
+/* ---- A collection seen as a whole (docs/pictures.md) --------------------------------------------------------------------- */
+
+/* All of these compare by cosine, hold the vectors in memory as floats (SX_E_LIMIT beyond half of the process's memory), and give the same
+ * result for the same collection whatever the threads. `threads` 0: all cores. */
+
+/* A passage and where it stands. */
+typedef struct sx_excerpt {
+    int64_t chunk;
+    char *collection, *root, *document, *title, *metadata; /* title, metadata: NULL when there is none */
+    uint32_t index, start_line, end_line;
+    uint64_t start, end;
+    char *text;                   /* its beginning */
+    size_t text_length, whole_length;
+} sx_excerpt;
+
+typedef struct sx_duplicates_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const char *const *also;      /* more collections of the same space */
+    size_t also_count;
+    double threshold;             /* least cosine, above 0 and at most 1; 0: 0.95 */
+    const char *const *filters;   /* as in sx_search_options */
+    size_t filter_count;
+    uint32_t most_groups;         /* of each kind, the largest; 0: 1000 */
+    unsigned threads;
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;
+} sx_duplicates_options;
+
+typedef struct sx_duplicate {
+    sx_excerpt passage;           /* of a document: its first one */
+    double similarity;            /* to the group's first */
+    double shared;                /* of a document: the share of its passages that another of the group has too, or nearly */
+} sx_duplicate;
+typedef struct sx_duplicate_group {
+    int exact;                    /* the texts are equal, byte by byte */
+    double least;                 /* the least similarity to the first */
+    sx_duplicate *members;        /* oldest first */
+    size_t count;
+} sx_duplicate_group;
+typedef struct sx_duplicate_report {
+    uint64_t passages, documents; /* looked at */
+    uint64_t redundant_passages, redundant_documents; /* that could go: all of each group but one */
+    uint64_t passage_groups, document_groups; /* found; the arrays hold at most most_groups */
+    sx_duplicate_group *groups, *document_list; /* exact ones first, then the larger first */
+    size_t group_count, document_count;
+    double threshold, seconds;
+} sx_duplicate_report;
+
+/* Passages that say the same, and documents that do. Two passages are in a group when a chain of pairs at least as similar as the threshold
+ * joins them. Every pair is looked at. Documents are compared by the mean of their passages. */
+SX_API sx_status sx_duplicates(sx_database *database, const sx_duplicates_options *options, sx_duplicate_report **out, sx_error *error);
+SX_API void sx_duplicate_report_free(sx_duplicate_report *report);
+
+typedef struct sx_clusters_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const char *const *filters;
+    size_t filter_count;
+    uint32_t count;               /* of clusters, at most 256; 0: chosen */
+    uint32_t typical;             /* passages of each; 0: 3 */
+    uint32_t outliers;            /* passages; 0: 5 */
+    unsigned threads;
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;
+} sx_clusters_options;
+
+typedef struct sx_cluster_passage {
+    sx_excerpt passage;
+    double similarity;            /* typical: to the middle of the cluster; outliers: mean to the 5 nearest passages */
+    uint32_t cluster;
+} sx_cluster_passage;
+typedef struct sx_cluster {
+    char *name;                   /* words that it has and others have not */
+    uint64_t passages, documents;
+    double cohesion;              /* mean similarity to its middle */
+    sx_cluster_passage *typical;  /* of different documents where there are enough; nearest to the middle first */
+    size_t typical_count;
+} sx_cluster;
+typedef struct sx_clusters {
+    uint64_t passages;
+    int chosen;                   /* the count was */
+    sx_cluster *clusters;         /* the largest first */
+    size_t count;
+    sx_cluster_passage *outliers; /* the farthest from everything first */
+    size_t outlier_count;
+    double seconds;
+} sx_clusters;
+/* Groups of passages about one thing (spherical k-means), and those that are like no other. */
+SX_API sx_status sx_clusters_find(sx_database *database, const sx_clusters_options *options, sx_clusters **out, sx_error *error);
+SX_API void sx_clusters_free(sx_clusters *clusters);
+
+/* Examples with labels, to tell the labels of others by. Immutable: any number of threads may use one. */
+typedef struct sx_examples sx_examples;
+/* Copies count x dimensions floats, which must be finite, and as many labels, none of them empty. */
+SX_API sx_status sx_examples_make(const float *vectors, const char *const *labels, size_t count, uint32_t dimensions, sx_examples **out,
+                                  sx_error *error);
+/* The passages of a collection whose document has the metadata key: text, numbers and true or false are labels. SX_E_NOT_FOUND: none has. */
+SX_API sx_status sx_examples_of_collection(sx_database *database, const char *collection, const char *key, sx_examples **out,
+                                           sx_error *error);
+SX_API void sx_examples_free(sx_examples *examples);
+SX_API size_t sx_examples_count(const sx_examples *examples);
+/* The labels in the order of the alphabet; NULL beyond the last. */
+SX_API const char *sx_examples_label(const sx_examples *examples, size_t index);
+
+typedef struct sx_classify_options {
+    size_t size;
+    uint32_t neighbours;          /* that vote, each by its similarity; 0: 5; at most 1000 */
+    double threshold;             /* least similarity to the nearest example of the label, else none */
+    double confidence;            /* least confidence, else none */
+} sx_classify_options;
+typedef struct sx_label {
+    const char *label;            /* NULL: none. Belongs to the examples */
+    double confidence;            /* the label's share of the votes; also of a label that was not given */
+    double similarity;            /* to the nearest example of the label */
+} sx_label;
+/* vectors: count x the examples' dimensions. */
+SX_API sx_status sx_classify(const sx_examples *examples, const sx_classify_options *options, const float *vectors, size_t count,
+                             sx_label *labels, sx_error *error);
+
+typedef struct sx_classify_judgement {
+    uint64_t examples, right, none; /* none: no label was given */
+    double accuracy;              /* right of all */
+    double commonest;             /* what always saying the commonest label would give */
+} sx_classify_judgement;
+/* Each example by all the others (those of its own document left out as well). */
+SX_API sx_status sx_classify_judge(const sx_examples *examples, const sx_classify_options *options, sx_classify_judgement *out,
+                                   sx_error *error);
+
+typedef struct sx_map_options {
+    size_t size;
+    const char *collection;       /* NULL: "default" */
+    const char *const *filters;
+    size_t filter_count;
+    const char *layout;           /* "neighbours": keeps neighbours together; "pca": the two main components; NULL: neighbours */
+    const char *color_by;         /* a metadata key, "document" or "collection"; NULL: by cluster */
+    uint32_t clusters;            /* 0: chosen */
+    uint32_t most_points;         /* more passages: so many, spread evenly; 0: 10000; at most 50000 */
+    int measure;                  /* how well neighbours are preserved */
+    unsigned threads;
+    sx_progress_callback progress;
+    void *progress_user;
+    const volatile int *stop;
+} sx_map_options;
+
+typedef struct sx_map_point {
+    float x, y;                   /* 0 .. 1 both, in one scale; y goes down */
+    uint32_t group;
+    sx_excerpt passage;
+} sx_map_point;
+typedef struct sx_map_group {
+    char *name;                   /* distinctive words of a cluster; a value of the metadata, "(none)", "(others)" */
+    uint32_t count;
+    float x, y;                   /* where its name stands */
+} sx_map_group;
+typedef struct sx_map {
+    char *collection, *model, *color_by; /* color_by: "clusters" or the key */
+    const char *layout;
+    uint64_t passages;            /* of the collection (that pass the filters): more than count when sampled */
+    sx_map_point *points;
+    size_t count;
+    sx_map_group *groups;
+    size_t group_count;
+    float width, height;          /* what points fill, the larger being 1 */
+    double preserved, preserved_pca; /* share of the 10 nearest that are among the 30 nearest in the picture; NaN: not measured */
+    double seconds;
+} sx_map;
+
+/* Places passages on a plane. An empty collection gives no points. */
+SX_API sx_status sx_map_make(sx_database *database, const sx_map_options *options, sx_map **out, sx_error *error);
+SX_API void sx_map_free(sx_map *map);
+
+typedef struct sx_draw_options {
+    size_t size;
+    const char *title;            /* NULL: the collection's name */
+    uint32_t width, height;       /* of svg and png in pixels; 0: 1600 x 1200; 200 .. 8000 */
+    int dark;                     /* html has both */
+} sx_draw_options;
+/* format: "svg", "png", "html" (a page that needs nothing else) or "json". *data is malloc'ed. */
+SX_API sx_status sx_map_draw(const sx_map *map, const char *format, const sx_draw_options *options, char **data, size_t *length,
+                             sx_error *error);
 
 /* ---- This machine ------------------------------------------------------------------------------------------------------ */
 

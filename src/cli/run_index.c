@@ -1,4 +1,7 @@
 /* run_index.c - `sextant index` and `sextant remove`. */
+#include "batch.h"
+#include "git.h"
+#include "index_run.h"
 #include "legs.h"
 #include "model_choice.h"
 #include "money.h"
@@ -11,7 +14,7 @@
 
 void sx_cli_read_chunk_options(const sx_cli *cli, sx_chunk_options *options)
 {
-    static const char *const names[] = {"chunk", "chunk-size", "overlap", "unit", "no-header"};
+    static const char *const names[] = {"chunk", "chunk-size", "overlap", "unit", "no-header", "header"};
     *options = (sx_chunk_options){0};
     bool any = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -23,6 +26,7 @@ void sx_cli_read_chunk_options(const sx_cli *cli, sx_chunk_options *options)
     options->chunk_size = (uint32_t)sx_cli_count(cli, "chunk-size");
     options->unit = sx_cli_text(cli, "unit");
     options->no_header = sx_cli_flag(cli, "no-header");
+    options->header = sx_cli_text(cli, "header");
     if (sx_cli_text(cli, "overlap")) {
         uint64_t overlap = sx_cli_count(cli, "overlap");
         options->overlap = overlap ? (int32_t)overlap : -1;
@@ -44,7 +48,7 @@ static void append_problems(sx_buffer *json, const char *key, const sx_problem *
     sx_buffer_append_byte(json, ']');
 }
 
-static int print_report_json(sx_cli *cli, const sx_embedder *embedder, const sx_index_report *report)
+int sx_cli_print_index_json(sx_cli *cli, const sx_embedder *embedder, const sx_index_report *report)
 {
     sx_buffer json = {0};
     sx_buffer_append_byte(&json, '{');
@@ -82,6 +86,7 @@ static int print_report_json(sx_cli *cli, const sx_embedder *embedder, const sx_
     sx_cli_member_number(&json, "seconds", report->seconds);
     append_problems(&json, "failed", report->failed, report->failed_count);
     append_problems(&json, "skipped", report->skipped, report->skipped_count);
+    append_problems(&json, "notes", report->notes, report->note_count);
     sx_buffer_append_byte(&json, '}');
     return sx_cli_print_json(cli, &json);
 }
@@ -126,11 +131,13 @@ static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_ru
     }
     for (size_t i = 0; i < report->skipped_count && cli->verbose; i++)
         sx_cli_note(cli, "skipped %s: %s", report->skipped[i].document, report->skipped[i].reason);
+    for (size_t i = 0; i < report->note_count && cli->verbose; i++)
+        sx_cli_note(cli, "%s: %s", report->notes[i].document, report->notes[i].reason);
     if (report->skipped_count && !cli->verbose)
         sx_cli_note(cli, "%zu skipped; -v says which and why", report->skipped_count);
 }
 
-static void name_failed(sx_cli *cli, const sx_index_report *report)
+void sx_cli_name_failed(sx_cli *cli, const sx_index_report *report)
 {
     for (size_t i = 0; i < report->failed_count; i++) {
         const sx_problem *problem = &report->failed[i];
@@ -150,6 +157,20 @@ static void hint_at_secrets(sx_cli *cli, const sx_index_report *report)
         }
 }
 
+/* --since: only what git says has changed below the paths. */
+static sx_status choose_changed(sx_cli *cli, sx_index_options *options, sx_git_changes *changes, sx_error *error)
+{
+    const char *revision = sx_cli_text(cli, "since");
+    sx_status status = SX_OK;
+    if (!revision)
+        return SX_OK;
+    for (size_t i = 0; !status && i < options->path_count; i++)
+        status = sx_git_changes_since(options->paths[i], revision, changes, error);
+    options->changed = changes->paths ? (const char *const *)changes->paths : options->paths; /* any address: there are none */
+    options->changed_count = changes->count;
+    return status;
+}
+
 int sx_cli_index(sx_cli *cli)
 {
     sx_error error = {0};
@@ -161,6 +182,11 @@ int sx_cli_index(sx_cli *cli)
     for (size_t i = 0; i < metadata->all_count; i++)
         if (metadata->all[i][0] == '=' || !strchr(metadata->all[i], '='))
             return sx_cli_usage(cli, NULL, "--metadata: '%s' is not KEY=VALUE", metadata->all[i]);
+    if (sx_cli_flag(cli, "watch") && (sx_cli_flag(cli, "dry-run") || sx_cli_flag(cli, "batch-api") || sx_cli_text(cli, "since")))
+        return sx_cli_usage(cli, NULL, "--watch goes with none of --dry-run, --batch-api and --since");
+    int wrong = sx_cli_batch_check(cli);
+    if (wrong)
+        return wrong;
     sx_index_options options = {
         .size = sizeof options,
         .collection = sx_cli_text(cli, "collection"),
@@ -172,6 +198,7 @@ int sx_cli_index(sx_cli *cli)
         .exclude_count = exclude->all_count,
         .metadata = metadata->all,
         .metadata_count = metadata->all_count,
+        .grammars = cli->grammars_path,
         .dry_run = sx_cli_flag(cli, "dry-run"),
         .force = sx_cli_flag(cli, "force"),
         .retry_failed = sx_cli_flag(cli, "retry-failed"),
@@ -182,38 +209,49 @@ int sx_cli_index(sx_cli *cli)
         .progress = cli->progress ? sx_cli_report_progress : NULL,
         .progress_user = cli,
         .stop = sx_cli_stop_flag(),
+        .batch_api = sx_cli_flag(cli, "batch-api"),
     };
+    sx_git_changes changes = {0};
+    char *excludes_file = sx_git_excludes_file(cli->arguments[0]);
+    options.excludes_file = excludes_file;
     sx_cli_read_chunk_options(cli, &options.chunk);
-    sx_status status = sx_cli_open_database(cli, cli->db_path, true, &database, &error);
+    sx_status status = choose_changed(cli, &options, &changes, &error);
+    if (!status)
+        status = sx_cli_open_database(cli, cli->db_path, true, &database, &error);
     if (!status)
         status = sx_cli_open_collection_embedder(cli, database, "document", &embedder, &error);
-    if (!status)
+    if (!status && options.batch_api)
+        status = sx_cli_batch_index(cli, database, embedder, &options, &error);
+    bool watches = !status && sx_cli_flag(cli, "watch");
+    int code = watches ? sx_cli_index_watch(cli, database, embedder, &options) : SX_EXIT_DONE;
+    if (!status && !watches)
         status = sx_index(database, embedder, &options, &report, &error);
     sx_cli_end_progress(cli);
-    int code = SX_EXIT_DONE;
     if (status) {
         if (status == SX_E_STOPPED && !error.hint[0])
             sx_hint(&error, "everything done so far is kept; the same command goes on from there");
         if (report && cli->verbose && !cli->json)
             print_report(cli, report, options.dry_run);
         if (status == SX_E_LIMIT && report) {
-            name_failed(cli, report);
+            sx_cli_name_failed(cli, report);
             hint_at_secrets(cli, report);
         }
         code = sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error));
         if (code == SX_EXIT_LIMIT && cli->json && report)
-            print_report_json(cli, embedder, report);
-    } else {
-        name_failed(cli, report);
+            sx_cli_print_index_json(cli, embedder, report);
+    } else if (!watches) {
+        sx_cli_name_failed(cli, report);
         hint_at_secrets(cli, report);
         sx_cli_note_legs(cli, embedder);
-        code = cli->json ? print_report_json(cli, embedder, report) : SX_EXIT_DONE;
+        code = cli->json ? sx_cli_print_index_json(cli, embedder, report) : SX_EXIT_DONE;
         if (!cli->json)
             print_report(cli, report, options.dry_run);
         if (!code && (report->documents.failed || report->chunks.failed || report->failed_count))
             code = SX_EXIT_ITEMS_FAILED;
     }
     sx_index_report_free(report);
+    sx_git_changes_clear(&changes);
+    free(excludes_file);
     sx_embedder_close(embedder);
     sx_database_close(database);
     return code;

@@ -62,8 +62,8 @@ const sx_cli_option sx_cli_common_options[] = {
     }
 #define OPTION_CHUNK                                                                                                             \
     {                                                                                                                            \
-        "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html",                         \
-            "how documents are cut", NULL, NULL, 0, 0, false, "semantic|code"                                                    \
+        "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html|code",                    \
+            "how documents are cut", NULL, NULL, 0, 0, false, "semantic"                                                    \
     }
 #define OPTION_CHUNK_SIZE                                                                                                        \
     {                                                                                                                            \
@@ -82,6 +82,10 @@ const sx_cli_option sx_cli_common_options[] = {
 #define OPTION_NO_HEADER                                                                                                         \
     {                                                                                                                            \
         "no-header", 0, SX_CLI_FLAG, NULL, "do not embed the heading with the text", NULL, NULL                           \
+    }
+#define OPTION_HEADER                                                                                                            \
+    {                                                                                                                            \
+        "header", 0, SX_CLI_TEXT, "TEMPLATE", "embed this before each text, as '[{project}][{module}] {symbol}'", NULL, NULL     \
     }
 #define OPTION_INPUT                                                                                                             \
     {                                                                                                                            \
@@ -119,6 +123,7 @@ static const sx_cli_option index_options[] = {
     OPTION_OVERLAP,
     OPTION_UNIT,
     OPTION_NO_HEADER,
+    OPTION_HEADER,
     {"include", 0, SX_CLI_TEXT, "GLOB", "only paths that match", NULL, NULL, 0, 0, true},
     {"exclude", 0, SX_CLI_TEXT, "GLOB", "leave out paths that match", NULL, NULL, 0, 0, true},
     {"metadata", 0, SX_CLI_TEXT, "KEY=VALUE", "add to every document of this run", NULL, NULL, 0, 0, true},
@@ -135,8 +140,14 @@ static const sx_cli_option index_options[] = {
     OPTION_BUDGET,
     {"force", 0, SX_CLI_FLAG, NULL, "read every file again, changed or not", NULL, NULL},
     {"retry-failed", 0, SX_CLI_FLAG, NULL, "only what failed before", NULL, NULL},
+    {"since", 0, SX_CLI_TEXT, "REV", "only what git says has changed since this revision", NULL, NULL},
+    {"watch", 0, SX_CLI_FLAG, NULL, "stay, and index what changes, until a signal", NULL, NULL},
+    {"settle", 0, SX_CLI_COUNT, "MS", "with --watch: how long nothing must change before a run", NULL, "300", 1, 3600000},
+    {"poll", 0, SX_CLI_COUNT, "SECONDS", "with --watch: look this often, for file systems that tell nothing", NULL, NULL, 1, 86400},
     OPTIONS_COST,
-    {"no-wait", 0, SX_CLI_FLAG, NULL, "fail when another process indexes this collection, instead of waiting", NULL, NULL},
+    {"batch-api", 0, SX_CLI_FLAG, NULL, "as jobs of OpenAI's Batch API: within a day, at half the price", NULL, NULL},
+    {"no-wait", 0, SX_CLI_FLAG, NULL, "fail when another process indexes this collection, or a batch is not done, instead of waiting",
+     NULL, NULL},
     {NULL},
 };
 
@@ -306,7 +317,7 @@ static const sx_cli_option rerank_options[] = {
 
 static const sx_cli_option chunk_options[] = {
     OPTION_CHUNK, OPTION_CHUNK_SIZE, OPTION_OVERLAP,
-    OPTION_UNIT,  OPTION_NO_HEADER,  {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
+    OPTION_UNIT,  OPTION_NO_HEADER,  OPTION_HEADER, {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
     {NULL},
 };
 
@@ -359,6 +370,7 @@ static const sx_cli_option serve_options[] = {
     {"token-ids", 0, SX_CLI_CHOICE, "refuse|model|cl100k", "whose ids token ids sent to /v1/embeddings are", NULL, "refuse"},
     {"no-auto-truncate", 0, SX_CLI_FLAG, NULL, "a text that is too long is an error, where the request does not say", NULL, NULL},
     {"access-log", 0, SX_CLI_TEXT, "FILE", "a JSON line for each request; - is standard output", NULL, NULL},
+    {"source", 0, SX_CLI_TEXT, "NAME=PATH", "a folder that requests may have indexed, by its name; repeatable", NULL, NULL, 0, 0, true},
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic: exact, or several times as fast at a cosine of 0.998", NULL, "f32"},
     OPTION_STORAGE,
@@ -587,7 +599,7 @@ const sx_cli_verb sx_cli_verbs[] = {
      "nothing. A model whose price is not known says so, and is in no sum of dollars. With -c only that collection counts.",
      "sextant cost --by day --since 2026-11", "", sx_cli_cost},
     {"batch list", "jobs of the Batch API", "", 0, 0, no_options, false,
-     "Lists the jobs that embed --batch-api made: how far each is, what is stored and failed, and what it cost.",
+     "Lists the jobs that --batch-api made: how far each is, what is stored and failed, and what it cost.",
      "sextant batch list", "", sx_cli_batch_list},
     {"batch status", "show one job", "ID", 1, 1, no_options, false, "Shows one job as the database knows it.",
      "sextant batch status 1", "", sx_cli_batch_list},

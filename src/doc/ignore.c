@@ -71,6 +71,12 @@ bool sx_ignore_add(sx_ignore_rules *rules, const char *text, size_t length)
 
 sx_ignore_verdict sx_ignore_check(const sx_ignore_rules *rules, const char *path, bool is_folder)
 {
+    size_t which;
+    return sx_ignore_check_rule(rules, path, is_folder, &which);
+}
+
+sx_ignore_verdict sx_ignore_check_rule(const sx_ignore_rules *rules, const char *path, bool is_folder, size_t *which)
+{
     const char *name = sx_path_name(path);
     size_t path_length = strlen(path), name_length = strlen(name);
     for (size_t i = rules->count; i-- > 0;) {
@@ -79,6 +85,7 @@ sx_ignore_verdict sx_ignore_check(const sx_ignore_rules *rules, const char *path
             continue;
         bool matches = rule->anchored ? sx_glob_match(rule->pattern, rule->length, path, path_length)
                                       : sx_glob_match(rule->pattern, rule->length, name, name_length);
+        *which = i;
         if (matches)
             return rule->negated ? SX_IGNORE_KEPT : SX_IGNORE_LEFT_OUT;
     }

@@ -25,6 +25,8 @@ typedef enum sx_ignore_verdict { SX_IGNORE_NO_RULE, SX_IGNORE_LEFT_OUT, SX_IGNOR
 bool sx_ignore_add(sx_ignore_rules *rules, const char *text, size_t length);
 /* What the last matching rule says of `path`, which is relative to the rules' folder. */
 sx_ignore_verdict sx_ignore_check(const sx_ignore_rules *rules, const char *path, bool is_folder);
+/* The same; *rule is which one, when there is one. */
+sx_ignore_verdict sx_ignore_check_rule(const sx_ignore_rules *rules, const char *path, bool is_folder, size_t *rule);
 void sx_ignore_clear(sx_ignore_rules *rules);
 
 #endif

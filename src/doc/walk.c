@@ -11,6 +11,8 @@
 #include "../base/memory.h"
 #include "glob.h"
 #include "ignore.h"
+#include "ignore_above.h"
+#include "left_out.h"
 #include "secrets.h"
 
 #include <dirent.h>
@@ -39,12 +41,15 @@ typedef struct folder {
     sx_arena arena;     /* the names */
     size_t path_length; /* of its relative path in walker.relative, with the '/' after it; 0 for the root */
     sx_ignore_rules rules;
+    size_t own_rules; /* of those, the first that are .sextantignore's */
+    bool named_only;  /* vendored: of what is below only what an include glob asks for by the folder's name is taken */
 } folder;
 
 typedef struct walker {
     const char *root;
     char *real_root;
     const sx_walk_options *options;
+    sx_ignore_above above;
     uint64_t max_file_size;
     sx_walk_visit visit;
     void *user;
@@ -72,6 +77,33 @@ static bool is_included(const sx_walk_options *options, const char *relative, bo
         if ((!hidden || is_explicitly_hidden(options->include[i])) && sx_glob_selects(options->include[i], relative))
             return true;
     return false;
+}
+
+/* Whether the glob spells out every vendored folder that the walk is in. */
+static bool names_vendored(const walker *w, const char *glob)
+{
+    for (size_t i = 1; i < w->depth; i++) {
+        size_t from = w->stack[i - 1].path_length, to = w->stack[i].path_length;
+        if (w->stack[i].named_only && !sx_glob_names_folder(glob, w->relative + from, to - from - 1))
+            return false;
+    }
+    return true;
+}
+
+/* The same for a file found by walking. brings_back: a glob asks for it although its name tells that nobody wrote it. */
+static bool is_included_here(const walker *w, const char *relative, bool hidden, const char *pattern, bool *brings_back)
+{
+    const sx_walk_options *options = w->options;
+    bool included = false;
+    *brings_back = false;
+    for (size_t i = 0; i < options->include_count && !*brings_back; i++) {
+        const char *glob = options->include[i];
+        if ((hidden && !is_explicitly_hidden(glob)) || !sx_glob_selects(glob, relative) || !names_vendored(w, glob))
+            continue;
+        included = true;
+        *brings_back = sx_include_brings_back(glob, pattern);
+    }
+    return included;
 }
 
 static const char *excluding_glob(const sx_walk_options *options, const char *relative)
@@ -292,7 +324,6 @@ static void clear_folder(folder *f)
 /* Puts an open folder on the stack. Takes over the descriptor in every case. */
 static sx_status enter(walker *w, int descriptor, const struct stat *about, size_t path_length)
 {
-    static const char *const ignore_files[] = {".gitignore", ".ignore", ".sextantignore"};
     if (!sx_reserve((void **)&w->stack, &w->capacity, w->depth + 1, sizeof *w->stack)) {
         close(descriptor);
         return sx_fail_nomem(w->error, sizeof *w->stack);
@@ -309,11 +340,12 @@ static sx_status enter(walker *w, int descriptor, const struct stat *about, size
         status = sx_fail(w->error, SX_E_IO, "%s: cannot be listed to its end", w->root);
     else if (!status && !complete)
         status = visit_skipped(w, "folder cannot be listed to its end", true, about);
-    for (size_t i = 0; i < sizeof ignore_files / sizeof ignore_files[0] && !status; i++) {
+    for (size_t i = 0; i < SX_IGNORE_FILES && !status; i++) {
         const char *reason;
-        status = read_ignore_file(w, f, ignore_files[i], &reason);
-        if (!status && reason && path_length + strlen(ignore_files[i]) < sizeof w->relative) {
-            strcpy(w->relative + path_length, ignore_files[i]);
+        f->own_rules = f->rules.count; /* the last file is our own */
+        status = read_ignore_file(w, f, sx_ignore_file_names[i], &reason);
+        if (!status && reason && path_length + strlen(sx_ignore_file_names[i]) < sizeof w->relative) {
+            strcpy(w->relative + path_length, sx_ignore_file_names[i]);
             status = visit_skipped(w, reason, true, NULL);
             w->relative[path_length] = '\0';
         }
@@ -339,22 +371,96 @@ static bool reopen(walker *w, folder *f)
     return false;
 }
 
-static bool is_left_out_by_rules(const walker *w, bool is_folder)
+/* own: a rule of .sextantignore. */
+static sx_ignore_verdict check_rules(const walker *w, bool is_folder, bool *own)
 {
     for (size_t i = w->depth; i-- > 0;) {
-        sx_ignore_verdict verdict = sx_ignore_check(&w->stack[i].rules, w->relative + w->stack[i].path_length, is_folder);
+        const folder *f = &w->stack[i];
+        size_t rule = 0;
+        sx_ignore_verdict verdict = sx_ignore_check_rule(&f->rules, w->relative + f->path_length, is_folder, &rule);
+        *own = verdict != SX_IGNORE_NO_RULE && rule >= f->own_rules;
         if (verdict != SX_IGNORE_NO_RULE)
-            return verdict == SX_IGNORE_LEFT_OUT;
+            return verdict;
     }
+    *own = false;
+    return sx_ignore_above_check(&w->above, w->relative, is_folder);
+}
+
+/* ---- Only some paths ---- */
+
+/* The first of the paths that is not before `text` of this length. */
+static size_t first_from(const sx_walk_options *options, const char *text, size_t length)
+{
+    size_t low = 0, high = options->only_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strncmp(options->only[middle], text, length);
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Whether the path is one of those asked for, lies in one of them, or, a folder, holds one. */
+static bool is_asked_for(const sx_walk_options *options, const char *relative, bool is_folder)
+{
+    size_t length = strlen(relative);
+    if (!options->only)
+        return true;
+    for (size_t end = 0; end <= length; end++) {
+        if (end < length && relative[end] != '/' && end)
+            continue;
+        size_t at = first_from(options, relative, end);
+        /* Others with the same beginning may stand before "a/b" but never before "a" itself. */
+        if (at < options->only_count && !strncmp(options->only[at], relative, end) && !options->only[at][end])
+            return true;
+    }
+    if (!is_folder)
+        return false;
+    char inside[PATH_MAX + 1];
+    int size = snprintf(inside, sizeof inside, "%s/", relative);
+    size_t at = size > 0 && (size_t)size < sizeof inside ? first_from(options, inside, (size_t)size) : options->only_count;
+    return at < options->only_count && !strncmp(options->only[at], inside, (size_t)size);
+}
+
+/* ---- Entries ---- */
+
+static bool is_named_by_include(const walker *w, const char *name)
+{
+    for (size_t i = 0; i < w->options->include_count; i++)
+        if (sx_glob_names_folder(w->options->include[i], name, strlen(name)))
+            return true;
     return false;
+}
+
+static sx_status visit_folder(walker *w, const struct stat *about)
+{
+    folder *f = &w->stack[w->depth - 1];
+    size_t end = f->path_length ? f->path_length - 1 : 0;
+    w->relative[end] = '\0';
+    sx_status status = visit_skipped(w, NULL, false, about);
+    if (f->path_length)
+        w->relative[end] = '/';
+    return status;
 }
 
 static sx_status walk_folder(walker *w, int parent, const char *name, size_t length)
 {
     struct stat about;
-    if (name[0] == '.' || !strcmp(name, "node_modules") || !strcmp(name, "__pycache__") || is_left_out_by_rules(w, true) ||
-        excluding_glob(w->options, w->relative))
+    bool own, vendored = sx_is_vendored_folder(name);
+    if (name[0] == '.' || !strcmp(name, "__pycache__") || !is_asked_for(w->options, w->relative, true))
         return SX_OK;
+    sx_ignore_verdict verdict = check_rules(w, true, &own);
+    if (verdict == SX_IGNORE_LEFT_OUT || excluding_glob(w->options, w->relative))
+        return SX_OK;
+    if (vendored && own && verdict == SX_IGNORE_KEPT)
+        vendored = false;
+    if (vendored && !is_named_by_include(w, name)) {
+        snprintf(w->reason, sizeof w->reason, "vendored folder (%s)", name);
+        return w->options->folders ? SX_OK : visit_skipped(w, w->reason, false, NULL);
+    }
     if (w->depth > DEEPEST)
         return visit_skipped(w, "folder nested deeper than 512", false, NULL);
     if (length + 1 >= sizeof w->relative)
@@ -381,23 +487,35 @@ static sx_status walk_folder(walker *w, int parent, const char *name, size_t len
     }
     w->relative[length] = '/';
     w->relative[length + 1] = '\0';
-    return enter(w, descriptor, &about, length + 1);
+    sx_status status = enter(w, descriptor, &about, length + 1);
+    if (!status)
+        w->stack[w->depth - 1].named_only = vendored;
+    return !status && w->options->folders ? visit_folder(w, &about) : status;
 }
 
 static sx_status walk_file(walker *w, int parent, const char *name)
 {
     const sx_walk_options *options = w->options;
     struct stat about;
-    if (is_left_out_by_rules(w, false) || excluding_glob(options, w->relative))
+    bool own, brings_back;
+    if (options->folders || !strcmp(name, ".git") || !is_asked_for(options, w->relative, false))
         return SX_OK;
+    sx_ignore_verdict verdict = check_rules(w, false, &own);
+    if (verdict == SX_IGNORE_LEFT_OUT || excluding_glob(options, w->relative))
+        return SX_OK;
+    const char *pattern, *foreign = sx_left_out_by_name(name, &pattern);
     bool hidden = name[0] == '.' && !(sx_secret_rule(name) != NULL);
-    bool included = is_included(options, w->relative, hidden);
+    bool included = is_included_here(w, w->relative, hidden, pattern, &brings_back);
     if (options->include_count && !included && !hidden)
         return SX_OK;
     if (fstatat(parent, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? SX_OK : visit_skipped(w, "cannot be examined", true, NULL);
     if (hidden && !included)
         return options->include_count ? SX_OK : visit_skipped(w, "hidden file", false, &about);
+    if (foreign && !brings_back && !(own && verdict == SX_IGNORE_KEPT)) {
+        snprintf(w->reason, sizeof w->reason, "%s (%s)", foreign, pattern);
+        return visit_skipped(w, w->reason, false, &about);
+    }
     char *path = sx_path_join(w->root, w->relative);
     if (!path)
         return sx_fail_nomem(w->error, strlen(w->relative));
@@ -458,7 +576,14 @@ sx_status sx_walk(const char *root, const sx_walk_options *options, sx_walk_visi
         close(descriptor);
         goto out;
     }
+    status = sx_ignore_above_read(w->real_root, w->options->excludes_file, &w->above, error);
+    if (status) {
+        close(descriptor);
+        goto out;
+    }
     status = enter(w, descriptor, &about, 0);
+    if (!status && w->options->folders)
+        status = visit_folder(w, &about);
     while (!status && w->depth) {
         folder *f = &w->stack[w->depth - 1];
         if (f->next < f->count) {
@@ -474,6 +599,7 @@ out:
     if (w) {
         free(w->stack);
         free(w->real_root);
+        sx_ignore_above_clear(&w->above);
     }
     free(w);
     return status;

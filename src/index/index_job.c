@@ -10,6 +10,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/options.h"
+#include "../doc/code_outline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,9 @@ static const uint64_t default_max_file_size = 256u << 20;
 /* The collection remembers its chunk options, so that a later run without any cuts as before. */
 static char *settings_json(const sx_chunk_options *chunk)
 {
-    json_t *settings = json_pack("{s:{s:s, s:I, s:I, s:s, s:b}}", "chunk", "strategy", chunk->strategy ? chunk->strategy : "auto",
+    json_t *settings = json_pack("{s:{s:s, s:I, s:I, s:s, s:b, s:s}}", "chunk", "strategy", chunk->strategy ? chunk->strategy : "auto",
                                  "chunk_size", (json_int_t)chunk->chunk_size, "overlap", (json_int_t)chunk->overlap, "unit",
-                                 chunk->unit ? chunk->unit : "", "no_header", chunk->no_header != 0);
+                                 chunk->unit ? chunk->unit : "", "no_header", chunk->no_header != 0, "header", chunk->header ? chunk->header : "");
     char *text = settings ? json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(settings);
     return text;
@@ -32,19 +33,20 @@ static char *settings_json(const sx_chunk_options *chunk)
 
 static sx_status read_settings(index_job *job, sx_error *error)
 {
-    const char *strategy = "auto", *unit = "";
+    const char *strategy = "auto", *unit = "", *header = "";
     json_int_t chunk_size = 0, overlap = 0;
     int no_header = 0;
     json_t *settings = job->collection.settings ? json_loads(job->collection.settings, 0, NULL) : NULL;
     sx_status status = SX_OK;
     if (settings && json_object_get(settings, "chunk") &&
-        json_unpack(settings, "{s:{s?s, s?I, s?I, s?s, s?b}}", "chunk", "strategy", &strategy, "chunk_size", &chunk_size,
-                    "overlap", &overlap, "unit", &unit, "no_header", &no_header)) {
+        json_unpack(settings, "{s:{s?s, s?I, s?I, s?s, s?b, s?s}}", "chunk", "strategy", &strategy, "chunk_size", &chunk_size,
+                    "overlap", &overlap, "unit", &unit, "no_header", &no_header, "header", &header)) {
         status = sx_fail(error, SX_E_FORMAT, "collection %s: its settings cannot be read: %.200s", job->collection.name,
                          job->collection.settings);
     } else {
         snprintf(job->chunk_strategy, sizeof job->chunk_strategy, "%s", strategy);
         snprintf(job->chunk_unit, sizeof job->chunk_unit, "%s", unit);
+        snprintf(job->chunk_header, sizeof job->chunk_header, "%s", header);
         job->chunk = (sx_chunk_options){
             .size = sizeof job->chunk,
             .strategy = job->chunk_strategy,
@@ -52,6 +54,7 @@ static sx_status read_settings(index_job *job, sx_error *error)
             .overlap = (int32_t)overlap,
             .unit = job->chunk_unit[0] ? job->chunk_unit : NULL,
             .no_header = no_header,
+            .header = job->chunk_header[0] ? job->chunk_header : NULL,
         };
     }
     json_decref(settings);
@@ -76,7 +79,8 @@ static sx_status hash_settings(index_job *job, sx_error *error)
     char *chunk = settings_json(&job->chunk);
     sx_buffer text = {0};
     if (chunk)
-        sx_buffer_printf(&text, "cut %d special %u limit %u prompt %u recipe %s %s", SX_CUT_REVISION, counter->special,
+        sx_buffer_printf(&text, "cut %d chunker %u grammars %s special %u limit %u prompt %u recipe %s %s", SX_CUT_REVISION, sx_chunker_version,
+                         sx_grammars_identity(job->grammars), counter->special,
                          counter->limit, counter->prompt, job->embedder->recipe_hex, chunk);
     bool made = chunk && !text.failed;
     if (made)
@@ -141,6 +145,8 @@ static sx_status read_options(index_job *job, const sx_index_options *options, s
     if (!status)
         status = check_strings(known->metadata, known->metadata_count, "metadata", error);
     if (!status)
+        status = check_strings(known->changed, known->changed_count, "changed", error);
+    if (!status)
         status = read_metadata(job, error);
     if (!known->collection)
         known->collection = "default";
@@ -151,6 +157,7 @@ static sx_status read_options(index_job *job, const sx_index_options *options, s
         .exclude_count = known->exclude_count,
         .allow_secrets = known->allow_secrets != 0,
         .max_file_size = known->max_file_size ? known->max_file_size : default_max_file_size,
+        .excludes_file = known->excludes_file,
     };
     return status;
 }
@@ -272,8 +279,10 @@ static void advanced(const sx_pipeline_counts *counts, void *user)
 static sx_status prepare(index_job *job, sx_error *error)
 {
     const sx_index_options *options = &job->options;
-    sx_status status = find_collection(job, error);
+    sx_status status = options->grammars ? sx_grammars_open(options->grammars, &job->grammars, error) : SX_OK;
     if (!status)
+        status = find_collection(job, error);
+    if (!status && !job->given)
         status = sx_index_targets_find(job->database, job->collection.id, options->paths, options->path_count, &job->targets,
                                        error);
     if (!status)
@@ -285,8 +294,10 @@ static sx_status prepare(index_job *job, sx_error *error)
         if (!status) /* another job may have created the collection, or changed it, since */
             status = settle_chunk_options(job, error);
     }
-    if (!status)
+    if (!status && !job->given)
         status = sx_index_targets_root(job->database, job->collection.id, &job->targets, error);
+    if (!status && !job->given)
+        status = sx_index_changed_find(job, error);
     if (!status)
         status = sx_embedder_pipeline(job->embedder, job->database, advanced, job, &job->pipeline, error);
     if (!status)
@@ -297,7 +308,7 @@ static sx_status prepare(index_job *job, sx_error *error)
 static sx_status publish(index_job *job, sx_error *error)
 {
     sx_index_phase(job, "publishing", "collections", 1, 0);
-    sx_status status = sx_store_publish(job->database, job->collection.id, true, error);
+    sx_status status = sx_store_publish(job->database, job->collection.id, !job->given, error);
     if (!status)
         status = sx_store_trim_cache(job->database, error);
     if (!status)
@@ -335,7 +346,7 @@ static sx_status run(index_job *job, sx_error *error)
     sx_spend priced;
     sx_provider_price(job->embedder->provider, &priced);
     sx_status status = prepare(job, error);
-    if (!status)
+    if (!status && !job->given)
         status = sx_index_scan(job, error);
     if (!status)
         status = sx_index_process(job, error);
@@ -343,9 +354,10 @@ static sx_status run(index_job *job, sx_error *error)
         report_cost(job, &before, &priced);
     if (!status && job->out_of_budget)
         return stop_at_budget(job, error);
-    if (!status && !job->options.retry_failed)
+    bool removes = !job->given && !job->options.retry_failed;
+    if (!status && removes)
         status = sx_index_remove_unmet(job, error);
-    if (!status && !job->options.retry_failed)
+    if (!status && removes && !job->options.changed)
         status = sx_index_absorb_roots(job, error);
     /* Also when this run changed nothing: one that was killed may have left that to do. */
     if (!status && !job->options.dry_run)
@@ -353,7 +365,7 @@ static sx_status run(index_job *job, sx_error *error)
     return status;
 }
 
-static void close_job(index_job *job)
+void sx_index_close(index_job *job)
 {
     if (job->leased)
         sx_store_lease_release(job->database, job->collection.id);
@@ -361,12 +373,26 @@ static void close_job(index_job *job)
         job->report->cache = sx_pipeline_count(job->pipeline)->use;
     sx_pipeline_close(job->pipeline);
     sx_hash_set_clear(&job->counted);
+    sx_index_changed_clear(job);
     sx_index_targets_clear(&job->targets);
     sx_collection_row_clear(&job->collection);
     sx_arena_clear(&job->names);
+    sx_grammars_close(job->grammars);
     free(job->pending);
     free(job->blind);
     json_decref(job->metadata);
+}
+
+sx_status sx_index_run(index_job *job, sx_error *error)
+{
+    job->counter = job->embedder->provider->counter;
+    job->counter.count = count_unless_stopped;
+    job->counter.count_embedded = job->counter.count_embedded ? count_embedded_unless_stopped : NULL;
+    job->counter.user = job;
+    job->began_ns = job->published_ns = sx_index_now(job);
+    sx_status status = run(job, error);
+    job->report->seconds = (double)(sx_index_now(job) - job->began_ns) / 1e9;
+    return status;
 }
 
 sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_options *options,
@@ -381,15 +407,9 @@ sx_status sx_index(sx_database *database, sx_embedder *embedder, const sx_index_
     if (status)
         return status;
     job.report = *report;
-    job.counter = embedder->provider->counter;
-    job.counter.count = count_unless_stopped;
-    job.counter.count_embedded = job.counter.count_embedded ? count_embedded_unless_stopped : NULL;
-    job.counter.user = &job;
-    job.began_ns = job.published_ns = sx_index_now(&job);
     status = read_options(&job, options, error);
     if (!status)
-        status = run(&job, error);
-    (*report)->seconds = (double)(sx_index_now(&job) - job.began_ns) / 1e9;
-    close_job(&job);
+        status = sx_index_run(&job, error);
+    sx_index_close(&job);
     return status;
 }

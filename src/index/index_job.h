@@ -2,6 +2,8 @@
  *
  *   index_job.c     options, collection, lease; the order of the phases
  *   index_target.c  paths -> roots
+ *   index_add.c     sx_add: documents from memory instead of files
+ *   index_changed.c what of the paths is looked at at all
  *   index_scan.c    walking: unchanged or to do; removal of what is gone
  *   index_read.c    one document: reading, comparing, cutting
  *   index_window.c  chunks of many documents through the pipeline; committing finished documents
@@ -26,6 +28,12 @@ typedef struct index_pending {  /* a document to be looked into */
     uint32_t target;
 } index_pending;
 
+/* The paths below a target's root that are looked at: sorted, none in another; "" is all of it. */
+typedef struct index_only {
+    char **paths;
+    size_t count, capacity;
+} index_only;
+
 typedef struct index_progress {
     const char *phase, *unit;
     uint64_t total, done;             /* units */
@@ -41,16 +49,20 @@ typedef struct index_job {
     sx_embedder *embedder;
     sx_index_options options;
     sx_chunk_options chunk;
-    char chunk_strategy[32], chunk_unit[16]; /* when they come from the collection's settings */
+    char chunk_strategy[32], chunk_unit[16], chunk_header[SX_HEADER_TEMPLATE]; /* when they come from the collection's settings */
     sx_walk_options walk;
     json_t *metadata;             /* the user's keys */
+    struct sx_grammars *grammars; /* parsers of code, NULL: none */
     sx_sha256 settings;           /* of all that decides the chunks */
     sx_collection_row collection; /* id 0: none yet (dry run) */
     int64_t recipe;
     bool leased;
     sx_pipeline *pipeline;
+    const sx_new_document *given; /* sx_add: pending[i] is given[i], with given_metadata[i]; NULL: files */
+    json_t **given_metadata;
     sx_token_counter counter;     /* the provider's, failing once the job is to stop: cutting a large text takes seconds */
     sx_index_targets targets;
+    index_only *only;             /* of each target */
 
     /* Found by the scan. */
     index_pending *pending;
@@ -63,7 +75,7 @@ typedef struct index_job {
     int64_t transaction_began;
 
     sx_index_report *report;
-    size_t failed_capacity, skipped_capacity;
+    size_t failed_capacity, skipped_capacity, note_capacity;
     sx_hash_set counted;          /* dry run, and what a budget leaves: texts counted already */
     bool out_of_budget;           /* from now on nothing is embedded, only counted */
     index_progress progress;
@@ -81,6 +93,20 @@ typedef struct index_work {
     uint64_t bytes;             /* of the file */
     uint64_t bytes_counted;     /* of those, in the progress already */
 } index_work;
+
+/* ---- index_job.c ---- */
+/* The phases, with options and report set. */
+sx_status sx_index_run(index_job *job, sx_error *error);
+/* Releases all but given, given_metadata and the report. */
+void sx_index_close(index_job *job);
+
+/* The root of documents that are no files. */
+#define SX_ADDED_ROOT "api:"
+
+/* ---- index_changed.c ---- */
+/* Fills job->only, once the targets have their roots. */
+sx_status sx_index_changed_find(index_job *job, sx_error *error);
+void sx_index_changed_clear(index_job *job);
 
 /* ---- index_scan.c ---- */
 /* Walks all targets: counts, marks what is to do in the database, fills job->pending. */
@@ -112,6 +138,7 @@ sx_status sx_index_process(index_job *job, sx_error *error);
 sx_status sx_index_report_make(sx_index_report **report, sx_error *error);
 sx_status sx_index_add_failed(index_job *job, const char *document, int64_t chunk, const char *reason, sx_error *error);
 sx_status sx_index_add_skipped(index_job *job, const char *document, const char *reason, sx_error *error);
+sx_status sx_index_add_note(index_job *job, const char *document, const char *reason, sx_error *error);
 void sx_index_phase(index_job *job, const char *phase, const char *unit, uint64_t total, uint64_t bytes_total);
 void sx_index_show(index_job *job, bool now);
 int64_t sx_index_now(const index_job *job);

@@ -200,6 +200,11 @@ sx_status sx_index_scan(index_job *job, sx_error *error)
     for (size_t i = 0; !status && i < job->targets.count; i++) {
         const sx_index_target *target = &job->targets.targets[i];
         index_scan scan = {job, (uint32_t)i};
+        const index_only *only = &job->only[i];
+        job->walk.only = only->count && !only->paths[0][0] ? NULL : (const char *const *)only->paths;
+        job->walk.only_count = only->count;
+        if (!only->count)
+            continue;
         if (target->is_folder)
             status = sx_walk(target->root, &job->walk, visit, &scan, error);
         else
@@ -259,8 +264,9 @@ sx_status sx_index_remove_unmet(index_job *job, sx_error *error)
     for (size_t i = 0; !status && i < job->targets.count; i++) {
         const sx_index_target *target = &job->targets.targets[i];
         index_gone gone = {.job = job, .target = (uint32_t)i};
-        status = sx_store_scan_unmet(job->database, job->collection.id, target->root, target->below, collect_gone, &gone,
-                                     error);
+        for (size_t j = 0; !status && j < job->only[i].count; j++)
+            status = sx_store_scan_unmet(job->database, job->collection.id, target->root, job->only[i].paths[j], collect_gone, &gone,
+                                         error);
         /* Waiting and embedding take hours, in which a disk may have been unmounted. */
         if (!status && gone.count)
             status = sx_index_target_check(target, error);
