@@ -4,23 +4,38 @@
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../text/encoding.h"
-#include "reader.h"
+#include "child.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Counts up when a reader begins to give other text, blocks or titles for the same file: documents are then read again. */
-const uint32_t sx_reader_version = 1;
+const uint32_t sx_reader_version = 2;
+
+/* How a kind's bytes come to its reader. */
+typedef enum reader_input {
+    INPUT_TEXT,  /* decoded to UTF-8 */
+    INPUT_BYTES, /* as they are */
+    INPUT_CHILD  /* as they are, in a process of its own: forms that are easily made to break their parsers */
+} reader_input;
 
 static const struct {
     const char *media_type;
     const char *extensions; /* besides these, media_types.c lists what is read as text/plain */
     sx_reader read;
+    reader_input input;
+    const char *what; /* of readers in a child, for messages */
 } readers[] = {
-    {"text/plain", "txt text log", sx_read_plain},
-    {"text/markdown", "md markdown mkd mkdn mdown mdx rmd qmd", sx_read_markdown},
-    {"text/x-rst", "rst rest", sx_read_rst},
-    {"text/html", "html htm xhtml xht", sx_read_html},
+    {"text/plain", "txt text log", sx_read_plain, INPUT_TEXT, NULL},
+    {"text/markdown", "md markdown mkd mkdn mdown mdx rmd qmd", sx_read_markdown, INPUT_TEXT, NULL},
+    {"text/x-rst", "rst rest", sx_read_rst, INPUT_TEXT, NULL},
+    {"text/html", "html htm xhtml xht", sx_read_html, INPUT_TEXT, NULL},
+    {"application/pdf", "pdf", sx_read_pdf, INPUT_BYTES, NULL},
+    {"application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx docm dotx", sx_read_docx, INPUT_CHILD,
+     "the .docx reader"},
+    {"application/vnd.oasis.opendocument.text", "odt ott", sx_read_odt, INPUT_CHILD, "the .odt reader"},
+    {"application/epub+zip", "epub", sx_read_epub, INPUT_CHILD, "the EPUB reader"},
+    {"application/x-ipynb+json", "ipynb", sx_read_notebook, INPUT_TEXT, NULL},
 };
 enum { READERS = sizeof readers / sizeof readers[0] };
 
@@ -64,49 +79,67 @@ const char *sx_media_type_of(const char *path, const char **why)
     return kind.media_type;
 }
 
+/* The bytes as UTF-8 become the document's text; taken over when they are that as they stand. */
+static sx_status decode(char **bytes, size_t length, sx_reader read, sx_document *document, sx_error *error)
+{
+    sx_decoded decoded = {0};
+    char label[41];
+    bool declared = read == sx_read_html && sx_html_declared_charset(*bytes, length, label);
+    sx_status status = sx_decode(*bytes, length, declared ? label : NULL, &decoded, error);
+    if (status)
+        return status;
+    document->is_file_bytes = decoded.is_bytes && read != sx_read_html && read != sx_read_notebook;
+    document->owned = decoded.is_bytes ? *bytes : decoded.text;
+    document->length = decoded.length;
+    if (decoded.is_bytes)
+        *bytes = NULL;
+    decoded.text = NULL;
+    document->text = document->owned;
+    document->encoding = sx_arena_strndup(&document->arena, decoded.encoding, strlen(decoded.encoding));
+    if (!document->encoding)
+        status = sx_fail_nomem(error, sizeof decoded.encoding);
+    sx_decoded_clear(&decoded);
+    return status;
+}
+
 /* Everything after the bytes are in memory. Takes over `bytes` (malloc'ed) in every case. */
 static sx_status parse_owned(char *bytes, size_t length, const char *media_type, const char *language, sx_document *document,
                              sx_error *error)
 {
     sx_status status = SX_OK;
     sx_block_list blocks = {0};
-    sx_decoded decoded = {0};
-    sx_reader read = NULL;
-    *document = (sx_document){.title = "", .language = language};
+    size_t reader = READERS;
+    *document = (sx_document){.title = "", .author = "", .date = "", .note = "", .metadata = "", .encoding = "utf-8",
+                              .language = language};
     blocks.arena = &document->arena;
     for (size_t i = 0; i < READERS; i++) {
         if (!strcmp(media_type, readers[i].media_type)) {
-            read = readers[i].read;
+            reader = i;
             document->media_type = readers[i].media_type;
         }
     }
-    if (!read) {
+    if (reader == READERS) {
         status = sx_fail(error, SX_E_UNSUPPORTED, "no reader for %s", media_type);
         goto out;
     }
     sx_sha256_of(bytes, length, &document->content);
-    char label[41];
-    bool declared = read == sx_read_html && sx_html_declared_charset(bytes, length, label);
-    status = sx_decode(bytes, length, declared ? label : NULL, &decoded, error);
-    if (status)
-        goto out;
-    document->is_file_bytes = decoded.is_bytes && read != sx_read_html;
-    document->owned = decoded.is_bytes ? bytes : decoded.text;
-    document->length = decoded.length;
-    if (decoded.is_bytes)
+    if (readers[reader].input == INPUT_TEXT) {
+        status = decode(&bytes, length, readers[reader].read, document, error);
+        if (status)
+            goto out;
+    } else {
+        document->text = document->owned = bytes;
+        document->length = length;
         bytes = NULL;
-    decoded.text = NULL;
-    document->text = document->owned;
-    document->encoding = sx_arena_strndup(&document->arena, decoded.encoding, strlen(decoded.encoding));
-    if (!document->encoding) {
-        status = sx_fail_nomem(error, sizeof decoded.encoding);
-        goto out;
     }
     if (sx_encoding_is_blank(document->text, document->length)) {
         status = sx_fail(error, SX_E_UNSUPPORTED, "empty file");
         goto out;
     }
-    status = read(document, &blocks, error);
+    if (readers[reader].input == INPUT_CHILD)
+        status = sx_child_read(readers[reader].read, readers[reader].what, &sx_reader_limits, document, &blocks, error);
+    else
+        status = readers[reader].read(document, &blocks, error);
     if (status)
         goto out;
     sx_block *kept = blocks.failed ? NULL : sx_arena_alloc(&document->arena, blocks.count * sizeof *kept);
@@ -124,7 +157,6 @@ static sx_status parse_owned(char *bytes, size_t length, const char *media_type,
 out:
     free(bytes);
     free(blocks.blocks);
-    sx_decoded_clear(&decoded);
     if (status)
         sx_document_clear(document);
     return status;
@@ -153,6 +185,19 @@ sx_status sx_document_parse(const void *data, size_t length, const char *media_t
     if (!copy)
         return sx_fail_nomem(error, length);
     return parse_owned(copy, length, media_type, "", document, error);
+}
+
+uint32_t sx_document_page(const sx_document *document, uint64_t place)
+{
+    size_t low = 0, high = document->page_count;
+    while (low < high) { /* the first page that begins behind the place */
+        size_t middle = low + (high - low) / 2;
+        if (document->page_starts[middle] <= place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (uint32_t)low;
 }
 
 void sx_document_clear(sx_document *document)

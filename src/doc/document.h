@@ -30,12 +30,17 @@ typedef struct sx_document {
                                byte order mark included, as long as they are valid UTF-8; else the decoded or extracted text */
     size_t length;
     int is_file_bytes;      /* offsets into text are offsets into the file */
-    const char *media_type; /* text/plain text/markdown text/x-rst text/html */
+    const char *media_type; /* text/plain text/markdown text/x-rst text/html, and what document.c's table lists */
     const char *encoding;   /* what it was read as */
     const char *title;      /* from the document itself, "" when it has none */
+    const char *author, *date; /* as it says, the date as YYYY-MM-DD where it has that form; "" when it says none */
+    const char *note;       /* what the report should say of a document that is read all the same ("pages 3, 7 have no text"), or "" */
+    const char *metadata;   /* further keys as a JSON object, or "" */
     const char *language;   /* "python" for source files by extension, "en" when the document says so, "" otherwise */
     sx_block *blocks;
     size_t block_count;
+    uint64_t *page_starts;  /* where in text each page begins, ascending; page 1 first */
+    size_t page_count;      /* 0: the kind has no pages */
     sx_sha256 content;      /* of the file's bytes */
     sx_arena arena;         /* holds all of it but text */
     char *owned;            /* text's memory */
@@ -58,6 +63,8 @@ sx_status sx_document_read(const char *path, size_t maximum, sx_document *docume
 /* The same from memory, for a media type. The text is copied. */
 sx_status sx_document_parse(const void *data, size_t length, const char *media_type, sx_document *document,
                             sx_error *error);
+/* The page that a place of the text is on, from 1; 0 when there are no pages. */
+uint32_t sx_document_page(const sx_document *document, uint64_t place);
 void sx_document_clear(sx_document *document);
 
 #endif

@@ -11,12 +11,10 @@ typedef struct name_row {
 } name_row;
 
 static const name_row not_read[] = {
-    {"pdf", "PDF is not read by this version"},
-    {"docx docm doc dot dotx", "Word documents are not read by this version"},
-    {"odt ott odp ods odg fodt", "OpenDocument is not read by this version"},
-    {"epub mobi azw azw3", "e-books are not read by this version"},
+    {"doc dot", "Word's old binary form is not read; .docx is"},
+    {"odp ods odg fodt", "of OpenDocument only texts (.odt) are read"},
+    {"mobi azw azw3", "of e-books only EPUB is read"},
     {"rtf", "RTF is not read by this version"},
-    {"ipynb", "notebooks are not read by this version"},
     {"xls xlsx xlsm xlsb ppt pptx pps ppsx key numbers pages", "office documents are not read by this version"},
     {"eml mbox msg", "e-mail is not read by this version"},
     {"ps eps djvu dvi xps", "page images are not read by this version"},

@@ -27,6 +27,43 @@ sx_status sx_read_markdown(sx_document *document, sx_block_list *blocks, sx_erro
 sx_status sx_read_rst(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_html(sx_document *document, sx_block_list *blocks, sx_error *error);
 
+/* Of kinds that are taken apart in a child process: the document's text is the file's bytes, and extracted text takes its place. */
+sx_status sx_read_pdf(sx_document *document, sx_block_list *blocks, sx_error *error); /* starts its children itself */
+sx_status sx_read_docx(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_odt(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_epub(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_rtf(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_notebook(sx_document *document, sx_block_list *blocks, sx_error *error);
+
+/* ---- Text that a reader writes ---- */
+
+/* Blocks with a blank line between them, for readers whose text is not the file's. Set blocks, and maxima through
+ * sx_writer_begin. */
+typedef struct sx_writer {
+    sx_buffer out;
+    sx_block_list *blocks;
+    bool joins; /* the last block may be extended */
+} sx_writer;
+void sx_writer_begin(sx_writer *writer, sx_block_list *blocks);
+/* Adds a block. The text's white space at both ends is left out (at its beginning only whole lines of it), invalid UTF-8 becomes U+FFFD,
+ * control characters and soft hyphens vanish, ligatures (U+FB00 to U+FB06) become their letters. Blank text adds nothing. */
+void sx_writer_block(sx_writer *writer, sx_block_kind kind, unsigned level, const char *text, size_t length);
+/* As one line more of the last block when that was added by sx_writer_line too and is of the same kind; else a new block. */
+void sx_writer_line(sx_writer *writer, sx_block_kind kind, const char *text, size_t length);
+/* Adds what another reader makes of a part (UTF-8), with that reader's blocks. A part without text adds nothing. */
+sx_status sx_writer_part(sx_writer *writer, sx_reader read, const char *text, size_t length, sx_error *error);
+/* Puts the text into the document. SX_E_UNSUPPORTED when there is none: `what` is "Word document". Releases the writer in any case. */
+sx_status sx_writer_finish(sx_writer *writer, const char *what, sx_document *document, sx_error *error);
+/* As much as fits of a text, cleaned as above and with single spaces, in the document's arena; "" for NULL and on no memory. */
+const char *sx_document_words(sx_document *document, const char *text, size_t length);
+/* Sets title unless it says nothing ("untitled", "Microsoft Word - x.doc"). */
+void sx_document_set_title(sx_document *document, const char *text, size_t length);
+void sx_document_set_author(sx_document *document, const char *text, size_t length);
+/* Adds a member to the document's metadata. */
+sx_status sx_document_add_member(sx_document *document, const char *key, const char *value, sx_error *error);
+/* Takes YYYY-MM-DD from the beginning, else the words as they are. */
+void sx_document_set_date(sx_document *document, const char *text, size_t length);
+
 /* The encoding label that an HTML file's first bytes declare, or false. */
 bool sx_html_declared_charset(const void *data, size_t length, char label[41]);
 
