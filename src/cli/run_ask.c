@@ -6,6 +6,7 @@
 #include "../base/error.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
+#include "../server/hits_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static int print_json(sx_cli *cli, const char *question, const sx_answer *answer
         const sx_hit *hit = &answer->sources->hits[i];
         sx_buffer_append_string(&json, i ? ",{" : "{");
         sx_cli_member_integer(&json, "source", hit->rank);
-        sx_cli_member_place(&json, hit);
+        sx_hit_write_place(&json, hit);
         append_text(&json, "text", hit->text, hit->text_length);
         sx_buffer_append_byte(&json, '}');
     }

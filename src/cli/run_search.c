@@ -4,7 +4,7 @@
 #include "vector_files.h"
 
 #include "../base/error.h"
-#include "../base/json_writer.h"
+#include "../server/hits_json.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -17,28 +17,7 @@ static int print_hits_json(sx_cli *cli, const char *query, const sx_embedder *em
 {
     sx_buffer json = {0};
     sx_buffer_append_byte(&json, '{');
-    sx_cli_member_text(&json, "query", query);
-    sx_cli_member_text(&json, "collection", hits->collection);
-    sx_cli_member_text(&json, "mode", hits->mode);
-    sx_cli_member_text(&json, "type", hits->type);
-    sx_cli_member_text(&json, "rerank", hits->rerank);
-    sx_cli_member_number(&json, "ms", hits->milliseconds);
-    sx_cli_key(&json, "hits");
-    sx_buffer_append_byte(&json, '[');
-    for (size_t i = 0; i < hits->count; i++) {
-        const sx_hit *hit = &hits->hits[i];
-        sx_buffer_append_string(&json, i ? ",{" : "{");
-        sx_cli_member_integer(&json, "rank", hit->rank);
-        sx_cli_member_place(&json, hit);
-        sx_cli_member_integer(&json, "semantic_rank", hit->semantic_rank);
-        sx_cli_member_integer(&json, "keyword_rank", hit->keyword_rank);
-        sx_cli_member_integer(&json, "joined", hit->joined);
-        sx_cli_member_integer(&json, "folded", hit->folded);
-        sx_cli_key(&json, "text");
-        sx_json_write_string(&json, hit->text, hit->text_length);
-        sx_buffer_append_byte(&json, '}');
-    }
-    sx_buffer_append_byte(&json, ']');
+    sx_hits_write_members(&json, (sx_text){query, strlen(query)}, hits);
     sx_cli_member_legs(&json, embedder);
     sx_buffer_append_byte(&json, '}');
     return sx_cli_print_json(cli, &json);

@@ -92,6 +92,31 @@ static sx_status check_seconds(const sx_cli *cli, sx_error *error)
     return SX_OK;
 }
 
+/* NAME=PATH of --source; the names are cut out of *texts. */
+static sx_status read_sources(sx_cli *cli, sx_index_source **out, char ***texts, size_t *count, sx_error *error)
+{
+    const sx_cli_value *given = sx_cli_get(cli, "source");
+    sx_index_source *list = *out = sx_calloc(given->all_count + 1, sizeof *list);
+    *texts = sx_calloc(given->all_count + 1, sizeof **texts);
+    if (!list || !*texts)
+        return sx_fail_nomem(error, given->all_count * sizeof *list);
+    for (*count = 0; *count < given->all_count; ++*count) {
+        const char *text = given->all[*count], *equals = strchr(text, '=');
+        if (!equals || equals == text || !equals[1])
+            return sx_fail(error, SX_E_INVALID, "--source '%s': not NAME=PATH", text);
+        char *name = (*texts)[*count] = sx_strndup(text, (size_t)(equals - text));
+        if (!name)
+            return sx_fail_nomem(error, strlen(text));
+        if (access(equals + 1, R_OK))
+            return sx_fail_errno(error, errno, "--source %s: %s", name, equals + 1);
+        for (size_t i = 0; i < *count; i++)
+            if (strcmp(list[i].name, name) == 0)
+                return sx_fail(error, SX_E_EXISTS, "--source %s: the name is given twice", name);
+        list[*count] = (sx_index_source){name, equals + 1};
+    }
+    return SX_OK;
+}
+
 static sx_http_options http_options(const sx_cli *cli)
 {
     uint64_t body = sx_cli_count(cli, "max-body");
@@ -115,7 +140,9 @@ int sx_cli_serve(sx_cli *cli)
 {
     sx_error error = {0};
     const char **models = NULL;
-    size_t count = 0;
+    size_t count = 0, source_count = 0;
+    sx_index_source *sources = NULL;
+    char **source_names = NULL;
     char *ranks = NULL;
     sx_remote_options remote = {0};
     int log = -1;
@@ -131,6 +158,8 @@ int sx_cli_serve(sx_cli *cli)
         status = read_models(cli, &models, &count, &error);
     if (!status)
         status = read_remote(cli, models, count, &remote, &error);
+    if (!status)
+        status = read_sources(cli, &sources, &source_names, &source_count, &error);
     if (!status)
         status = open_log(cli, &log, &error);
     if (!status && asprintf(&ranks, "%s/openai-ranks/cl100k_base.tiktoken", cli->models_folder ? cli->models_folder : ".") < 0) {
@@ -159,6 +188,8 @@ int sx_cli_serve(sx_cli *cli)
                        .log = sx_cli_log,
                        .log_user = cli},
             .database = cli->db_path,
+            .sources = sources,
+            .source_count = source_count,
             .key_file = sx_cli_text(cli, "api-key-file"),
             .allow_unauthenticated = sx_cli_flag(cli, "allow-unauthenticated"),
             .allow_origins = origins->all,
@@ -179,6 +210,10 @@ int sx_cli_serve(sx_cli *cli)
         close(log);
     if (!sx_cli_get(cli, "model")->all_count && models)
         free((void *)models[0]);
+    for (size_t i = 0; source_names && i < sx_cli_get(cli, "source")->all_count; i++)
+        free(source_names[i]);
+    free(source_names);
+    free(sources);
     free(models);
     free(ranks);
     if (status != SX_E_STOPPED)

@@ -6,7 +6,6 @@
 #include "model_choice.h"
 
 #include "../base/error.h"
-#include "../base/json_writer.h"
 
 #include <string.h>
 
@@ -127,26 +126,4 @@ sx_status sx_cli_join_arguments(const sx_cli *cli, sx_buffer *text, sx_error *er
     if (strspn(text->data, " \t\r\n") == text->length)
         return sx_fail(error, SX_E_INVALID, "%s: the query is empty", cli->verb->name);
     return SX_OK;
-}
-
-void sx_cli_member_place(sx_buffer *json, const sx_hit *hit)
-{
-    sx_cli_member_number(json, "score", hit->score);
-    sx_cli_member_number(json, "similarity", hit->similarity);
-    sx_cli_member_text(json, "root", hit->root);
-    sx_cli_member_text(json, "document", hit->document);
-    sx_cli_member_integer(json, "index", hit->index);
-    sx_cli_member_integer(json, "start", hit->start);
-    sx_cli_member_integer(json, "end", hit->end);
-    sx_cli_member_integer(json, "start_line", hit->start_line);
-    sx_cli_member_integer(json, "end_line", hit->end_line);
-    sx_cli_key(json, "headings");
-    sx_buffer_append_byte(json, '[');
-    for (uint32_t i = 0; i < hit->heading_count; i++) {
-        sx_buffer_append_string(json, i ? "," : "");
-        sx_json_write_string(json, hit->headings[i], strlen(hit->headings[i]));
-    }
-    sx_buffer_append_byte(json, ']');
-    sx_cli_key(json, "metadata");
-    sx_buffer_append_string(json, hit->metadata && *hit->metadata ? hit->metadata : "{}");
 }

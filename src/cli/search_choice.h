@@ -24,7 +24,5 @@ void sx_cli_searcher_close(sx_cli_searcher *searcher);
 
 /* The arguments of a verb with a space between them; SX_E_INVALID when that is nothing. */
 sx_status sx_cli_join_arguments(const sx_cli *cli, sx_buffer *text, sx_error *error);
-/* Where a hit stands: members of an object that has begun. */
-void sx_cli_member_place(sx_buffer *json, const sx_hit *hit);
 
 #endif

@@ -154,6 +154,7 @@ static sx_status open_fallback(const sx_embedder_options *known, sx_embedder *em
     if (known->split > 100)
         return sx_fail(error, SX_E_INVALID, "sx_embedder_options: split is %u, at most 100 percent", known->split);
     options.model = known->fallback;
+    options.opened = NULL;
     options.remote = known->fallback_remote;
     embedder->fallback = sx_strdup(known->fallback);
     status = embedder->fallback ? sx_provider_open(&options, &embedder->clock, &second, &problem) : sx_fail_nomem(&problem, 256);

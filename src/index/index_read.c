@@ -27,14 +27,17 @@ bool sx_index_metadata_current(const index_job *job, const char *metadata)
 {
     const char *key;
     json_t *value;
-    if (!json_object_size(job->metadata))
+    size_t more = 0;
+    if (!json_object_size(job->metadata) && !job->given)
         return true;
     json_t *recorded = json_loads(metadata ? metadata : "{}", 0, NULL);
     bool current = recorded != NULL;
+    json_object_foreach(recorded, key, value)
+        more += !is_own_key(key) && !json_object_get(job->metadata, key);
     json_object_foreach(job->metadata, key, value)
         current = current && json_equal(json_object_get(recorded, key), value);
     json_decref(recorded);
-    return current;
+    return current && !(job->given && more); /* a given document has the metadata it is given with and no others */
 }
 
 /* The document's own keys; the user's, of this run or, when this run names none, as they were. */
@@ -49,7 +52,7 @@ static char *make_metadata(const index_job *job, const sx_document *document, co
     json_t *value;
     if (json_object_size(job->metadata)) {
         json_object_update(metadata, job->metadata);
-    } else if (before) {
+    } else if (before && !job->given) {
         json_t *old = json_loads(before, 0, NULL);
         json_object_foreach(old, key, value)
             if (!is_own_key(key))
@@ -218,7 +221,13 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
     struct stat file = {0};
     int64_t scanned_ns = job->embedder->clock.wall_ns(job->embedder->clock.user);
     *done = true;
-    problem.code = sx_document_read(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
+    if (job->given) {
+        const sx_new_document *given = &job->given[pending - job->pending];
+        problem.code = sx_document_parse(given->text.data ? given->text.data : "", given->text.length,
+                                         given->media_type ? given->media_type : "text/plain", &work->document, &problem);
+    } else {
+        problem.code = sx_document_read(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
+    }
     if (file.st_ino)
         record_file(row, &file, scanned_ns);
     if (problem.code)
@@ -259,6 +268,10 @@ sx_status sx_index_read(index_job *job, const index_pending *pending, index_work
     char *path = sx_path_join(job->targets.targets[pending->target].root, pending->path);
     sx_status status = work && path ? find_row(job, pending, &work->row, error) : sx_fail_nomem(error, sizeof *work);
     bool done = true;
+    if (job->given) { /* each has its own */
+        json_decref(job->metadata);
+        job->metadata = json_incref(job->given_metadata[pending - job->pending]);
+    }
     if (!status) {
         work->bytes = pending->size;
         uint64_t need = sx_index_memory_need(pending->size), used = sx_index_memory_used();

@@ -17,8 +17,10 @@
 bool sx_path_is_in(const char *path, const char *folder)
 {
     size_t length = strlen(folder);
-    if (!length || !strcmp(folder, "/"))
+    if (!length)
         return true;
+    if (!strcmp(folder, "/"))
+        return path[0] == '/'; /* documents that are no files are in no folder */
     return !strncmp(path, folder, length) && (!path[length] || path[length] == '/');
 }
 

@@ -32,7 +32,7 @@ void sx_index_targets_clear(sx_index_targets *targets);
 /* An absolute path for one that need not exist: the part that exists without symbolic links, the rest without "." and "..".
  * malloc'ed. */
 sx_status sx_index_absolute_path(const char *path, char **absolute, sx_error *error);
-/* Whether path is `folder` or lies in it; "" and "/" hold everything. */
+/* Whether path is `folder` or lies in it; "" holds everything, "/" every absolute path. */
 bool sx_path_is_in(const char *path, const char *folder);
 
 #endif

@@ -44,7 +44,8 @@ typedef struct node_queue {
 typedef struct local_provider {
     sx_provider base;
     /* Immutable after open. */
-    sx_model *model;
+    sx_model *owned;  /* or NULL: the model is somebody else's */
+    const sx_model *model;
     char *space_json, *recipe_json, *prompt;
     int strict;
     unsigned threads;
@@ -278,7 +279,7 @@ static void local_close(sx_provider *provider)
     sx_arena_clear(&local->messages);
     sx_model_counter_close(&local->base.counter);
     sx_session_close(local->session);
-    sx_model_close(local->model);
+    sx_model_close(local->owned);
     free(local->space_json);
     free(local->recipe_json);
     free(local->prompt);
@@ -294,7 +295,7 @@ static unsigned count_cores(void)
     return count > 0 ? (unsigned)count : 1;
 }
 
-static sx_status open_model(local_provider *local, const sx_embedder_options *options, sx_error *error)
+static sx_status load_model(local_provider *local, const sx_embedder_options *options, sx_error *error)
 {
     sx_places places = options->places;
     places.size = sizeof places;
@@ -313,8 +314,16 @@ static sx_status open_model(local_provider *local, const sx_embedder_options *op
         .precision = options->precision,
         .storage = options->storage,
     };
-    status = sx_model_open(folder, &model_options, &local->model, error);
+    status = sx_model_open(folder, &model_options, &local->owned, error);
     free(folder);
+    local->model = local->owned;
+    return status;
+}
+
+static sx_status open_model(local_provider *local, const sx_embedder_options *options, sx_error *error)
+{
+    local->model = options->opened;
+    sx_status status = local->model ? SX_OK : load_model(local, options, error);
     if (status)
         return status;
     if (!(sx_model_describe(local->model)->outputs & SX_OUTPUT_DENSE)) {

@@ -211,12 +211,17 @@ bool sx_embed_read_inputs(sx_embed_call *call, sx_json *json)
     return good && !json->problem;
 }
 
-bool sx_embed_body_ends(sx_embed_call *call, sx_json *json)
+bool sx_embed_body_closes(sx_embed_call *call, sx_json *json)
 {
     if (!call->failed)
         sx_json_end(json);
-    if (call->failed || json->problem)
-        return fail_json(call, json);
+    return !call->failed && !json->problem ? true : fail_json(call, json);
+}
+
+bool sx_embed_body_ends(sx_embed_call *call, sx_json *json)
+{
+    if (!sx_embed_body_closes(call, json))
+        return false;
     if (!call->count) {
         call->failed = true;
         sx_api_invalid(call->request, call->response, call->input_name, "%s is missing or empty", call->input_name);

@@ -69,7 +69,9 @@ bool sx_embed_read_dimensions(sx_embed_call *call, sx_json *json);
 bool sx_embed_read_inputs(sx_embed_call *call, sx_json *json);
 /* Adds one text. */
 bool sx_embed_add_text(sx_embed_call *call, sx_text text);
-/* Checks that the body has ended well and that there was an input. */
+/* Checks that the body has ended well, for bodies without inputs. */
+bool sx_embed_body_closes(sx_embed_call *call, sx_json *json);
+/* The same, and that there was an input. */
 bool sx_embed_body_ends(sx_embed_call *call, sx_json *json);
 /* Chooses the model and embeds. On success all texts have their vectors. Adds the headers about truncation. */
 bool sx_embed_call_run(sx_embed_call *call);

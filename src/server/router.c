@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const sx_route *const tables[] = {
-    sx_routes_openai, sx_routes_tei, sx_routes_tokens, sx_routes_ollama, sx_routes_cohere, sx_routes_service,
+    sx_routes_openai, sx_routes_tei,         sx_routes_tokens, sx_routes_ollama,  sx_routes_cohere,
+    sx_routes_rerank, sx_routes_collections, sx_routes_jobs,   sx_routes_page,    sx_routes_service,
 };
 enum { TABLES = sizeof tables / sizeof *tables };
 
@@ -66,7 +67,8 @@ static bool begins_with(sx_text path, const char *prefix)
 /* Of a path that no route has: what its client most likely reads. */
 static sx_api_form likely_form(sx_text path)
 {
-    if (begins_with(path, "/v1/collections") || begins_with(path, "/v1/jobs"))
+    if (begins_with(path, "/v1/collections") || begins_with(path, "/v1/jobs") ||
+        begins_with(path, "/v1/status"))
         return SX_FORM_SEXTANT;
     if (begins_with(path, "/v2/"))
         return SX_FORM_COHERE;

@@ -28,6 +28,10 @@ extern const sx_route sx_routes_tei[];
 extern const sx_route sx_routes_tokens[];
 extern const sx_route sx_routes_ollama[];
 extern const sx_route sx_routes_cohere[];
+extern const sx_route sx_routes_rerank[];
+extern const sx_route sx_routes_collections[];
+extern const sx_route sx_routes_jobs[];
+extern const sx_route sx_routes_page[];
 extern const sx_route sx_routes_service[];
 
 /* Sets request->route, form and captured. Returns 0, or 404 or 405; then form is the one of the nearest API and *allow lists the

@@ -306,6 +306,7 @@ sx_status sx_served_models_open(const sx_served_models_options *options, sx_serv
                              find(models, name)->reference);
         to->view.name = to->listing.name = to->name;
         to->view.index = i;
+        to->view.reference = to->reference;
         to->view.sha256 = to->sha256;
     }
     if (!status && models->count) {

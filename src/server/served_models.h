@@ -22,6 +22,7 @@ typedef struct sx_served_models_options {
 typedef struct sx_served_model {
     const char *name;                /* as it is listed; lives as long as the server */
     size_t index;                    /* its number, for metrics */
+    const char *reference;           /* what it is opened by */
     const sx_model *model;           /* NULL: remote */
     const sx_model_info *info;       /* NULL: remote */
     const sx_tokenizer *tokenizer;   /* NULL: remote */

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { WRITERS = 3 }; /* one of them may be a job */
+
 /* ---- Browsers ---- */
 
 /* "http://localhost:7460" or "localhost:7460" to "localhost". */
@@ -222,6 +224,8 @@ static void tick(void *user)
 {
     sx_server *server = user;
     sx_served_models_sweep(server->models);
+    sx_database_pool_sweep(server->readers);
+    sx_database_pool_sweep(server->writers);
 }
 
 static void say(sx_server *server, sx_log_level level, const char *message)
@@ -269,6 +273,7 @@ static void stopping(void *user, bool hard)
     sx_server *server = user;
     if (!hard) {
         atomic_store(&server->stopping, true);
+        sx_index_jobs_stop(server->jobs);
         notify(server, "STOPPING=1");
         say(server, SX_LOG_INFO, "ending: what is in hand is finished");
     } else {
@@ -305,6 +310,34 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+static sx_status open_collections(sx_server *server, sx_error *error)
+{
+    const sx_server_options *options = &server->options;
+    sx_served_model_listing first;
+    sx_served_models_describe(server->models, 0, &first);
+    server->default_model = first.name;
+    sx_database_pool_options pool = {.path = options->database,
+                                     .models = server->models,
+                                     .embedder = options->models.embedder,
+                                     .role = "query",
+                                     .threads = 1,
+                                     .most = options->models.batcher.threads + 2,
+                                     .idle_seconds = options->models.idle_seconds,
+                                     .log = options->log,
+                                     .log_user = options->user};
+    sx_status status = sx_database_pool_open(&pool, &server->readers, error);
+    pool.role = "document";
+    pool.threads = options->models.batcher.threads;
+    pool.most = WRITERS;
+    if (!status)
+        status = sx_database_pool_open(&pool, &server->writers, error);
+    sx_index_jobs_options jobs = {.pool = server->writers,
+                                  .sources = options->sources,
+                                  .source_count = options->source_count,
+                                  .model = server->default_model};
+    return status ? status : sx_index_jobs_open(&jobs, &server->jobs, error);
+}
+
 static sx_status open_parts(sx_server *server, sx_error *error)
 {
     const sx_server_options *options = &server->options;
@@ -322,6 +355,8 @@ static sx_status open_parts(sx_server *server, sx_error *error)
         status = sx_http_server_open(&options->http, &calls, &server->http, error);
     if (!status)
         status = sx_served_models_open(&options->models, &server->models, error);
+    if (!status)
+        status = open_collections(server, error);
     return status;
 }
 
@@ -345,6 +380,9 @@ sx_status sx_server_run(const sx_server_options *options, const char *notify_soc
     if (status == SX_E_STOPPED)
         return status; /* threads still use all this: the process ends now */
     sx_http_server_close(server.http);
+    sx_index_jobs_close(server.jobs);
+    sx_database_pool_close(server.readers);
+    sx_database_pool_close(server.writers);
     sx_served_models_close(server.models);
     sx_metrics_close(server.metrics);
     sx_access_log_close(server.log);

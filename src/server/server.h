@@ -3,6 +3,7 @@
 #define SX_SERVER_SERVER_H
 
 #include "http_server.h"
+#include "index_jobs.h"
 #include "served_models.h"
 
 typedef enum sx_token_ids { SX_TOKEN_IDS_REFUSE, SX_TOKEN_IDS_MODEL, SX_TOKEN_IDS_CL100K } sx_token_ids;
@@ -11,6 +12,8 @@ typedef struct sx_server_options {
     sx_http_options http;
     sx_served_models_options models;
     const char *database;             /* of the collections; made when first written to; NULL: none */
+    const sx_index_source *sources;   /* what jobs may index */
+    size_t source_count;
     const char *key_file;             /* NULL: no keys are asked for */
     bool allow_unauthenticated;       /* beyond the loopback, without keys */
     const char *const *allow_origins; /* of browsers' pages (CORS); "*": all */

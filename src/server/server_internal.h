@@ -5,6 +5,7 @@
 #include "access_log.h"
 #include "api_errors.h"
 #include "api_keys.h"
+#include "index_jobs.h"
 #include "metrics.h"
 #include "router.h"
 #include "server.h"
@@ -13,6 +14,9 @@ struct sx_server {
     sx_server_options options;
     sx_served_models *models;
     sx_api_keys *keys; /* NULL: none are asked for */
+    sx_database_pool *readers, *writers; /* readers search with one thread each; writers embed with all */
+    sx_index_jobs *jobs;
+    const char *default_model;
     sx_metrics *metrics;
     sx_access_log *log;
     sx_http_server *http;
@@ -22,5 +26,8 @@ struct sx_server {
     int64_t started_ns; /* monotonic */
     int64_t started_unix_s;
 };
+
+/* Whether a collection made by a request may be called so. */
+bool sx_is_collection_name(sx_text name);
 
 #endif
