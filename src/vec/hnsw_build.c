@@ -9,6 +9,9 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +35,8 @@ typedef struct insertion {
     size_t group_count, links_capacity, sorted_capacity, groups_capacity;
     uint32_t *sources;        /* of `sorted`, alone */
     size_t sources_capacity;
+    uint32_t *copies;         /* per row of the batch: a node whose row is equal, or SX_HNSW_END; NULL: no new rows */
+    size_t copies_capacity;
     uint32_t *aside;          /* not NULL: where new lists of the lowest level go, since others read the old ones */
     atomic_size_t next;
     atomic_int status;
@@ -64,22 +69,22 @@ static void stop(insertion *work, sx_status status, const sx_error *error)
 
 /* ---- A batch's own lists ---- */
 
-static sx_status link_level(sx_hnsw_searcher *searcher, uint32_t place, uint32_t level, uint32_t *list, sx_error *error)
+/* copy: NULL, or where a node with an equal row goes, which has the neighbours already. */
+static sx_status link_level(sx_hnsw_searcher *searcher, uint32_t place, uint32_t level, uint32_t *list, uint32_t *copy,
+                            sx_error *error)
 {
     const sx_hnsw *graph = searcher->graph;
-    size_t width = sx_hnsw_width(graph, level);
+    size_t width = sx_hnsw_width(graph, level), ring = sx_hnsw_is_copy(list[0]);
     sx_hnsw_query_of_row(searcher, place);
     sx_hnsw_begin(searcher);
     sx_status status = sx_hnsw_walk(searcher, level, graph->ef_construction, error);
-    if (status)
-        return status;
-    size_t kept = sx_hnsw_choose(searcher, place, width, list);
-    memset(list + kept, 0xff, (width - kept) * sizeof *list);
-    return SX_OK;
+    if (!status)
+        sx_hnsw_finish_list(list, ring + sx_hnsw_choose(searcher, place, 0, width - ring, list + ring, copy), width);
+    return status;
 }
 
 /* aside: NULL, or where the list of the lowest level goes and no other is made. */
-static sx_status link_node(sx_hnsw_searcher *searcher, uint32_t place, uint32_t *aside, sx_error *error)
+static sx_status link_node(sx_hnsw_searcher *searcher, uint32_t place, uint32_t *aside, uint32_t *copy, sx_error *error)
 {
     const sx_hnsw *graph = searcher->graph;
     uint32_t level = aside ? 0 : sx_hnsw_level_of(graph, place), from = level < graph->top ? level : graph->top;
@@ -89,7 +94,7 @@ static sx_status link_node(sx_hnsw_searcher *searcher, uint32_t place, uint32_t 
     sx_hnsw_query_of_row(searcher, place);
     status = sx_hnsw_descend(searcher, from, error);
     for (uint32_t at = from + 1; at-- > 0 && !status;)
-        status = link_level(searcher, place, at, aside ? aside : sx_hnsw_list(graph, place, at), error);
+        status = link_level(searcher, place, at, aside ? aside : sx_hnsw_list(graph, place, at), at ? NULL : copy, error);
     return status;
 }
 
@@ -101,7 +106,8 @@ static void link_nodes(void *user, unsigned worker)
     while (atomic_load_explicit(&work->status, memory_order_relaxed) == SX_OK &&
            (at = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed)) < work->count) {
         uint32_t *aside = work->aside ? work->aside + at * work->graph->width : NULL;
-        sx_status status = link_node(work->searchers[worker], work->places[at], aside, &error);
+        uint32_t *copy = work->copies ? &work->copies[at] : NULL;
+        sx_status status = link_node(work->searchers[worker], work->places[at], aside, copy, &error);
         if (status)
             stop(work, status, &error);
     }
@@ -127,6 +133,11 @@ static void sort_links(link_back *links, link_back *room, size_t count, uint32_t
     }
 }
 
+static bool is_copy(const insertion *work, size_t at)
+{
+    return work->copies && work->copies[at] != SX_HNSW_END;
+}
+
 /* Fills groups and sources for one level. */
 static sx_status gather_links(insertion *work, sx_error *error)
 {
@@ -136,12 +147,13 @@ static sx_status gather_links(insertion *work, sx_error *error)
     work->group_count = 0;
     for (size_t i = 0; i < work->count; i++) {
         uint32_t source = work->places[i];
-        if (sx_hnsw_level_of(graph, source) < work->level)
+        if (sx_hnsw_level_of(graph, source) < work->level || (!work->level && is_copy(work, i)))
             continue;
         const uint32_t *list = sx_hnsw_list(graph, source, work->level);
+        size_t first = sx_hnsw_is_copy(list[0]);
         if (!sx_reserve((void **)&work->links, &work->links_capacity, count + width, sizeof *work->links))
             return sx_fail_nomem(error, (count + width) * sizeof *work->links);
-        for (size_t j = 0; j < width && list[j] != SX_HNSW_END; j++) {
+        for (size_t j = first; j < width && list[j] != SX_HNSW_END; j++) {
             work->links[count++] = (link_back){list[j], source};
             largest = list[j] > largest ? list[j] : largest;
         }
@@ -177,7 +189,7 @@ static void link_back_all(void *user, unsigned worker)
         }
 }
 
-/* ---- Batches ---- */
+/* ---- Work for all threads ---- */
 
 static sx_status share(insertion *work, sx_thread_pool *pool, sx_thread_work *function, sx_error *error)
 {
@@ -224,17 +236,68 @@ static sx_status prepare_nodes(sx_hnsw *graph, const uint32_t *places, size_t co
     return SX_OK;
 }
 
+/* ---- Equal rows ---- */
+
+typedef struct hashed_row {
+    uint64_t hash;
+    size_t at; /* in the batch */
+} hashed_row;
+
+static int by_hash(const void *a, const void *b)
+{
+    const hashed_row *one = a, *other = b;
+    if (one->hash != other->hash)
+        return one->hash < other->hash ? -1 : 1;
+    return one->at < other->at ? -1 : one->at > other->at;
+}
+
+/* Rows of a batch do not meet one another. Of those that are equal, and to none of the graph, the first stands for the others. */
+static sx_status find_copies(insertion *work, sx_error *error)
+{
+    const sx_hnsw_rows *rows = &work->graph->rows;
+    hashed_row *hashed = sx_calloc(work->count, sizeof *hashed);
+    size_t count = 0;
+    if (!hashed)
+        return sx_fail_nomem(error, work->count * sizeof *hashed);
+    for (size_t i = 0; i < work->count; i++)
+        if (work->copies[i] == SX_HNSW_END)
+            hashed[count++] = (hashed_row){XXH3_64bits(sx_hnsw_row(rows, work->places[i]), sx_hnsw_compared_bytes(rows)), i};
+    qsort(hashed, count, sizeof *hashed, by_hash);
+    for (size_t i = 1, first = 0; i < count; i++) {
+        if (hashed[i].hash != hashed[first].hash)
+            first = i;
+        else if (sx_hnsw_same_rows(rows, work->places[hashed[first].at], work->places[hashed[i].at]))
+            work->copies[hashed[i].at] = work->places[hashed[first].at];
+    }
+    free(hashed);
+    return SX_OK;
+}
+
+static void join_rings(insertion *work)
+{
+    for (size_t i = 0; i < work->count; i++)
+        if (is_copy(work, i))
+            sx_hnsw_join_ring(work->graph, work->places[i], work->copies[i]);
+}
+
+/* ---- Batches ---- */
+
 /* *linked: the batch's rows are nodes now, even when linking back to them has failed at some. */
 static sx_status insert_batch(insertion *work, sx_thread_pool *pool, bool *linked, sx_error *error)
 {
     sx_hnsw *graph = work->graph;
     bool first = graph->count == 0;
     *linked = false;
+    if (!sx_reserve((void **)&work->copies, &work->copies_capacity, work->count, sizeof *work->copies))
+        return sx_fail_nomem(error, work->count * sizeof *work->copies);
+    sx_hnsw_finish_list(work->copies, 0, work->count);
     pthread_rwlock_wrlock(&graph->access);
     sx_status status = prepare_nodes(graph, work->places, work->count, error);
     pthread_rwlock_unlock(&graph->access);
     if (!status && !first)
         status = share(work, pool, link_nodes, error);
+    if (!status)
+        status = find_copies(work, error);
     if (status)
         return status;
     *linked = true;
@@ -242,6 +305,7 @@ static sx_status insert_batch(insertion *work, sx_thread_pool *pool, bool *linke
     pthread_rwlock_wrlock(&graph->access);
     if (!first)
         status = link_back_levels(work, pool, graph->top, error);
+    join_rings(work);
     for (size_t i = 0; i < work->count; i++)
         graph->places = work->places[i] < graph->places ? graph->places : work->places[i] + (size_t)1;
     graph->count += work->count;
@@ -286,6 +350,7 @@ static void close_work(insertion *work)
     free(work->sorted);
     free(work->groups);
     free(work->sources);
+    free(work->copies);
     free(work->aside);
 }
 
@@ -321,6 +386,10 @@ sx_status sx_hnsw_relink(sx_hnsw *graph, const uint32_t *places, size_t count, s
     work.count = count;
     if (!status && !(work.aside = sx_calloc(count, graph->width * sizeof *work.aside)))
         status = sx_fail_nomem(error, count * graph->width * sizeof *work.aside);
+    for (size_t i = 0; i < count && !status; i++) { /* rings stay */
+        uint32_t first = sx_hnsw_list(graph, places[i], 0)[0];
+        work.aside[i * graph->width] = sx_hnsw_is_copy(first) ? first : SX_HNSW_END;
+    }
     if (!status)
         status = share(&work, pool, link_nodes, error);
     for (size_t i = 0; i < count && !status; i++)

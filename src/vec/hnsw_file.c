@@ -276,7 +276,9 @@ sx_status sx_hnsw_check_block(const sx_hnsw *graph, size_t block, sx_error *erro
     if (sum != graph->sums[block])
         return damaged(graph, error, "a block's checksum", sum, graph->sums[block]);
     for (size_t i = 0; i < words; i++)
-        if (lists[i] != SX_HNSW_END && (lists[i] >= graph->places || graph->upper_of[lists[i]] == SX_HNSW_HOLE))
+        if (lists[i] != SX_HNSW_END && (sx_hnsw_neighbour(lists[i]) >= graph->places ||
+                                        graph->upper_of[sx_hnsw_neighbour(lists[i])] == SX_HNSW_HOLE ||
+                                        (sx_hnsw_is_copy(lists[i]) && i % graph->width != 0)))
             return damaged(graph, error, "a neighbour", lists[i], graph->places);
     __atomic_store_n(&graph->sound[block], 1, __ATOMIC_RELEASE);
     return SX_OK;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define SX_HNSW_MAGIC "SXG\r\n\x1a\n"
-enum { SX_HNSW_VERSION = 1 };
+enum { SX_HNSW_VERSION = 2 };
 
 typedef struct sx_hnsw_header {
     char magic[8];

@@ -10,6 +10,8 @@
 /* Ends a list that is not full; in upper_of: the node is on the lowest level alone, or there is none. */
 #define SX_HNSW_END UINT32_MAX
 #define SX_HNSW_HOLE (UINT32_MAX - 1)
+/* In a list of the lowest level, first if at all: the next of the ring of equal rows. */
+#define SX_HNSW_COPY ((uint32_t)1 << 31)
 enum { SX_HNSW_MOST_LEVELS = 16, SX_HNSW_BLOCK_NODES = 256 };
 
 /* The lists of a node above the lowest level: its highest level, then for each level from 1 a list of `links`. */
@@ -91,12 +93,34 @@ static inline uint32_t sx_hnsw_level_of(const sx_hnsw *graph, uint32_t place)
     return graph->upper_of[place] >= SX_HNSW_HOLE ? 0 : graph->upper[graph->upper_of[place]];
 }
 
+static inline bool sx_hnsw_is_copy(uint32_t entry)
+{
+    return entry != SX_HNSW_END && (entry & SX_HNSW_COPY);
+}
+
+static inline uint32_t sx_hnsw_neighbour(uint32_t entry)
+{
+    return entry & ~SX_HNSW_COPY;
+}
+
 static inline size_t sx_hnsw_list_length(const uint32_t *list, size_t width)
 {
     size_t length = 0;
     while (length < width && list[length] != SX_HNSW_END)
         length++;
     return length;
+}
+
+static inline void sx_hnsw_finish_list(uint32_t *list, size_t length, size_t width)
+{
+    for (size_t i = length; i < width; i++)
+        list[i] = SX_HNSW_END;
+}
+
+/* Of a row, what says whether it equals another. */
+static inline size_t sx_hnsw_compared_bytes(const sx_hnsw_rows *rows)
+{
+    return rows->dimensions * (rows->kind == SX_HNSW_F32 ? sizeof(float) : rows->kind == SX_HNSW_F16 ? 2 : 1);
 }
 
 /* hnsw_search.c */
@@ -117,8 +141,12 @@ sx_status sx_hnsw_descend(sx_hnsw_searcher *searcher, uint32_t level, sx_error *
 sx_status sx_hnsw_walk(sx_hnsw_searcher *searcher, uint32_t level, size_t ef, sx_error *error);
 
 /* hnsw_links.c */
-/* Chooses among the searcher's list (all scored against the row of `place`) at most `width` neighbours for it. */
-size_t sx_hnsw_choose(sx_hnsw_searcher *searcher, uint32_t place, size_t width, uint32_t *chosen);
+bool sx_hnsw_same_rows(const sx_hnsw_rows *rows, uint32_t a, uint32_t b);
+/* Chooses among the searcher's list (all scored against the row of `place`) neighbours for it, beside the first `kept` of
+ * chosen, until there are `width`. Copies of the row are passed over; with `copy`, the first of them goes there and ends the choice. */
+size_t sx_hnsw_choose(sx_hnsw_searcher *searcher, uint32_t place, size_t kept, size_t width, uint32_t *chosen, uint32_t *copy);
+/* A new node whose row equals that of `copy` comes next in its ring. */
+void sx_hnsw_join_ring(const sx_hnsw *graph, uint32_t place, uint32_t copy);
 /* The node's list becomes the best choice among what it holds and `more`. */
 sx_status sx_hnsw_mend(sx_hnsw_searcher *searcher, uint32_t place, uint32_t level, const uint32_t *more, size_t more_count,
                        sx_error *error);

@@ -207,7 +207,7 @@ static sx_status gather(sx_hnsw_searcher *searcher, const uint32_t *list, size_t
     size_t count = 0;
     for (size_t i = 0; i < width && list[i] != SX_HNSW_END; i++) {
         uint32_t place = list[i];
-        if (searcher->stamps[place] == searcher->stamp)
+        if (sx_hnsw_is_copy(place) || searcher->stamps[place] == searcher->stamp)
             continue;
         searcher->stamps[place] = searcher->stamp;
         if (rows->sound && !rows->sound[place >> rows->block_shift]) {
@@ -224,6 +224,13 @@ static sx_status gather(sx_hnsw_searcher *searcher, const uint32_t *list, size_t
     return SX_OK;
 }
 
+static sx_status make_list_sound(const sx_hnsw *graph, uint32_t place, sx_error *error)
+{
+    size_t block = place / SX_HNSW_BLOCK_NODES;
+    bool sound = !graph->sound || __atomic_load_n(&graph->sound[block], __ATOMIC_ACQUIRE);
+    return sound ? SX_OK : sx_hnsw_check_block(graph, block, error);
+}
+
 sx_status sx_hnsw_walk(sx_hnsw_searcher *searcher, uint32_t level, size_t ef, sx_error *error)
 {
     const sx_hnsw *graph = searcher->graph;
@@ -236,10 +243,7 @@ sx_status sx_hnsw_walk(sx_hnsw_searcher *searcher, uint32_t level, size_t ef, sx
         }
         uint32_t place = at->place;
         at->place |= visited;
-        size_t block = place / SX_HNSW_BLOCK_NODES;
-        sx_status status = SX_OK;
-        if (graph->sound && level == 0 && !__atomic_load_n(&graph->sound[block], __ATOMIC_ACQUIRE))
-            status = sx_hnsw_check_block(graph, block, error);
+        sx_status status = level ? SX_OK : make_list_sound(graph, place, error);
         if (!status)
             status = gather(searcher, sx_hnsw_list(graph, place, level), width, &gathered, error);
         if (status)
@@ -298,6 +302,31 @@ sx_status sx_hnsw_descend(sx_hnsw_searcher *searcher, uint32_t level, sx_error *
 
 /* ---- Searching ---- */
 
+/* Rings of equal rows are not walked, since they would fill the list and leave no room for the way to others. Now the copies
+ * of what was found come in, with its score. */
+static sx_status add_copies(sx_hnsw_searcher *searcher, size_t ef, sx_error *error)
+{
+    const sx_hnsw *graph = searcher->graph;
+    sx_status status = SX_OK;
+    size_t added = 0;
+    for (size_t i = 0; i < searcher->count && added < ef && !status; i++) {
+        uint32_t at = searcher->list[i].place;
+        while (added < ef && !(status = make_list_sound(graph, at, error)) && sx_hnsw_is_copy(sx_hnsw_list(graph, at, 0)[0])) {
+            at = sx_hnsw_neighbour(sx_hnsw_list(graph, at, 0)[0]);
+            if (searcher->stamps[at] == searcher->stamp)
+                break;
+            if ((status = sx_hnsw_searcher_room(searcher, ef, error)))
+                break;
+            searcher->stamps[at] = searcher->stamp;
+            searcher->scores[added] = searcher->list[i].score;
+            searcher->batch[added++] = at;
+        }
+    }
+    if (!status)
+        (void)take_in(searcher, added, ef, 0);
+    return status;
+}
+
 static sx_status search(sx_hnsw_searcher *searcher, const float *query, size_t ef, sx_error *error)
 {
     const sx_hnsw *graph = searcher->graph;
@@ -313,7 +342,8 @@ static sx_status search(sx_hnsw_searcher *searcher, const float *query, size_t e
     if (status)
         return status;
     sx_hnsw_begin(searcher);
-    return sx_hnsw_walk(searcher, 0, ef, error);
+    status = sx_hnsw_walk(searcher, 0, ef, error);
+    return status ? status : add_copies(searcher, ef, error);
 }
 
 sx_status sx_hnsw_search(sx_hnsw_searcher *searcher, const float *query, size_t ef, const sx_ranked **found, size_t *count,

@@ -332,17 +332,61 @@ static void test_copies_are_no_island(void **state)
             OK(sx_hnsw_search(searcher, set.floats + i * set.dimensions, 96, &found, &count, &error));
             reached += count && found[0].id == (int64_t)i;
         }
-        assert_true(reached >= 297);
+        assert_true(reached >= 299);
+        OK(sx_hnsw_search(searcher, set.floats + 300 * set.dimensions, 900, &found, &count, &error));
+        copies = 0;
+        for (size_t i = 0; i < count; i++)
+            copies += found[i].id >= 300 && found[i].id < 900;
+        assert_int_equal(copies, 600);
+        assert_true(count >= 895);
         sx_hnsw_searcher_close(searcher);
         sx_hnsw_close(graph);
     }
     free_rows(&set);
 }
 
-static void test_distance_by_biases(void **state)
+/* Copies of which some go, the first of them too, and come back. */
+static void test_copies_go_and_come(void **state)
+{
+    enum { ROWS = 900, FIRST = 200, COPIES = 300 };
+    sx_error error = {0};
+    random_state = 88172645463325252u + 24;
+    row_set set = make_rows(ROWS, 24, false);
+    uint32_t gone[COPIES];
+    for (size_t i = FIRST; i < FIRST + COPIES; i++) {
+        memcpy(set.floats + i * set.dimensions, set.floats + FIRST * set.dimensions, set.dimensions * sizeof(float));
+        set_row(&set, i);
+    }
+    sx_hnsw *graph = build(&set, SX_HNSW_CODES, kernels_here, NULL);
+    sx_hnsw_searcher *searcher;
+    OK(sx_hnsw_searcher_open(graph, &searcher, &error));
+    for (uint32_t part = 1; part <= COPIES; part += 1 + part / 2) {
+        const sx_ranked *found;
+        size_t count, copies;
+        for (uint32_t back = 0; back < 2; back++) {
+            for (uint32_t i = 0; i < part; i++)
+                gone[i] = FIRST + i;
+            if (back)
+                OK(sx_hnsw_insert(graph, gone, part, NULL, &error));
+            else
+                OK(sx_hnsw_remove(graph, gone, part, &error));
+            OK(sx_hnsw_repair(graph, NULL, &error));
+            OK(sx_hnsw_search(searcher, set.floats + FIRST * set.dimensions, 500, &found, &count, &error));
+            copies = 0;
+            for (size_t i = 0; i < count; i++)
+                copies += found[i].id >= FIRST && found[i].id < FIRST + COPIES;
+            assert_int_equal(copies, COPIES - (back ? 0 : part));
+        }
+    }
+    sx_hnsw_searcher_close(searcher);
+    sx_hnsw_close(graph);
+    free_rows(&set);
+}
+
+/* Of 100 queries, those whose nearest row is found. */
+static size_t nearest_by_biases(void)
 {
     sx_error error = {0};
-    random_state = 88172645463325252u + 16;
     row_set set = make_rows(1500, 24, false);
     float *biases = calloc(set.count, sizeof *biases);
     for (size_t i = 0; i < set.count; i++) {
@@ -377,15 +421,27 @@ static void test_distance_by_biases(void **state)
         }
         const sx_ranked *found;
         size_t count;
-        OK(sx_hnsw_search(searcher, query, 250, &found, &count, &error));
+        OK(sx_hnsw_search(searcher, query, 96, &found, &count, &error));
         nearest_found += count && found[0].id == nearest;
     }
-    assert_true(nearest_found >= 96);
     sx_hnsw_searcher_close(searcher);
     sx_hnsw_close(graph);
     free(places);
     free(biases);
     free_rows(&set);
+    return nearest_found;
+}
+
+/* Rows without any order are the hardest: of 2,000 such queries hnswlib finds 97.9 % with the same parameters. */
+static void test_distance_by_biases(void **state)
+{
+    size_t found = 0;
+    for (uint64_t set = 0; set < 5; set++) {
+        random_state = 88172645463325252u + 16 + 100 * set;
+        found += nearest_by_biases();
+    }
+    if (found < 482)
+        fail_msg("%zu of 500 found", found);
 }
 
 /* ---- Rows that go and come ---- */
@@ -416,11 +472,11 @@ static void test_removed_rows_are_not_found_and_come_back(void **state)
         check_recall(graph, &set, not_each_fifth, 96, 0.97, "repaired");
         OK(sx_hnsw_insert(graph, gone, count, NULL, &error));
         assert_int_equal(sx_hnsw_insert(graph, gone, 1, NULL, &error), SX_E_INVALID);
-        check_recall(graph, &set, NULL, 64, before - 0.02, "inserted again");
+        check_recall(graph, &set, NULL, 64, before - 0.002, "inserted again");
         /* Without a repair in between: insert sees to it. */
         OK(sx_hnsw_remove(graph, gone, count, &error));
         OK(sx_hnsw_insert(graph, gone, count, NULL, &error));
-        check_recall(graph, &set, NULL, 64, before - 0.02, "and again");
+        check_recall(graph, &set, NULL, 64, before - 0.002, "and again");
         free(gone);
         sx_hnsw_close(graph);
     }
@@ -699,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_threads_make_the_same_graph),
         cmocka_unit_test(test_small_graphs_and_odd_widths),
         cmocka_unit_test(test_copies_are_no_island),
+        cmocka_unit_test(test_copies_go_and_come),
         cmocka_unit_test(test_distance_by_biases),
         cmocka_unit_test(test_removed_rows_are_not_found_and_come_back),
         cmocka_unit_test(test_everything_goes),
