@@ -31,6 +31,7 @@ typedef struct pool_slot {
     char problem[CURL_ERROR_SIZE];
     int64_t last_byte_ns;       /* 0: none yet */
     curl_off_t received;
+    size_t sent;                /* of the body */
     bool stalled, too_long, no_memory, refused;
 } pool_slot;
 
@@ -220,6 +221,18 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     return slot->too_long || slot->no_memory ? CURL_WRITEFUNC_ERROR : size * count;
 }
 
+/* The body comes from a function that cannot go back to its beginning: otherwise libcurl sends a request again by itself when a
+ * kept connection ends before the first byte of a reply, and one that was paid for would be paid for twice, unseen. */
+static size_t give_body(char *room, size_t size, size_t count, void *user)
+{
+    pool_slot *slot = user;
+    size_t left = slot->exchange->body_length - slot->sent, length = size * count < left ? size * count : left;
+    if (length)
+        memcpy(room, slot->exchange->body + slot->sent, length);
+    slot->sent += length;
+    return length;
+}
+
 static int watch_for_stall(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
     (void)down_total;
@@ -281,6 +294,7 @@ static sx_status set_headers(pool_slot *slot, const sx_http_exchange *exchange, 
 static void set_request(pool_slot *slot, const sx_http_exchange *exchange)
 {
     CURL *curl = slot->curl;
+    slot->sent = 0;
     bool post = strcmp(exchange->method, "POST") == 0;
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, exchange->url);
@@ -289,7 +303,8 @@ static void set_request(pool_slot *slot, const sx_http_exchange *exchange)
     if (exchange->body || post) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_length);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, exchange->body ? exchange->body : "");
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt(curl, CURLOPT_READDATA, slot);
     }
     if (!post && strcmp(exchange->method, "GET") != 0)
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, exchange->method);
@@ -378,8 +393,10 @@ static void finish(sx_http_pool *pool, pool_slot *slot, CURLcode code)
         exchange->status = SX_E_NOMEM;
         snprintf(exchange->problem, sizeof exchange->problem, "no memory for the reply");
     } else {
-        const char *reason = slot->stalled ? "the reply stopped in the middle" : slot->problem[0] ? slot->problem
-                                                                                               : curl_easy_strerror(code);
+        const char *reason = slot->stalled                    ? "the reply stopped in the middle"
+                             : code == CURLE_SEND_FAIL_REWIND ? "the connection ended before a reply came"
+                             : slot->problem[0]               ? slot->problem
+                                                              : curl_easy_strerror(code);
         bool no_address = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
         exchange->status = no_address ? SX_E_INVALID : SX_E_NETWORK;
         exchange->unsent = no_address || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||

@@ -1,7 +1,7 @@
 /* http_pool.h - many HTTP requests at once over kept connections (libcurl's multi interface), for one thread.
  *
  * TLS is verified, proxies are taken from where libcurl looks for them. A reply that was cut off is SX_E_NETWORK, never a
- * short reply.
+ * short reply. A body that may have arrived is never sent a second time: that is for the caller to decide.
  */
 #ifndef SX_NET_HTTP_POOL_H
 #define SX_NET_HTTP_POOL_H

@@ -114,6 +114,31 @@ static void connections_are_kept(void **state)
     sx_buffer_clear(&exchange.reply);
 }
 
+/* Nobody knows whether a server that closes a kept connection instead of answering has done the work: libcurl must not ask again by
+ * itself, however much of the body is gone. */
+static void a_dead_connection_is_not_asked_again(void **state)
+{
+    test_bench *bench = *state;
+    static char large[200000];
+    memset(large, 'x', sizeof large);
+    size_t lengths[] = {4, 1000, sizeof large};
+    for (size_t i = 0; i < 3; i++) {
+        sx_http_exchange exchange = exchange_for(bench, "/ok");
+        perform(bench, &exchange);
+        assert_int_equal(exchange.status, SX_OK);
+        unsigned before = atomic_load(&bench->server.requests);
+        exchange = exchange_for(bench, "/nothing");
+        exchange.body = large;
+        exchange.body_length = lengths[i];
+        perform(bench, &exchange);
+        assert_int_equal(exchange.status, SX_E_NETWORK);
+        assert_false(exchange.unsent);
+        assert_string_equal(exchange.problem, "the connection ended before a reply came");
+        assert_int_equal(atomic_load(&bench->server.requests), before + 1);
+        sx_buffer_clear(&exchange.reply);
+    }
+}
+
 static void large_bodies_go_at_once(void **state)
 {
     test_bench *bench = *state;
@@ -293,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(connections_are_kept, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(a_dead_connection_is_not_asked_again, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(large_bodies_go_at_once, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(many_at_once, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(faults_are_faults, open_bench, close_bench),
