@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-static int value_of(char digit)
+int sx_base64_digit(char digit)
 {
     if (digit >= 'A' && digit <= 'Z')
         return digit - 'A';
@@ -26,7 +26,7 @@ bool sx_base64_decode(const char *text, size_t length, void *to, size_t bytes)
     if (length != digits)
         return false;
     for (size_t i = 0; i < length; i++) {
-        int value = value_of(text[i]);
+        int value = sx_base64_digit(text[i]);
         if (value < 0)
             return false;
         bits = bits << 6 | (uint32_t)value;

@@ -7,5 +7,7 @@
 
 /* Decodes into exactly `bytes` bytes. Padding may be missing. False for other characters and another length. */
 bool sx_base64_decode(const char *text, size_t length, void *to, size_t bytes);
+/* The six bits that a character stands for; negative: it is none of the alphabet. */
+int sx_base64_digit(char character);
 
 #endif

@@ -49,23 +49,36 @@ typedef struct sx_wire_reading {
     float *vectors;
     size_t room;
     unsigned char *seen;   /* a byte for each row */
+    size_t row;            /* in an array of objects: the one in hand */
     bool failed;
 } sx_wire_reading;
 
-bool sx_wire_reading_begin(sx_wire_reading *reading, const sx_wire_target *target, const char *body, size_t length, size_t count,
-                           uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply);
+/* A member of an object, and what reads its value; all others are passed over. */
+typedef struct sx_wire_field {
+    const char *name;
+    void (*read)(sx_wire_reading *reading);
+} sx_wire_field;
+
+/* Reads a reply whose outermost value is an object of these members, and checks all of it; ends in {0}. */
+void sx_wire_read_reply(const sx_wire_field *fields, const sx_wire_target *target, const char *body, size_t length, size_t count,
+                        uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply);
+/* As above for a reply of any kind: reads the outermost value. */
+void sx_wire_read_value(void (*read)(sx_wire_reading *reading), const sx_wire_target *target, const char *body, size_t length,
+                        size_t count, uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply);
+/* Reads the next value, an object of these members; anything else is a fault of the JSON. */
+void sx_wire_read_object(sx_wire_reading *reading, const sx_wire_field *fields);
+/* The same where anything else is passed over. */
+void sx_wire_read_optional(sx_wire_reading *reading, const sx_wire_field *fields);
 /* Reads the next value, an array of numbers or a string of base64, into a row. */
 bool sx_wire_read_vector(sx_wire_reading *reading, size_t row);
 /* Reads the next value, an array of vectors in the order of the texts. */
-bool sx_wire_read_rows(sx_wire_reading *reading);
+void sx_wire_read_rows(sx_wire_reading *reading);
 /* Reads the next value as a count; anything but a whole number counts as not said. */
 void sx_wire_read_count(sx_wire_reading *reading, uint64_t *count);
 /* Reads a member "error" in a reply of 2xx: a service that says so there has failed. */
 void sx_wire_read_error(sx_wire_reading *reading);
 /* A reply that is damaged or fails a check: the first such message stays. */
 bool sx_wire_fault(sx_wire_reading *reading, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Checks that the text ended and all vectors came; fills the reply. */
-void sx_wire_reading_end(sx_wire_reading *reading);
 /* {"data":[{"index":i,"embedding":[...]}],"usage":{...}}: OpenAI's form, which many took over. */
 void sx_wire_read_list(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                        float *vectors, size_t room, sx_wire_reply *reply);

@@ -41,26 +41,18 @@ static json_t *load(const char *body, size_t length)
     return json_loadb(length ? body : "", length, 0, NULL);
 }
 
-/* {"embeddings":[[...]], NAME: tokens} */
+static void read_tokens(sx_wire_reading *reading)
+{
+    sx_wire_read_count(reading, &reading->reply->tokens);
+}
+
+/* {"embeddings":[[...]], "prompt_eval_count": tokens} */
 static void read_embeddings(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                             float *vectors, size_t room, sx_wire_reply *reply)
 {
-    sx_wire_reading reading;
-    sx_text key;
-    if (sx_wire_reading_begin(&reading, target, body, length, count, dimensions, vectors, room, reply)) {
-        sx_json_object(&reading.json);
-        while (!reading.failed && sx_json_member(&reading.json, &reading.key, &key)) {
-            if (sx_text_is(key, "embeddings"))
-                sx_wire_read_rows(&reading);
-            else if (sx_text_is(key, "prompt_eval_count"))
-                sx_wire_read_count(&reading, &reply->tokens);
-            else if (sx_text_is(key, "error"))
-                sx_wire_read_error(&reading);
-            else
-                sx_json_skip(&reading.json);
-        }
-    }
-    sx_wire_reading_end(&reading);
+    static const sx_wire_field fields[] = {
+        {"embeddings", sx_wire_read_rows}, {"prompt_eval_count", read_tokens}, {"error", sx_wire_read_error}, {0}};
+    sx_wire_read_reply(fields, target, body, length, count, dimensions, vectors, room, reply);
 }
 
 /* ---- Ollama ---- */
@@ -141,25 +133,19 @@ static sx_status build_tei(const sx_wire_target *target, const char *role, const
     return sx_wire_finish(request, error);
 }
 
+static void read_rows_or_error(sx_wire_reading *reading)
+{
+    static const sx_wire_field fields[] = {{"error", sx_wire_read_error}, {0}};
+    if (sx_json_peek(&reading->json) == SX_JSON_OBJECT)
+        sx_wire_read_object(reading, fields);
+    else
+        sx_wire_read_rows(reading);
+}
+
 static void read_tei(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                      float *vectors, size_t room, sx_wire_reply *reply)
 {
-    sx_wire_reading reading;
-    sx_text key;
-    if (sx_wire_reading_begin(&reading, target, body, length, count, dimensions, vectors, room, reply)) {
-        if (sx_json_peek(&reading.json) == SX_JSON_OBJECT) {
-            sx_json_object(&reading.json);
-            while (!reading.failed && sx_json_member(&reading.json, &reading.key, &key)) {
-                if (sx_text_is(key, "error"))
-                    sx_wire_read_error(&reading);
-                else
-                    sx_json_skip(&reading.json);
-            }
-        } else {
-            sx_wire_read_rows(&reading);
-        }
-    }
-    sx_wire_reading_end(&reading);
+    sx_wire_read_value(read_rows_or_error, target, body, length, count, dimensions, vectors, room, reply);
 }
 
 static sx_status build_tei_info(const sx_wire_target *target, sx_wire_request *request, sx_error *error)

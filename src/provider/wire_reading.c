@@ -6,6 +6,7 @@
  */
 #include "wire_internal.h"
 
+#include "../base/base64.h"
 #include "../base/memory.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_DIMENSIONS = 1 << 20 };
+enum { MOST_DIMENSIONS = 1 << 20, BASE64_DIGITS = 4096, BASE64_BYTES = BASE64_DIGITS / 4 * 3 };
 
 bool sx_wire_fault(sx_wire_reading *reading, const char *format, ...)
 {
@@ -39,8 +40,8 @@ static bool json_fault(sx_wire_reading *reading)
     return sx_wire_fault(reading, "JSON, byte %zu: %s", reading->json.problem_position, reading->json.problem);
 }
 
-bool sx_wire_reading_begin(sx_wire_reading *reading, const sx_wire_target *target, const char *body, size_t length, size_t count,
-                           uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply)
+static bool begin(sx_wire_reading *reading, const sx_wire_target *target, const char *body, size_t length, size_t count,
+                  uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply)
 {
     *reply = (sx_wire_reply){0};
     *reading = (sx_wire_reading){
@@ -144,20 +145,11 @@ static bool read_numbers(sx_wire_reading *reading, size_t row)
     return json_fault(reading) && finish_row(reading, row, length);
 }
 
-static int base64_digit(char byte)
-{
-    return byte >= 'A' && byte <= 'Z'   ? byte - 'A'
-           : byte >= 'a' && byte <= 'z' ? byte - 'a' + 26
-           : byte >= '0' && byte <= '9' ? byte - '0' + 52
-           : byte == '+'                ? 62
-           : byte == '/'                ? 63
-                                        : -1;
-}
-
 /* Little-endian float32 in base64 (RFC 4648, section 4; padding may be missing). */
 static bool read_base64(sx_wire_reading *reading, size_t row)
 {
     sx_text text;
+    unsigned char block[BASE64_BYTES];
     if (!sx_json_string(&reading->json, &reading->text, &text))
         return json_fault(reading);
     size_t digits = text.length;
@@ -169,30 +161,20 @@ static bool read_base64(sx_wire_reading *reading, size_t row)
     if (bytes % 4)
         return sx_wire_fault(reading, "text %zu of %zu: base64 of %zu bytes, which are no float32 values", row + 1,
                              reading->count, bytes);
-    uint32_t word = 0, length = 0;
-    unsigned in_word = 0;
-    uint32_t group = 0;
-    unsigned bits = 0;
-    for (size_t i = 0; i < digits; i++) {
-        int digit = base64_digit(text.data[i]);
-        if (digit < 0)
+    for (size_t at = 0; at < bytes; at += BASE64_BYTES) {
+        size_t here = bytes - at < BASE64_BYTES ? bytes - at : BASE64_BYTES, from = at / 3 * 4;
+        if (!sx_base64_decode(text.data + from, digits - from < BASE64_DIGITS ? digits - from : BASE64_DIGITS, block, here))
             return sx_wire_fault(reading, "text %zu of %zu: damaged base64", row + 1, reading->count);
-        group = group << 6 | (uint32_t)digit;
-        bits += 6;
-        if (bits < 8)
-            continue;
-        bits -= 8;
-        word |= (group >> bits & 0xff) << (8 * in_word);
-        if (++in_word < 4)
-            continue;
-        float value;
-        memcpy(&value, &word, sizeof value);
-        if (!put(reading, row, length++, value))
-            return false;
-        word = 0;
-        in_word = 0;
+        for (size_t i = 0; i < here; i += 4) {
+            const unsigned char *b = block + i;
+            uint32_t word = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+            float value;
+            memcpy(&value, &word, sizeof value);
+            if (!put(reading, row, (uint32_t)((at + i) / 4), value))
+                return false;
+        }
     }
-    return finish_row(reading, row, length);
+    return finish_row(reading, row, (uint32_t)(bytes / 4));
 }
 
 bool sx_wire_read_vector(sx_wire_reading *reading, size_t row)
@@ -213,17 +195,19 @@ bool sx_wire_read_vector(sx_wire_reading *reading, size_t row)
     return sx_wire_fault(reading, "text %zu of %zu: the vector is %s", row + 1, reading->count, name_of(type));
 }
 
-bool sx_wire_read_rows(sx_wire_reading *reading)
+void sx_wire_read_rows(sx_wire_reading *reading)
 {
     sx_json *json = &reading->json;
     sx_json_type type = sx_json_peek(json);
-    if (type != SX_JSON_ARRAY && type != SX_JSON_BAD)
-        return sx_wire_fault(reading, "vectors are %s instead of an array", name_of(type));
+    if (type != SX_JSON_ARRAY && type != SX_JSON_BAD) {
+        sx_wire_fault(reading, "vectors are %s instead of an array", name_of(type));
+        return;
+    }
     sx_json_array(json);
     for (size_t row = 0; sx_json_element(json); row++)
         if (!sx_wire_read_vector(reading, row))
-            return false;
-    return json_fault(reading);
+            return;
+    json_fault(reading);
 }
 
 void sx_wire_read_count(sx_wire_reading *reading, uint64_t *count)
@@ -256,7 +240,33 @@ void sx_wire_read_error(sx_wire_reading *reading)
     sx_wire_fault(reading, "it says: %s", detail.message[0] ? detail.message : "an error");
 }
 
-void sx_wire_reading_end(sx_wire_reading *reading)
+/* ---- Objects and whole replies ---- */
+
+void sx_wire_read_object(sx_wire_reading *reading, const sx_wire_field *fields)
+{
+    sx_text key;
+    sx_json_object(&reading->json);
+    while (!reading->failed && sx_json_member(&reading->json, &reading->key, &key)) {
+        const sx_wire_field *field = fields;
+        while (field->name && !sx_text_is(key, field->name))
+            field++;
+        if (field->name)
+            field->read(reading);
+        else
+            sx_json_skip(&reading->json);
+    }
+}
+
+void sx_wire_read_optional(sx_wire_reading *reading, const sx_wire_field *fields)
+{
+    if (sx_json_peek(&reading->json) == SX_JSON_OBJECT)
+        sx_wire_read_object(reading, fields);
+    else
+        sx_json_skip(&reading->json);
+}
+
+/* The text has ended and all vectors came? */
+static void end(sx_wire_reading *reading)
 {
     if (!reading->failed && sx_json_end(&reading->json) && reading->done != reading->count)
         sx_wire_fault(reading, "%zu vectors for %zu texts", reading->done, reading->count);
@@ -269,6 +279,24 @@ void sx_wire_reading_end(sx_wire_reading *reading)
     sx_buffer_clear(&reading->text);
     free(reading->seen);
     reading->seen = NULL;
+}
+
+void sx_wire_read_reply(const sx_wire_field *fields, const sx_wire_target *target, const char *body, size_t length, size_t count,
+                        uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply)
+{
+    sx_wire_reading reading;
+    if (begin(&reading, target, body, length, count, dimensions, vectors, room, reply))
+        sx_wire_read_object(&reading, fields);
+    end(&reading);
+}
+
+void sx_wire_read_value(void (*read)(sx_wire_reading *reading), const sx_wire_target *target, const char *body, size_t length,
+                        size_t count, uint32_t dimensions, float *vectors, size_t room, sx_wire_reply *reply)
+{
+    sx_wire_reading reading;
+    if (begin(&reading, target, body, length, count, dimensions, vectors, room, reply))
+        read(&reading);
+    end(&reading);
 }
 
 /* ---- OpenAI's form ---- */
@@ -323,47 +351,43 @@ static bool read_entry(sx_wire_reading *reading, size_t position, entry_order *o
     return true;
 }
 
+static void read_entries(sx_wire_reading *reading)
+{
+    entry_order order = {false, false};
+    sx_json_array(&reading->json);
+    for (size_t i = 0; !reading->failed && sx_json_element(&reading->json); i++)
+        read_entry(reading, i, &order);
+}
+
+/* total_tokens is what is charged; some give the prompt's only. */
+static void read_prompt_tokens(sx_wire_reading *reading)
+{
+    uint64_t tokens = 0;
+    sx_wire_read_count(reading, &tokens);
+    if (!reading->reply->tokens)
+        reading->reply->tokens = tokens;
+}
+
+static void read_total_tokens(sx_wire_reading *reading)
+{
+    uint64_t tokens = 0;
+    sx_wire_read_count(reading, &tokens);
+    if (tokens)
+        reading->reply->tokens = tokens;
+}
+
 static void read_usage(sx_wire_reading *reading)
 {
-    sx_text key;
-    uint64_t prompt = 0, total = 0;
-    if (sx_json_peek(&reading->json) != SX_JSON_OBJECT) {
-        sx_json_skip(&reading->json);
-        return;
-    }
-    sx_json_object(&reading->json);
-    while (sx_json_member(&reading->json, &reading->key, &key)) {
-        if (sx_text_is(key, "prompt_tokens"))
-            sx_wire_read_count(reading, &prompt);
-        else if (sx_text_is(key, "total_tokens"))
-            sx_wire_read_count(reading, &total);
-        else
-            sx_json_skip(&reading->json);
-    }
-    reading->reply->tokens = total ? total : prompt;
+    static const sx_wire_field fields[] = {
+        {"prompt_tokens", read_prompt_tokens}, {"total_tokens", read_total_tokens}, {0}};
+    reading->reply->tokens = 0;
+    sx_wire_read_optional(reading, fields);
 }
 
 void sx_wire_read_list(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                        float *vectors, size_t room, sx_wire_reply *reply)
 {
-    sx_wire_reading reading;
-    sx_text key;
-    if (sx_wire_reading_begin(&reading, target, body, length, count, dimensions, vectors, room, reply)) {
-        entry_order order = {false, false};
-        sx_json_object(&reading.json);
-        while (!reading.failed && sx_json_member(&reading.json, &reading.key, &key)) {
-            if (sx_text_is(key, "data")) {
-                sx_json_array(&reading.json);
-                for (size_t i = 0; !reading.failed && sx_json_element(&reading.json); i++)
-                    read_entry(&reading, i, &order);
-            } else if (sx_text_is(key, "usage")) {
-                read_usage(&reading);
-            } else if (sx_text_is(key, "error")) {
-                sx_wire_read_error(&reading);
-            } else {
-                sx_json_skip(&reading.json);
-            }
-        }
-    }
-    sx_wire_reading_end(&reading);
+    static const sx_wire_field fields[] = {
+        {"data", read_entries}, {"usage", read_usage}, {"error", sx_wire_read_error}, {0}};
+    sx_wire_read_reply(fields, target, body, length, count, dimensions, vectors, room, reply);
 }

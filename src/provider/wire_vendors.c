@@ -111,59 +111,39 @@ static sx_status build_cohere(const sx_wire_target *target, const char *role, co
     return sx_wire_finish(request, error);
 }
 
-/* {"meta":{"billed_units":{"input_tokens":2}}} */
-static void read_billed(sx_wire_reading *reading, unsigned depth)
+static void read_tokens(sx_wire_reading *reading)
 {
-    sx_text key;
-    if (sx_json_peek(&reading->json) != SX_JSON_OBJECT) {
-        sx_json_skip(&reading->json);
-        return;
-    }
-    sx_json_object(&reading->json);
-    while (sx_json_member(&reading->json, &reading->key, &key)) {
-        if (depth == 0 && sx_text_is(key, "billed_units"))
-            read_billed(reading, 1);
-        else if (depth == 1 && sx_text_is(key, "input_tokens"))
-            sx_wire_read_count(reading, &reading->reply->tokens);
-        else
-            sx_json_skip(&reading->json);
-    }
+    sx_wire_read_count(reading, &reading->reply->tokens);
+}
+
+static void read_units(sx_wire_reading *reading)
+{
+    static const sx_wire_field fields[] = {{"input_tokens", read_tokens}, {0}};
+    sx_wire_read_optional(reading, fields);
+}
+
+/* {"meta":{"billed_units":{"input_tokens":2}}} */
+static void read_meta(sx_wire_reading *reading)
+{
+    static const sx_wire_field fields[] = {{"billed_units", read_units}, {0}};
+    sx_wire_read_optional(reading, fields);
 }
 
 /* {"float":[[...]]}, or just [[...]] as version 1 had it. */
 static void read_by_type(sx_wire_reading *reading)
 {
-    sx_text key;
-    if (sx_json_peek(&reading->json) == SX_JSON_ARRAY) {
+    static const sx_wire_field fields[] = {{"float", sx_wire_read_rows}, {0}};
+    if (sx_json_peek(&reading->json) == SX_JSON_ARRAY)
         sx_wire_read_rows(reading);
-        return;
-    }
-    sx_json_object(&reading->json);
-    while (!reading->failed && sx_json_member(&reading->json, &reading->key, &key)) {
-        if (sx_text_is(key, "float"))
-            sx_wire_read_rows(reading);
-        else
-            sx_json_skip(&reading->json);
-    }
+    else
+        sx_wire_read_object(reading, fields);
 }
 
 static void read_cohere(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                         float *vectors, size_t room, sx_wire_reply *reply)
 {
-    sx_wire_reading reading;
-    sx_text key;
-    if (sx_wire_reading_begin(&reading, target, body, length, count, dimensions, vectors, room, reply)) {
-        sx_json_object(&reading.json);
-        while (!reading.failed && sx_json_member(&reading.json, &reading.key, &key)) {
-            if (sx_text_is(key, "embeddings"))
-                read_by_type(&reading);
-            else if (sx_text_is(key, "meta"))
-                read_billed(&reading, 0);
-            else
-                sx_json_skip(&reading.json);
-        }
-    }
-    sx_wire_reading_end(&reading);
+    static const sx_wire_field fields[] = {{"embeddings", read_by_type}, {"meta", read_meta}, {0}};
+    sx_wire_read_reply(fields, target, body, length, count, dimensions, vectors, room, reply);
 }
 
 /* ---- Voyage, Jina, Mistral: OpenAI's reply, their own fields ---- */
@@ -252,42 +232,29 @@ static sx_status build_gemini(const sx_wire_target *target, const char *role, co
     return sx_wire_finish(request, error);
 }
 
+static void read_row(sx_wire_reading *reading)
+{
+    sx_wire_read_vector(reading, reading->row);
+}
+
 /* [{"values":[...]}] */
 static void read_values(sx_wire_reading *reading)
 {
-    sx_text key;
+    static const sx_wire_field fields[] = {{"values", read_row}, {0}};
     sx_json_array(&reading->json);
-    for (size_t row = 0; !reading->failed && sx_json_element(&reading->json); row++) {
+    for (reading->row = 0; !reading->failed && sx_json_element(&reading->json); reading->row++) {
         size_t before = reading->done;
-        sx_json_object(&reading->json);
-        while (!reading->failed && sx_json_member(&reading->json, &reading->key, &key)) {
-            if (sx_text_is(key, "values"))
-                sx_wire_read_vector(reading, row);
-            else
-                sx_json_skip(&reading->json);
-        }
+        sx_wire_read_object(reading, fields);
         if (!reading->json.problem && reading->done == before)
-            sx_wire_fault(reading, "entry %zu has no vector", row);
+            sx_wire_fault(reading, "entry %zu has no vector", reading->row);
     }
 }
 
 static void read_gemini(const sx_wire_target *target, const char *body, size_t length, size_t count, uint32_t dimensions,
                         float *vectors, size_t room, sx_wire_reply *reply)
 {
-    sx_wire_reading reading;
-    sx_text key;
-    if (sx_wire_reading_begin(&reading, target, body, length, count, dimensions, vectors, room, reply)) {
-        sx_json_object(&reading.json);
-        while (!reading.failed && sx_json_member(&reading.json, &reading.key, &key)) {
-            if (sx_text_is(key, "embeddings"))
-                read_values(&reading);
-            else if (sx_text_is(key, "error"))
-                sx_wire_read_error(&reading);
-            else
-                sx_json_skip(&reading.json);
-        }
-    }
-    sx_wire_reading_end(&reading);
+    static const sx_wire_field fields[] = {{"embeddings", read_values}, {"error", sx_wire_read_error}, {0}};
+    sx_wire_read_reply(fields, target, body, length, count, dimensions, vectors, room, reply);
 }
 
 /* Voyage's reference promises length 1; the others say nothing, or (Gemini) that it holds for the full size only. */

@@ -283,19 +283,6 @@ out:
     return status;
 }
 
-static void write_base64(writer *w, const unsigned char *data, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = length - i;
-        unsigned bits = (unsigned)data[i] << 16 | (left > 1 ? (unsigned)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0u);
-        sx_buffer_append_byte(&w->json, digits[bits >> 18]);
-        sx_buffer_append_byte(&w->json, digits[bits >> 12 & 63]);
-        sx_buffer_append_byte(&w->json, left > 1 ? digits[bits >> 6 & 63] : '=');
-        sx_buffer_append_byte(&w->json, left > 2 ? digits[bits & 63] : '=');
-    }
-}
-
 static sx_status write_t5(writer *w)
 {
     const sx_gguf_vocabulary *v = w->vocabulary;
@@ -303,9 +290,9 @@ static sx_status write_t5(writer *w)
         return sx_fail(w->error, SX_E_FORMAT, "%s: tokenizer.ggml.scores is missing", v->path);
     write(w, "\"normalizer\":");
     if (v->charsmap_length) {
-        write(w, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
-        write_base64(w, v->charsmap, v->charsmap_length);
-        write(w, "\"}");
+        write(w, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":");
+        sx_json_write_base64(&w->json, v->charsmap, v->charsmap_length);
+        write(w, "}");
     } else {
         write(w, "null");
     }

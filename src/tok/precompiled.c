@@ -9,6 +9,7 @@
  * that begin it the shortest counts, as if it were the whole. */
 #include "precompiled.h"
 
+#include "../base/base64.h"
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../text/utf8.h"
@@ -29,38 +30,14 @@ struct sx_precompiled {
     bool touches[ASCII]; /* an ASCII character by itself is replaced */
 };
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* RFC 4648, section 4, with its padding; `to` has room for length / 4 * 3. */
 static bool decode_base64(sx_text text, char *to, size_t *count)
 {
-    *count = 0;
-    if (text.length % 4)
-        return false;
-    for (size_t i = 0; i < text.length; i += 4) {
-        size_t padding = 0;
-        if (i + 4 == text.length)
-            padding = text.data[i + 3] != '=' ? 0 : text.data[i + 2] != '=' ? 1 : 2;
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 4; k++) {
-            int value = k + padding < 4 ? base64_value(text.data[i + k]) : 0;
-            if (value < 0)
-                return false;
-            bits = bits << 6 | (uint32_t)value;
-        }
-        for (size_t k = 0; k < 3 - padding; k++)
-            to[(*count)++] = (char)(bits >> (16 - 8 * k));
-    }
-    return true;
+    size_t padding = 0;
+    if (text.length && !(text.length % 4))
+        padding = text.data[text.length - 1] != '=' ? 0 : text.data[text.length - 2] != '=' ? 1 : 2;
+    *count = text.length / 4 * 3 - padding;
+    return !(text.length % 4) && sx_base64_decode(text.data, text.length, to, *count);
 }
 
 static uint32_t read_u32(const char *bytes)

@@ -6,6 +6,7 @@
 #include "tiktoken.h"
 #include "tokenizer_internal.h"
 
+#include "../base/base64.h"
 #include "../base/code_point.h"
 #include "../base/error.h"
 #include "../base/file.h"
@@ -45,17 +46,6 @@ static sx_status fail(const rank_reader *r, const char *problem)
     return sx_fail(r->error, SX_E_FORMAT, "%s: line %zu: %s", r->tokenizer->path, r->line, problem);
 }
 
-static int base64_digit(char character)
-{
-    if (character >= 'A' && character <= 'Z')
-        return character - 'A';
-    if (character >= 'a' && character <= 'z')
-        return character - 'a' + 26;
-    if (character >= '0' && character <= '9')
-        return character - '0' + 52;
-    return character == '+' ? 62 : character == '/' ? 63 : -1;
-}
-
 static void put_byte(rank_reader *r, unsigned byte)
 {
     char spelt[4];
@@ -69,7 +59,7 @@ static sx_status read_piece(rank_reader *r)
     size_t digits = 0, padding = 0;
     sx_buffer_reset(&r->piece);
     for (; r->at < r->end && *r->at != ' ' && *r->at != '\n'; r->at++) {
-        int digit = base64_digit(*r->at);
+        int digit = sx_base64_digit(*r->at);
         if (*r->at == '=' && padding < 2) {
             padding++;
             continue;
