@@ -778,6 +778,10 @@ typedef struct sx_chunks {
  * counted in the budget and may be NULL. A file that is no document (binary, unreadable) is an error naming why. */
 SX_API sx_status sx_chunk_file(const char *path, const sx_model *model, const char *prompt,
                                const sx_chunk_options *options, sx_chunks **out, sx_error *error);
+/* The same with the embedder's own counting, which for remote models is what their limits are kept with: OpenAI's encoding where its
+ * ranks are installed, else bytes. */
+SX_API sx_status sx_embedder_chunk_file(sx_embedder *embedder, const char *path, const sx_chunk_options *options, sx_chunks **out,
+                                        sx_error *error);
 SX_API sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *model, const char *prompt,
                                const sx_chunk_options *options, sx_chunks **out, sx_error *error);
 SX_API void sx_chunks_free(sx_chunks *chunks);

@@ -27,8 +27,8 @@ static sx_status reference_of(sx_cli *cli, const char *given, char **reference, 
     return *reference ? SX_OK : sx_fail_nomem(error, strlen(given));
 }
 
-sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, sx_database *cache,
-                            sx_embedder **out, sx_error *error)
+sx_status sx_cli_open_model_as(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, const char *precision,
+                               sx_database *cache, sx_embedder **out, sx_error *error)
 {
     char *reference = NULL;
     *out = NULL;
@@ -45,7 +45,7 @@ sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, ui
         .threads = (unsigned)sx_cli_count(cli, "threads"),
         .batch_size = (uint32_t)sx_cli_count(cli, "batch-size"),
         .cache = cache,
-        .precision = sx_cli_text(cli, "precision"),
+        .precision = precision,
         .shared_cache = cache ? sx_cli_text(cli, "shared-cache") : NULL,
         .shared_cache_ttl_s = sx_cli_count(cli, "shared-cache-ttl"),
     };
@@ -56,6 +56,12 @@ sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, ui
         status = sx_embedder_open(&options, out, error);
     free(reference);
     return status;
+}
+
+sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, sx_database *cache,
+                            sx_embedder **out, sx_error *error)
+{
+    return sx_cli_open_model_as(cli, given, role, dimensions, sx_cli_text(cli, "precision"), cache, out, error);
 }
 
 sx_status sx_cli_open_cache(sx_cli *cli, sx_database **out, sx_error *error)

@@ -8,6 +8,9 @@
  * Batch size, precision, longest text, shared cache, address, keys, budget: as the verb's options say. */
 sx_status sx_cli_open_model(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, sx_database *cache,
                             sx_embedder **out, sx_error *error);
+/* The same with a precision of its own. */
+sx_status sx_cli_open_model_as(sx_cli *cli, const char *given, const char *role, uint32_t dimensions, const char *precision,
+                               sx_database *cache, sx_embedder **out, sx_error *error);
 /* The program's database as a cache, created when it is not there; with --no-cache *out is NULL. */
 sx_status sx_cli_open_cache(sx_cli *cli, sx_database **out, sx_error *error);
 

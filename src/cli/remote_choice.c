@@ -36,6 +36,12 @@ static size_t service_of(const char *reference)
     return i;
 }
 
+const char *sx_cli_key_setting(const char *reference)
+{
+    size_t which = service_of(reference);
+    return which < sizeof services / sizeof *services ? services[which].key : "";
+}
+
 static const char *setting(sx_cli *cli, const char *name)
 {
     return name ? sx_cli_setting_value(&cli->settings, name, NULL) : NULL;

@@ -1,4 +1,4 @@
-/* run_batch.c - `sextant batch ...` and `embed --batch-api`: jobs of OpenAI's Batch API. */
+/* run_batch.c - `sextant batch ...`, and --batch-api of `embed` and `index`: jobs of OpenAI's Batch API. */
 #include "batch.h"
 #include "money.h"
 #include "remote_choice.h"
@@ -30,20 +30,49 @@ static sx_status with_hint(sx_status status, sx_error *error)
     return status;
 }
 
-/* ---- embed --batch-api ---- */
+/* ---- --batch-api ---- */
 
-int sx_cli_batch_check(sx_cli *cli, const sx_cli_input *input)
+int sx_cli_batch_check(sx_cli *cli)
+{
+    const char *verb = cli->verb->name;
+    if (!sx_cli_flag(cli, "batch-api"))
+        return 0;
+    const char *other = sx_cli_flag(cli, "no-cache")        ? "--no-cache"
+                        : sx_cli_flag(cli, "dry-run")       ? "--dry-run; it costs half of what --dry-run says without it"
+                        : sx_cli_text(cli, "shared-cache")  ? "a shared cache"
+                        : sx_cli_text(cli, "fallback")      ? "a fallback (--fallback)"
+                        : sx_cli_text(cli, "split")         ? "--split"
+                        : sx_cli_flag(cli, "split-schedule") ? "--split-schedule"
+                                                             : NULL;
+    return other ? sx_cli_usage(cli, NULL, "%s: --batch-api does not go with %s", verb, other) : 0;
+}
+
+int sx_cli_batch_check_input(sx_cli *cli, const sx_cli_input *input)
 {
     if (!sx_cli_flag(cli, "batch-api"))
         return sx_cli_flag(cli, "retry-failed") ? sx_cli_usage(cli, NULL, "embed: --retry-failed goes with --batch-api") : 0;
-    const char *other = sx_cli_flag(cli, "no-cache")        ? "--no-cache"
-                        : sx_cli_text(cli, "shared-cache") ? "a shared cache"
-                                                           : NULL;
-    if (other)
-        return sx_cli_usage(cli, NULL, "embed: --batch-api does not go with %s", other);
     if (input->path && strcmp(input->path, "-") == 0)
         return sx_cli_usage(cli, "name a file with -i", "embed: --batch-api reads its input twice, so not from standard input");
-    return 0;
+    return sx_cli_batch_check(cli);
+}
+
+/* Until all jobs of the model are at their end. */
+static sx_status wait_for_jobs(sx_cli *cli, sx_embedder *embedder, bool leave, sx_error *error)
+{
+    const volatile int *stop = sx_cli_stop_flag();
+    uint64_t open = 1, before = 0;
+    sx_status status = SX_OK;
+    for (int64_t wait = first_wait_ns; !status && open;) {
+        status = sx_embedder_batch_advance(embedder, stop, &open, error);
+        if (!status && open && leave)
+            return sx_fail(error, SX_E_BUSY, "%llu batches are at the service", (unsigned long long)open);
+        if (!status && open != before && open)
+            sx_cli_note(cli, "%llu batches are at the service; `sextant batch list` shows them", (unsigned long long)open);
+        before = open;
+        if (!status && open)
+            status = wait_a_while(&wait, stop, error);
+    }
+    return status;
 }
 
 static sx_status gather(sx_cli_reader *reader, sx_embedder *embedder, const volatile int *stop, sx_error *error)
@@ -66,7 +95,6 @@ sx_status sx_cli_batch_embed(sx_cli *cli, const sx_cli_input *input, sx_embedder
 {
     const volatile int *stop = sx_cli_stop_flag();
     sx_cli_reader *reader = NULL;
-    uint64_t open = 1, before = 0;
     sx_status status = sx_cli_reader_open(input, &reader, error);
     if (!status)
         status = sx_embedder_batch_begin(embedder, sx_cli_flag(cli, "retry-failed"), stop, error);
@@ -76,14 +104,26 @@ sx_status sx_cli_batch_embed(sx_cli *cli, const sx_cli_input *input, sx_embedder
         status = status ? status : ended;
     }
     sx_cli_reader_close(reader);
-    for (int64_t wait = first_wait_ns; !status && open;) {
-        status = sx_embedder_batch_advance(embedder, stop, &open, error);
-        if (!status && open != before && open)
-            sx_cli_note(cli, "%llu batches are at the service; `sextant batch list` shows them", (unsigned long long)open);
-        before = open;
-        if (!status && open)
-            status = wait_a_while(&wait, stop, error);
+    if (!status)
+        status = wait_for_jobs(cli, embedder, false, error);
+    return status == SX_E_LIMIT ? status : with_hint(status, error);
+}
+
+sx_status sx_cli_batch_index(sx_cli *cli, sx_database *database, sx_embedder *embedder, const sx_index_options *options,
+                             sx_error *error)
+{
+    sx_index_options gathering = *options;
+    sx_index_report *report = NULL;
+    sx_status status = sx_embedder_batch_begin(embedder, options->retry_failed, options->stop, error);
+    if (!status) {
+        gathering.dry_run = 1;
+        status = sx_index(database, embedder, &gathering, &report, error);
+        sx_status ended = sx_embedder_batch_end(embedder, !status, status ? NULL : error);
+        status = status ? status : ended;
     }
+    sx_index_report_free(report);
+    if (!status)
+        status = wait_for_jobs(cli, embedder, options->no_wait, error);
     return status == SX_E_LIMIT ? status : with_hint(status, error);
 }
 

@@ -1,6 +1,7 @@
 /* run_doctor.c - `sextant doctor`: what is wrong on this machine, and what to do about it. */
-#include "cli.h"
+#include "remote_choice.h"
 
+#include "../base/clock.h"
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
@@ -120,6 +121,46 @@ static void check_vector(examination *run, const sx_model *model)
     free(vector);
 }
 
+/* A model that runs elsewhere: the key, then a short text there and back. */
+static void check_service(examination *run, const char *reference)
+{
+    sx_cli *cli = run->cli;
+    sx_error error = {0};
+    sx_embedder *embedder = NULL;
+    sx_embedder_options options = {.size = sizeof options, .model = reference, .places = cli->places};
+    sx_text text = {known_text, sizeof known_text - 1};
+    sx_receipt receipt = {0};
+    float *vector = NULL;
+    char says[512];
+    sx_status status = sx_cli_read_remote(cli, reference, &options.remote, &error);
+    if (!status) {
+        bool given = options.remote.api_key != NULL;
+        snprintf(says, sizeof says, "%s is %s", sx_cli_key_setting(reference), given ? "set" : "not set");
+        record(run, "key", FINE, says, given ? NULL : "not every service needs one");
+        status = sx_embedder_open(&options, &embedder, &error);
+    }
+    const sx_embedder_info *info = sx_embedder_describe(embedder);
+    if (!status) {
+        vector = sx_calloc(info->dimensions, sizeof *vector);
+        status = vector ? SX_OK : sx_fail_nomem(&error, info->dimensions);
+    }
+    int64_t began = sx_system_clock.monotonic_ns(NULL);
+    if (!status)
+        status = sx_embedder_embed(embedder, &text, 1, vector, &receipt, sx_cli_stop_flag(), &error);
+    int64_t taken = sx_system_clock.monotonic_ns(NULL) - began;
+    if (!status && receipt.status)
+        status = sx_fail(&error, receipt.status, "%s: %s", reference, receipt.message ? receipt.message : "no vector came");
+    if (status) {
+        record_error(run, "model", FAILURE, &error);
+    } else {
+        snprintf(says, sizeof says, "%s: %u dimensions; a text was embedded in %.0f ms, %u tokens", reference, info->dimensions,
+                 (double)taken / 1e6, receipt.tokens);
+        record(run, "model", FINE, says, NULL);
+    }
+    free(vector);
+    sx_embedder_close(embedder);
+}
+
 static void check_model(examination *run)
 {
     sx_cli *cli = run->cli;
@@ -128,6 +169,11 @@ static void check_model(examination *run)
     sx_model *model = NULL;
     sx_model_options options = {.size = sizeof options, .hash_folder = cli->cache_folder};
     sx_status status = sx_cli_model_reference(cli, &reference, &error);
+    if (!status && sx_models_is_remote(reference)) {
+        check_service(run, reference);
+        free(reference);
+        return;
+    }
     if (!status)
         status = sx_models_resolve(&cli->places, reference, &folder, &error);
     if (!status)

@@ -601,7 +601,7 @@ int sx_cli_embed(sx_cli *cli)
     int wrong = sx_cli_input_choose(cli, "lines", &input);
     if (wrong)
         return wrong;
-    if ((wrong = sx_cli_batch_check(cli, &input)))
+    if ((wrong = sx_cli_batch_check_input(cli, &input)))
         return wrong;
     if (sx_cli_text(cli, "prompt") && sx_cli_get(cli, "role")->given)
         return sx_cli_usage(cli, NULL, "embed: --role and --prompt exclude each other");

@@ -2,6 +2,7 @@
 #include "model_choice.h"
 #include "output.h"
 #include "records.h"
+#include "remote_choice.h"
 
 #include "../base/error.h"
 #include "../base/json_writer.h"
@@ -78,11 +79,14 @@ int sx_cli_chunk(sx_cli *cli)
     if (!status) {
         sx_embedder_options wanted = {
             .size = sizeof wanted, .model = reference, .places = cli->places, .role = sx_cli_text(cli, "role"), .threads = 1};
-        status = sx_embedder_open(&wanted, &embedder, &error);
+        status = sx_cli_read_remote(cli, reference, &wanted.remote, &error);
+        if (wanted.remote.size && !wanted.remote.api_key && reference[strcspn(reference, ":@")] == ':')
+            wanted.remote.api_key = "none"; /* a vendor's known model is counted here, and nothing is sent */
+        if (!status)
+            status = sx_embedder_open(&wanted, &embedder, &error);
     }
     if (!status)
-        status = sx_chunk_file(cli->arguments[0], sx_embedder_model(embedder), sx_embedder_describe(embedder)->prompt,
-                               options.size ? &options : NULL, &chunks, &error);
+        status = sx_embedder_chunk_file(embedder, cli->arguments[0], options.size ? &options : NULL, &chunks, &error);
     int code = status ? sx_cli_fail(cli, &error) : print_chunks(cli, cli->arguments[0], chunks);
     sx_chunks_free(chunks);
     sx_embedder_close(embedder);

@@ -131,7 +131,7 @@ static sx_status open_old(sx_cli *cli, sx_database *database, sx_embedder **out,
         const sx_collection_info *info = &there->collections[i];
         if (strcmp(info->name, name) != 0)
             continue;
-        status = sx_cli_open_model(cli, info->model, "query", info->dimensions, NULL, out, error);
+        status = sx_cli_open_model_as(cli, info->model, "query", info->dimensions, NULL, NULL, out, error);
         if (status && !error->hint[0])
             sx_hint(error, "without --queries the two sides are compared by sampled chunks, which needs no old model");
     }
@@ -152,7 +152,7 @@ static int move(sx_cli *cli, sx_database *database)
     if (!status && file)
         status = open_old(cli, database, &old_queries, &error);
     if (!status && file)
-        status = sx_cli_open_model(cli, to, "query", 0, NULL, &new_queries, &error);
+        status = sx_cli_open_model_as(cli, to, "query", 0, NULL, NULL, &new_queries, &error); /* as search asks it */
     sx_migrate_options options = {
         .size = sizeof options,
         .collection = sx_cli_text(cli, "collection"),

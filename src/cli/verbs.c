@@ -233,6 +233,11 @@ static const sx_cli_option spaces_options[] = {
     {NULL},
 };
 
+static const sx_cli_option doctor_options[] = {
+    OPTIONS_REMOTE,
+    {NULL},
+};
+
 static const sx_cli_option batch_options[] = {
     OPTIONS_REMOTE,
     {NULL},
@@ -261,6 +266,7 @@ static const sx_cli_option migrate_options[] = {
     {"text-column", 0, SX_CLI_TEXT, "NAME", "member of the file's objects that holds the text", NULL, "text"},
     OPTION_BATCH,
     OPTION_DIMENSIONS,
+    {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic of the new side (default: f32)", NULL, NULL},
     OPTIONS_SHARED,
     OPTIONS_REMOTE,
     OPTION_BUDGET,
@@ -318,6 +324,7 @@ static const sx_cli_option rerank_options[] = {
 static const sx_cli_option chunk_options[] = {
     OPTION_CHUNK, OPTION_CHUNK_SIZE, OPTION_OVERLAP,
     OPTION_UNIT,  OPTION_NO_HEADER,  OPTION_HEADER, {"role", 0, SX_CLI_TEXT, "ROLE", "whose prompt is counted", NULL, "document"},
+    OPTIONS_REMOTE,
     {NULL},
 };
 
@@ -661,9 +668,10 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Removes a model's folder. Collections made with it stay, but need it to be searched. Models in the Hugging Face cache are "
      "shared with Python's tools and are removed there.", "sextant models remove minilm", "",
      sx_cli_models_remove},
-    {"doctor", "say what is wrong on this machine", "", 0, 0, no_options, true,
-     "Checks processor, memory, model, database and disk space, and says what to do about what it finds.", "sextant doctor", "",
-     sx_cli_doctor},
+    {"doctor", "say what is wrong on this machine", "", 0, 0, doctor_options, true,
+     "Checks processor, memory, model, database and disk space, and says what to do about what it finds. Of a remote model it looks for "
+     "the key, and sends one short text.",
+     "sextant doctor", "", sx_cli_doctor},
     {"bench", "measure speed on this machine", "[KERNEL]", 0, 1, bench_options, true,
      "Measures how fast a model embeds texts of several lengths, one in a call and many, with one core and with all; the tokenizer; and "
      "exact search; each beside the most that this processor and its memory give, measured in the same run. Other programs that run "

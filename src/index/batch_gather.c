@@ -36,13 +36,13 @@ typedef struct sx_batch_gathering sx_batch_gathering;
 static sx_status remote_of(sx_embedder *embedder, sx_provider_remote **remote, sx_error *error)
 {
     sx_provider *provider = embedder->provider;
-    sx_batch_service service;
     *remote = NULL;
+    if (embedder->fallback)
+        return sx_fail(error, SX_E_UNSUPPORTED, "%s: the Batch API does not go with a fallback", embedder->model);
     if (provider->class != &sx_provider_remote_class)
         return sx_fail(error, SX_E_UNSUPPORTED, "%s: the Batch API is there for openai: and openai@URL only", embedder->model);
     sx_provider_remote *found = (sx_provider_remote *)provider;
-    sx_status status = sx_batch_service_open(&service, &found->target, &embedder->clock, NULL, error);
-    sx_batch_service_close(&service);
+    sx_status status = sx_batch_service_check(&found->target, error);
     if (!status && found->target.no_dimensions && found->target.dimensions)
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: dimensions cannot be cut here for what comes from the Batch API",
                          embedder->model);

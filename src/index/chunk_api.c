@@ -1,4 +1,5 @@
 /* chunk_api.c - sx_chunk_file and sx_chunk_text: a document cut as index would cut it, for looking at. */
+#include "embedder.h"
 #include "index_cut.h"
 
 #include "../base/error.h"
@@ -29,13 +30,9 @@ void sx_chunks_free(sx_chunks *chunks)
     free(owned);
 }
 
-static sx_status cut(owned_chunks *owned, const sx_model *model, const char *prompt, const sx_chunk_options *options,
-                     sx_error *error)
+static sx_status cut_by(owned_chunks *owned, const sx_token_counter *counter, const sx_chunk_options *options, sx_error *error)
 {
-    sx_token_counter counter = {0};
-    sx_status status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
-    if (!status)
-        status = sx_index_cut_make(&owned->document, options, model ? &counter : NULL, &owned->cut, error);
+    sx_status status = sx_index_cut_make(&owned->document, options, counter, &owned->cut, error);
     if (!status)
         owned->shown = (sx_chunks){
             .text = owned->document.text,
@@ -46,6 +43,16 @@ static sx_status cut(owned_chunks *owned, const sx_model *model, const char *pro
             .chunks = owned->cut->list.chunks,
             .count = owned->cut->list.count,
         };
+    return status;
+}
+
+static sx_status cut(owned_chunks *owned, const sx_model *model, const char *prompt, const sx_chunk_options *options,
+                     sx_error *error)
+{
+    sx_token_counter counter = {0};
+    sx_status status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
+    if (!status)
+        status = cut_by(owned, model ? &counter : NULL, options, error);
     sx_model_counter_close(&counter);
     return status;
 }
@@ -71,13 +78,10 @@ static sx_status name_file(sx_status status, const char *path, const sx_error *p
     return status;
 }
 
-sx_status sx_chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_chunk_options *options,
-                        sx_chunks **out, sx_error *error)
+/* counter NULL: the model's. */
+static sx_status chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_token_counter *counter,
+                            const sx_chunk_options *options, sx_chunks **out, sx_error *error)
 {
-    if (out)
-        *out = NULL;
-    if (!path || !out)
-        return sx_fail(error, SX_E_INVALID, "sx_chunk_file: path or out is NULL");
     sx_chunk_options known;
     owned_chunks *owned = NULL;
     sx_status status = open_chunks(options, &known, &owned, error);
@@ -88,12 +92,32 @@ sx_status sx_chunk_file(const char *path, const sx_model *model, const char *pro
     if (status)
         status = name_file(status, path, &problem, error);
     else
-        status = cut(owned, model, prompt, &known, error);
+        status = counter ? cut_by(owned, counter, &known, error) : cut(owned, model, prompt, &known, error);
     if (status)
         sx_chunks_free(&owned->shown);
     else
         *out = &owned->shown;
     return status;
+}
+
+sx_status sx_chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_chunk_options *options,
+                        sx_chunks **out, sx_error *error)
+{
+    if (out)
+        *out = NULL;
+    if (!path || !out)
+        return sx_fail(error, SX_E_INVALID, "sx_chunk_file: path or out is NULL");
+    return chunk_file(path, model, prompt, NULL, options, out, error);
+}
+
+sx_status sx_embedder_chunk_file(sx_embedder *embedder, const char *path, const sx_chunk_options *options, sx_chunks **out,
+                                 sx_error *error)
+{
+    if (out)
+        *out = NULL;
+    if (!embedder || !path || !out)
+        return sx_fail(error, SX_E_INVALID, "sx_embedder_chunk_file: embedder, path or out is NULL");
+    return chunk_file(path, NULL, NULL, &embedder->provider->counter, options, out, error);
 }
 
 sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *model, const char *prompt,

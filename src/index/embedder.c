@@ -6,6 +6,7 @@
 #include "../base/options.h"
 #include "../provider/provider_router.h"
 #include "../store/spaces.h"
+#include "leg_open.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,8 +129,9 @@ static sx_status check_same_space(sx_embedder *embedder, sx_database *cache, con
         status = sx_store_space_proven(cache, &recipe, &embedder->fallback_recipe, &proven, error);
     if (status || proven)
         return status;
-    sx_fail(error, SX_E_MISMATCH, "fallback %s: nothing proves that its vectors are of the space of %s, so both cannot go into one "
-            "collection", embedder->fallback, embedder->model);
+    sx_fail(error, SX_E_MISMATCH,
+            "fallback %s: nothing proves that its vectors are of the space of %s, so both cannot go into one collection",
+            embedder->fallback, embedder->model);
     if (cache)
         sx_hint(error, "prove it: sextant spaces prove %s %s; or build its own side of a collection: sextant migrate --to %s",
                 embedder->model, embedder->fallback, embedder->fallback);
@@ -157,7 +159,8 @@ static sx_status open_fallback(const sx_embedder_options *known, sx_embedder *em
     options.opened = NULL;
     options.remote = known->fallback_remote;
     embedder->fallback = sx_strdup(known->fallback);
-    status = embedder->fallback ? sx_provider_open(&options, &embedder->clock, &second, &problem) : sx_fail_nomem(&problem, 256);
+    status = embedder->fallback ? sx_leg_open(&options, embedder->model, &embedder->clock, &second, &problem)
+                                : sx_fail_nomem(&problem, 256);
     if (status == SX_E_NETWORK || status == SX_E_PROVIDER) { /* a second source that is away is no reason to do nothing */
         void *user = NULL;
         sx_log_callback log = known->cache ? sx_store_log_of(known->cache, &user) : NULL;
@@ -240,7 +243,7 @@ sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_
     embedder->model = sx_strdup(known.model);
     status = embedder->model ? read_money(&known, embedder, error) : sx_fail_nomem(error, strlen(known.model) + 1);
     if (!status)
-        status = sx_provider_open(&known, &embedder->clock, &embedder->provider, error);
+        status = sx_leg_open(&known, known.fallback, &embedder->clock, &embedder->provider, error);
     if (!status)
         status = open_fallback(&known, embedder, error);
     if (!status)

@@ -30,7 +30,8 @@ struct sx_embedder {
 /* As sx_embedder_open; clock NULL: the machine's. */
 sx_status sx_embedder_open_clocked(const sx_embedder_options *options, const sx_clock *clock, sx_embedder **out,
                                    sx_error *error);
-/* A pipeline of this embedder's provider on a database, with the shared cache behind it unless the database is NULL; the caller fills advanced and user. */
+/* A pipeline of this embedder's provider on a database, with the shared cache behind it unless the database is NULL; the caller
+ * fills advanced and user. */
 sx_status sx_embedder_pipeline(sx_embedder *embedder, sx_database *database,
                                void (*advanced)(const sx_pipeline_counts *counts, void *user), void *user,
                                sx_pipeline **out, sx_error *error);

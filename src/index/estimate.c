@@ -49,10 +49,43 @@ void sx_hash_set_clear(sx_hash_set *set)
     *set = (sx_hash_set){0};
 }
 
-static sx_status estimate_block(const sx_provider *provider, sx_database *database, int64_t recipe, sx_hash_set *seen,
+/* Marks the texts that lie in the shared cache with a row's id; what cannot be asked is not there. */
+static sx_status look_elsewhere(const sx_embedder *embedder, const sx_sha256 *hashes, sx_vector_row *rows, size_t count,
+                                sx_error *error)
+{
+    uint32_t dimensions = embedder->provider->info.dimensions;
+    const sx_sha256 *recipes[] = {&embedder->recipe, embedder->fallback ? &embedder->fallback_recipe : NULL};
+    sx_sha256 asked[LOOKUP_BLOCK];
+    sx_shared_row found[LOOKUP_BLOCK];
+    size_t places[LOOKUP_BLOCK];
+    if (!embedder->shared)
+        return SX_OK;
+    float *vectors = sx_calloc(count, dimensions * sizeof *vectors);
+    if (!vectors)
+        return sx_fail_nomem(error, count * dimensions * sizeof *vectors);
+    for (size_t leg = 0; leg < SX_LEGS && recipes[leg]; leg++) {
+        size_t missing = 0;
+        for (size_t i = 0; i < count; i++)
+            if (!rows[i].id) {
+                asked[missing] = hashes[i];
+                places[missing++] = i;
+            }
+        memset(found, 0, sizeof found);
+        if (missing)
+            sx_shared_cache_get(embedder->shared, recipes[leg], asked, missing, dimensions, found, vectors);
+        for (size_t i = 0; i < missing; i++)
+            if (found[i].found)
+                rows[places[i]].id = -1;
+    }
+    free(vectors);
+    return SX_OK;
+}
+
+static sx_status estimate_block(const sx_embedder *embedder, sx_database *database, int64_t recipe, sx_hash_set *seen,
                                 const sx_text *texts, const uint32_t *tokens, size_t count, bool *known, sx_spend *sum,
                                 sx_error *error)
 {
+    const sx_provider *provider = embedder->provider;
     sx_sha256 hashes[LOOKUP_BLOCK];
     sx_vector_row rows[LOOKUP_BLOCK];
     sx_status status = SX_OK;
@@ -61,6 +94,8 @@ static sx_status estimate_block(const sx_provider *provider, sx_database *databa
         sx_sha256_of(texts[i].data, texts[i].length, &hashes[i]);
     if (database)
         status = sx_store_lookup(database, recipe, hashes, count, rows, NULL, error);
+    if (!status && database)
+        status = look_elsewhere(embedder, hashes, rows, count, error);
     for (size_t i = 0; !status && i < count; i++) {
         bool is_new = !rows[i].id;
         if (is_new)
@@ -75,14 +110,14 @@ static sx_status estimate_block(const sx_provider *provider, sx_database *databa
     return status;
 }
 
-sx_status sx_estimate_texts(const sx_provider *provider, sx_database *database, int64_t recipe, sx_hash_set *seen,
+sx_status sx_estimate_texts(const sx_embedder *embedder, sx_database *database, int64_t recipe, sx_hash_set *seen,
                             const sx_text *texts, const uint32_t *tokens, size_t count, bool *known, sx_spend *sum,
                             sx_error *error)
 {
     sx_status status = SX_OK;
     for (size_t start = 0; !status && start < count; start += LOOKUP_BLOCK) {
         size_t block = count - start < LOOKUP_BLOCK ? count - start : LOOKUP_BLOCK;
-        status = estimate_block(provider, database, recipe, seen, texts + start, tokens ? tokens + start : NULL, block,
+        status = estimate_block(embedder, database, recipe, seen, texts + start, tokens ? tokens + start : NULL, block,
                                 known ? known + start : NULL, sum, error);
     }
     return status;
@@ -95,6 +130,6 @@ sx_status sx_embedder_estimate(sx_embedder *embedder, const sx_text *texts, size
     for (size_t i = 0; i < count; i++)
         if (!texts[i].data && texts[i].length)
             return sx_fail(error, SX_E_INVALID, "sx_embedder_estimate: text %zu is NULL with length %zu", i, texts[i].length);
-    return sx_estimate_texts(embedder->provider, embedder->cache, embedder->cache_recipe, &embedder->estimated, texts, NULL,
+    return sx_estimate_texts(embedder, embedder->cache, embedder->cache_recipe, &embedder->estimated, texts, NULL,
                              count, NULL, sum, error);
 }

@@ -61,8 +61,28 @@ static void count_bytes(index_job *job, index_work *work, size_t index)
     job->progress.bytes_done += bytes;
 }
 
+/* What cannot be embedded has failed; it has its hash all the same. */
+static sx_status fail_chunk(index_window *window, index_work *work, size_t index, const char *reason, sx_error *error)
+{
+    index_cut *cut = work->cut;
+    sx_buffer buffer = {0};
+    bool made = sx_chunk_embedded_text(&cut->list.chunks[index], work->document.text, &buffer);
+    if (made)
+        sx_sha256_of(buffer.data, buffer.length, &cut->hashes[index]);
+    sx_buffer_clear(&buffer);
+    cut->reasons[index] = made ? sx_strdup(reason) : NULL;
+    if (!cut->reasons[index])
+        return sx_fail_nomem(error, 160);
+    count_bytes(window->job, work, index);
+    cut->finished++;
+    cut->failed++;
+    return SX_OK;
+}
+
 static sx_status add_chunk(index_window *window, index_work *work, size_t index, sx_error *error)
 {
+    const index_job *job = window->job;
+    char problem[320] = "";
     const sx_chunk *chunk = &work->cut->list.chunks[index];
     sx_text text = {work->document.text + chunk->start, (size_t)(chunk->end - chunk->start)};
     if (chunk->header && chunk->header[0]) {
@@ -75,6 +95,11 @@ static sx_status add_chunk(index_window *window, index_work *work, size_t index,
         if (!copy)
             return sx_fail_nomem(error, text.length);
     }
+    if (job->options.batch_api && !job->options.dry_run) {
+        sx_status status = sx_embedder_batch_problem(job->embedder, text, problem, error);
+        if (status || problem[0])
+            return status ? status : fail_chunk(window, work, index, problem, error);
+    }
     window->items[window->count] = (sx_pipeline_item){.text = text, .tokens = chunk->tokens};
     window->chunks[window->count++] = (window_chunk){work, index};
     window->tokens += chunk->tokens;
@@ -86,31 +111,13 @@ static bool is_full(const index_window *window)
     return window->count >= WINDOW_CHUNKS || window->tokens >= window->token_limit;
 }
 
-/* What must not be sent has failed; it has its hash all the same. */
-static sx_status fail_held(index_window *window, index_work *work, size_t index, sx_error *error)
-{
-    index_cut *cut = work->cut;
-    sx_buffer buffer = {0};
-    bool made = sx_chunk_embedded_text(&cut->list.chunks[index], work->document.text, &buffer);
-    if (made)
-        sx_sha256_of(buffer.data, buffer.length, &cut->hashes[index]);
-    sx_buffer_clear(&buffer);
-    cut->reasons[index] = made ? sx_strdup(cut->held[index]) : NULL;
-    if (!cut->reasons[index])
-        return sx_fail_nomem(error, 160);
-    count_bytes(window->job, work, index);
-    cut->finished++;
-    cut->failed++;
-    return SX_OK;
-}
-
 static sx_status add_chunks(index_window *window, index_work *work, sx_error *error)
 {
     sx_status status = SX_OK;
     while (!status && !is_full(window) && work->cut->next < work->cut->list.count) {
         size_t index = work->cut->next++;
         if (work->cut->held && work->cut->held[index])
-            status = fail_held(window, work, index, error);
+            status = fail_chunk(window, work, index, work->cut->held[index], error);
         else
             status = add_chunk(window, work, index, error);
     }
@@ -222,8 +229,10 @@ static sx_status count_only(index_window *window, sx_error *error)
             places[block++] = i;
         }
         uint64_t before = sum->tokens;
-        sx_status status = sx_estimate_texts(job->embedder->provider, job->database, job->recipe, &job->counted, texts, tokens,
+        sx_status status = sx_estimate_texts(job->embedder, job->database, job->recipe, &job->counted, texts, tokens,
                                              block, known, sum, error);
+        if (!status && job->options.batch_api && job->options.dry_run)
+            status = sx_embedder_batch_add(job->embedder, texts, block, error);
         if (status)
             return status;
         job->report->tokens += job->options.dry_run ? sum->tokens - before : 0;
@@ -443,6 +452,18 @@ static sx_status publish_now_and_then(index_job *job, sx_error *error)
     return sx_store_publish(job->database, job->collection.id, false, error);
 }
 
+/* Jobs of the Batch API are in the embedder's cache, which holds back what the run would. */
+static sx_status check_batch(const index_job *job, sx_error *error)
+{
+    if (!job->options.batch_api)
+        return SX_OK;
+    if (job->embedder->cache != job->database)
+        return sx_fail(error, SX_E_INVALID, "sx_index_options: batch_api, and the embedder's cache is not this database");
+    if (job->embedder->allow_secrets != (job->options.allow_secrets != 0))
+        return sx_fail(error, SX_E_INVALID, "sx_index_options: batch_api, and allow_secrets is not the embedder's");
+    return SX_OK;
+}
+
 sx_status sx_index_process(index_job *job, sx_error *error)
 {
     const sx_provider_info *info = &job->embedder->provider->info;
@@ -457,7 +478,7 @@ sx_status sx_index_process(index_job *job, sx_error *error)
     window.items = sx_calloc(WINDOW_CHUNKS, sizeof *window.items);
     window.chunks = sx_calloc(WINDOW_CHUNKS, sizeof *window.chunks);
     sx_status status =
-        window.items && window.chunks ? SX_OK : sx_fail_nomem(error, WINDOW_CHUNKS * sizeof *window.items);
+        window.items && window.chunks ? check_batch(job, error) : sx_fail_nomem(error, WINDOW_CHUNKS * sizeof *window.items);
     for (size_t i = 0; i < job->pending_count; i++)
         bytes += job->pending[i].size;
     sx_index_phase(job, job->options.dry_run ? "counting" : "embedding", "files", job->pending_count, bytes);

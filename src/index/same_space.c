@@ -1,8 +1,8 @@
 /* same_space.c - finding out whether two sources give the same vectors: texts are embedded with both and compared.
  *
- * What must pass: the arithmetic of another machine, floats rounded to halves, another order of sums. What must not: another model,
- * another pooling, a prompt that one of them puts before, a tokenizer that differs, a text that one of them cuts. docs/providers.md
- * has the measured figures of both kinds that the tolerance lies between.
+ * What must pass: the arithmetic of another machine, floats rounded to halves, another order of sums. What must not: another
+ * model, another pooling, a prompt that one of them puts before, a tokenizer that differs, a text that one of them cuts.
+ * docs/providers.md has the measured figures of both kinds that the tolerance lies between.
  */
 #include "../base/error.h"
 #include "../base/memory.h"
@@ -27,19 +27,21 @@ static const char *const probes[] = {
     "\xd0\x9f\xd0\xbe\xd1\x80\xd1\x82 \xd0\xbd\xd0\xb0\xd1\x85\xd0\xbe\xd0\xb4\xd0\xb8\xd1\x82\xd1\x81\xd1\x8f \xd0\xbd\xd0\xb0 "
     "\xd1\x81\xd0\xb5\xd0\xb2\xd0\xb5\xd1\x80\xd0\xb5 \xd0\xb3\xd0\xbe\xd1\x80\xd0\xbe\xd0\xb4\xd0\xb0.",
     "\xe6\xb8\xaf\xe5\x8f\xa3\xe5\x9c\xa8\xe5\x9f\x8e\xe5\xb8\x82\xe7\x9a\x84\xe5\x8c\x97\xe8\xbe\xb9\xe3\x80\x82",
-    "\xe6\xb8\xaf\xe3\x81\xaf\xe7\x94\xba\xe3\x81\xae\xe5\x8c\x97\xe3\x81\xab\xe3\x81\x82\xe3\x82\x8a\xe3\x81\xbe\xe3\x81\x99\xe3\x80\x82",
+    "\xe6\xb8\xaf\xe3\x81\xaf\xe7\x94\xba\xe3\x81\xae\xe5\x8c\x97\xe3\x81\xab\xe3\x81\x82\xe3\x82\x8a\xe3\x81\xbe"
+    "\xe3\x81\x99\xe3\x80\x82",
     "\xd8\xa7\xd9\x84\xd9\x85\xd9\x8a\xd9\x86\xd8\xa7\xd8\xa1 \xd9\x81\xd9\x8a \xd8\xb4\xd9\x85\xd8\xa7\xd9\x84 "
     "\xd8\xa7\xd9\x84\xd9\x85\xd8\xaf\xd9\x8a\xd9\x86\xd8\xa9",
     "cafe\xcc\x81 \xef\xac\x81" "ne \xe2\x82\xac" "12.50 \xf0\x9f\x9a\xa2\xf0\x9f\x8c\x8a",
-    "def binary_search(items, wanted):\n    low, high = 0, len(items)\n    while low < high:\n        middle = (low + high) // 2\n"
-    "        if items[middle] < wanted:\n            low = middle + 1\n        else:\n            high = middle\n    return low\n",
+    "def binary_search(items, wanted):\n    low, high = 0, len(items)\n    while low < high:\n"
+    "        middle = (low + high) // 2\n        if items[middle] < wanted:\n            low = middle + 1\n"
+    "        else:\n            high = middle\n    return low\n",
     "for (size_t i = 0; i < count; i++) total += values[i] * weights[i];",
     "SELECT name, count(*) FROM orders WHERE day >= '2024-01-01' GROUP BY name HAVING count(*) > 10;",
     "{\"name\": \"harbour\", \"boats\": [1, 2, 3], \"open\": true, \"depth\": 7.25}",
     "Traceback (most recent call last): File \"boats.py\", line 12, in <module>: ValueError: invalid literal for int()",
     "a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9",
-    "Fishing boats are built of wood, steel or plastic. Wood needs care every year, steel needs paint, and plastic needs little but "
-    "breaks on rocks. Most boats of the town are of wood, since the yard behind the harbour has built nothing else for a hundred "
+    "Fishing boats are built of wood, steel or plastic. Wood needs care every year, steel needs paint, and plastic needs little "
+    "but breaks on rocks. Most boats of the town are of wood, since the yard behind the harbour has built nothing else for a hundred "
     "years. Its master learned from his father, who learned from his; the drawings are in their heads. When a boat is ordered, "
     "planks are chosen in winter, dried until spring, and bent over steam. By summer the hull is closed, by autumn it floats.",
 };

@@ -17,12 +17,20 @@ static const int64_t longest_retry_after_ns = 600000000000;
 static const int64_t settle_ns = 2000000000;
 static const size_t largest_download = (size_t)1 << 30, largest_reply = (size_t)16 << 20;
 
+sx_status sx_batch_service_check(const sx_wire_target *target, sx_error *error)
+{
+    if (target->form == &sx_wire_openai || target->form == &sx_wire_compatible)
+        return SX_OK;
+    return sx_fail(error, SX_E_UNSUPPORTED, "%s: the Batch API is there for openai: and openai@URL only", target->service);
+}
+
 sx_status sx_batch_service_open(sx_batch_service *service, const sx_wire_target *target, const sx_clock *clock,
                                 const volatile int *stop, sx_error *error)
 {
     *service = (sx_batch_service){.target = target, .clock = clock ? *clock : sx_system_clock, .stop = stop};
-    if (target->form != &sx_wire_openai && target->form != &sx_wire_compatible)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: the Batch API is there for openai: and openai@URL only", target->service);
+    sx_status status = sx_batch_service_check(target, error);
+    if (status)
+        return status;
     service->random = (uint64_t)service->clock.wall_ns(service->clock.user) | 1;
     return sx_http_pool_open("sextant", 1, &service->pool, error);
 }

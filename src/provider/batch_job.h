@@ -26,7 +26,9 @@ typedef struct sx_batch_state {
     uint64_t total, completed, failed;
 } sx_batch_state;
 
-/* SX_E_UNSUPPORTED for a service without this interface. clock NULL: the machine's. */
+/* SX_E_UNSUPPORTED for a service without this interface. */
+sx_status sx_batch_service_check(const sx_wire_target *target, sx_error *error);
+/* Checks too. clock NULL: the machine's. */
 sx_status sx_batch_service_open(sx_batch_service *service, const sx_wire_target *target, const sx_clock *clock,
                                 const volatile int *stop, sx_error *error);
 void sx_batch_service_close(sx_batch_service *service);

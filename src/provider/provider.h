@@ -101,6 +101,14 @@ struct sx_provider {
 /* Opens what options->model names: "fake:NAME" or a local model (the table is in provider_open.c). clock NULL: the machine's. */
 sx_status sx_provider_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,
                            sx_error *error);
+/* What was once learned from a remote service by asking it. */
+typedef struct sx_provider_known {
+    uint32_t dimensions;
+    const char *model;        /* NULL or "": not known */
+} sx_provider_known;
+/* As sx_provider_open without asking the service anything, for one that is away at the moment. SX_E_UNSUPPORTED for others. */
+sx_status sx_provider_open_away(const sx_embedder_options *options, const sx_provider_known *known, const sx_clock *clock,
+                                sx_provider **out, sx_error *error);
 void sx_provider_close(sx_provider *provider);
 
 #endif

@@ -8,9 +8,9 @@
 sx_status sx_provider_local_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,
                                  sx_error *error);
 
-/* A service elsewhere: OpenAI's, one that speaks its form, Cohere's ... (wire.h). */
-sx_status sx_provider_remote_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,
-                                  sx_error *error);
+/* A service elsewhere: OpenAI's, one that speaks its form, Cohere's ... (wire.h). known NULL: it is asked what it is. */
+sx_status sx_provider_remote_open(const sx_embedder_options *options, const sx_provider_known *known, const sx_clock *clock,
+                                  sx_provider **out, sx_error *error);
 
 /* Deterministic vectors and scripted faults; the options in its reference are listed in provider_fake.c. */
 sx_status sx_provider_fake_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out,

@@ -1,9 +1,9 @@
-/* provider_router.c - two providers behind one: which leg a batch goes to, the breaker of each, taking over, and the gradual shift.
+/* provider_router.c - two providers behind one: which leg a batch goes to, the breaker of each, taking over, the gradual shift.
  *
- * A batch is passed on as it is; only the way back is looked at. RETRY counts as a failure of its leg, and the pipeline comes back
- * with the batch after its back-off, until failures in a row open the breaker: then the batch goes to the other leg at once. FATAL
- * (no key, no such model, nobody there for a long time) opens it immediately. Neither SPLIT nor a text that fails by itself says
- * anything about a leg's health, and a budget that ends or a call that is stopped is nobody's fault.
+ * A batch is passed on as it is; only the way back is looked at. RETRY counts as a failure of its leg, and the pipeline comes
+ * back with the batch after its back-off, until failures in a row open the breaker: then the batch goes to the other leg at
+ * once. FATAL (no key, no such model, nobody there for a long time) opens it immediately. Neither SPLIT nor a text that fails by
+ * itself says anything about a leg's health, and a budget that ends or a call that is stopped is nobody's fault.
  */
 #include "provider_router.h"
 

@@ -212,7 +212,22 @@ static sx_status check_options(const sx_embedder_options *options, const sx_remo
     return SX_OK;
 }
 
-static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *options, sx_error *error)
+/* What was learned of the service before stands for its answers. */
+static sx_status take_known(sx_wire_target *target, const sx_provider_known *known, uint32_t *dimensions, sx_error *error)
+{
+    if (!*dimensions)
+        *dimensions = known->dimensions;
+    if (known->model && known->model[0] && (!target->model || !target->model[0])) {
+        free(target->model);
+        target->model = sx_strdup(known->model);
+        if (!target->model)
+            return sx_fail_nomem(error, strlen(known->model));
+    }
+    return SX_OK;
+}
+
+static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *options, const sx_provider_known *before,
+                         sx_error *error)
 {
     sx_wire_target *target = &remote->target;
     sx_provider_info *info = &remote->base.info;
@@ -249,11 +264,13 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
     if (known.tokens_per_minute)
         limits.tokens_per_minute = known.tokens_per_minute;
     sx_rate_limit_open(&remote->limit, &remote->clock, limits.requests_per_minute, limits.tokens_per_minute);
-    if (!in_table || !dimensions)
+    if (before)
+        status = take_known(target, before, &dimensions, error);
+    else if (!in_table || !dimensions)
         status = ask_about_itself(remote, &limits, &dimensions, error);
     /* Not every server knows the fields for dimensions and roles, and that is better found out with two words. */
     bool special = target->dimensions || strcmp(remote->role, "none") != 0;
-    bool probed = !status && (!dimensions || (special && !target->is_default_host));
+    bool probed = !status && !before && (!dimensions || (special && !target->is_default_host));
     if (probed)
         status = probe(remote, &dimensions, error);
     if (!status && probed && target->dimensions && dimensions > target->dimensions)
@@ -285,8 +302,8 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
     return status;
 }
 
-sx_status sx_provider_remote_make(sx_wire_target *target, const sx_embedder_options *options, const sx_clock *clock,
-                                  sx_provider **out, sx_error *error)
+static sx_status make(sx_wire_target *target, const sx_embedder_options *options, const sx_provider_known *known,
+                      const sx_clock *clock, sx_provider **out, sx_error *error)
 {
     *out = NULL;
     sx_provider_remote *remote = sx_calloc(1, sizeof *remote);
@@ -300,7 +317,7 @@ sx_status sx_provider_remote_make(sx_wire_target *target, const sx_embedder_opti
     remote->clock = *clock;
     remote->failing_since = INT64_MIN;
     remote->random = (uint64_t)clock->wall_ns(clock->user) | 1;
-    sx_status status = prepare(remote, options, error);
+    sx_status status = prepare(remote, options, known, error);
     if (status)
         remote->base.class->close(&remote->base);
     else
@@ -308,18 +325,25 @@ sx_status sx_provider_remote_make(sx_wire_target *target, const sx_embedder_opti
     return status;
 }
 
-sx_status sx_provider_remote_open(const sx_embedder_options *options, const sx_clock *clock, sx_provider **out, sx_error *error)
+sx_status sx_provider_remote_make(sx_wire_target *target, const sx_embedder_options *options, const sx_clock *clock,
+                                  sx_provider **out, sx_error *error)
+{
+    return make(target, options, NULL, clock, out, error);
+}
+
+sx_status sx_provider_remote_open(const sx_embedder_options *options, const sx_provider_known *known, const sx_clock *clock,
+                                  sx_provider **out, sx_error *error)
 {
     sx_wire_target target = {0};
-    sx_remote_options known = {.size = sizeof known};
+    sx_remote_options remote = {.size = sizeof remote};
     *out = NULL;
     sx_status status = SX_OK;
     if (options->remote.size)
-        status = sx_options_read(&options->remote, &known, sizeof known, "sx_remote_options", error);
+        status = sx_options_read(&options->remote, &remote, sizeof remote, "sx_remote_options", error);
     if (!status)
-        status = sx_wire_target_open(options->model, &known, &target, error);
+        status = sx_wire_target_open(options->model, &remote, &target, error);
     if (!status)
-        return sx_provider_remote_make(&target, options, clock, out, error);
+        return make(&target, options, known, clock, out, error);
     sx_wire_target_close(&target);
     return status;
 }

@@ -1,7 +1,7 @@
 /* spaces.h - which recipes were proven to give vectors of one space although they come from different sources.
  *
- * A proof names two recipes by hash, so that another model behind the same name, which makes another recipe, has none. The table is
- * made with the first proof; databases without it have none.
+ * A proof names two recipes by hash, so that another model behind the same name, which makes another recipe, has none. The table
+ * is made with the first proof; databases without it have none.
  */
 #ifndef SX_STORE_SPACES_H
 #define SX_STORE_SPACES_H
@@ -27,6 +27,8 @@ sx_status sx_store_space_proven(sx_database *database, const sx_sha256 *recipe, 
 /* Whether a recipe was proven to give vectors of a space (that is not its own). */
 sx_status sx_store_space_of(sx_database *database, const sx_sha256 *recipe, const sx_sha256 *space, bool *proven,
                             sx_error *error);
+/* The JSON of the space of a recipe, malloc'ed; NULL when the recipe is not there. */
+sx_status sx_store_space_json(sx_database *database, const sx_sha256 *recipe, char **json, sx_error *error);
 /* Takes out the proofs of two models, in either order; *removed counts them. */
 sx_status sx_store_space_forget(sx_database *database, const char *model, const char *other, uint64_t *removed,
                                 sx_error *error);

@@ -104,6 +104,21 @@ sx_status sx_store_space_of(sx_database *database, const sx_sha256 *recipe, cons
     return status;
 }
 
+sx_status sx_store_space_json(sx_database *database, const sx_sha256 *recipe, char **json, sx_error *error)
+{
+    sqlite3_stmt *statement;
+    bool found = false, failed = false;
+    *json = NULL;
+    sx_status status = sx_sql_start(database, "SELECT space_json FROM recipe WHERE hash = ?", &statement, error, "h", recipe);
+    if (!status)
+        status = sx_sql_step(database, statement, &found, error);
+    if (!status && found)
+        *json = sx_sql_text(statement, 0, &failed);
+    if (!status && found)
+        sqlite3_reset(statement);
+    return failed ? sx_fail_nomem(error, 256) : status;
+}
+
 sx_status sx_store_space_forget(sx_database *database, const char *model, const char *other, uint64_t *removed, sx_error *error)
 {
     int64_t count = 0;

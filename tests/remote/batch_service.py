@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from faulty_service import vector
@@ -15,6 +16,7 @@ class BatchService:
         self.polls, self.outcome = polls, outcome
         self.files, self.batches, self.paid, self.seen, self.direct = {}, {}, {}, [], 0
         self.kill = None    # (kind of request, "before" or "after")
+        self.kill_later = None # seconds after the results were sent
         self.lose = set()   # kinds whose next reply is lost
         self.process = None
         self.recorded = []
@@ -83,6 +85,12 @@ class BatchService:
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
+        if kind == "content" and self.kill_later is not None:
+            process, delay, self.kill_later = self.process, self.kill_later, None
+            handler.wfile.flush()
+            time.sleep(delay)
+            if process.poll() is None:
+                process.kill()
 
     def do_unknown(self, path, body):
         return None

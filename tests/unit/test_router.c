@@ -1,5 +1,5 @@
-/* test_router.c - a model with a fallback: who embeds a text, the breaker, the gradual shift, proofs, and what is kept of all this.
- * Time is a fake clock's. */
+/* test_router.c - a model with a fallback: who embeds a text, the breaker, the gradual shift, proofs, and what is kept of all
+ * this. Time is a fake clock's. */
 #include "index_support.h"
 
 #include "provider/provider_router.h"
@@ -35,8 +35,8 @@ static test_bench *make_bench(void)
     return bench;
 }
 
-static sx_status open_pair(test_bench *bench, const char *model, const char *fallback, unsigned split, int schedule, sx_database *cache,
-                           sx_error *error)
+static sx_status open_pair(test_bench *bench, const char *model, const char *fallback, unsigned split, int schedule,
+                           sx_database *cache, sx_error *error)
 {
     sx_clock injected = clock_of(&bench->clock);
     sx_embedder_options options = {.size = sizeof options, .model = model, .fallback = fallback, .cache = cache, .split = split,
@@ -254,7 +254,8 @@ static void proofs_join_spaces(void **state)
     assert_non_null(strstr(error.hint, "spaces prove"));
     assert_int_equal(open_pair(bench, "fake:a?site=x", "fake:a?dimensions=4", 0, 0, bench->database, &error), SX_E_MISMATCH);
 
-    sx_embedder *x = open_embedder("fake:a?site=x", NULL, &bench->clock), *y = open_embedder("fake:a?site=y", NULL, &bench->clock);
+    sx_embedder *x = open_embedder("fake:a?site=x", NULL, &bench->clock);
+    sx_embedder *y = open_embedder("fake:a?site=y", NULL, &bench->clock);
     sx_embedder *b = open_embedder("fake:b", NULL, &bench->clock);
     assert_int_equal(sx_space_prove(bench->database, x, b, &proof, &error), SX_E_MISMATCH);
     assert_true(proof.least_cosine < 0.9);
