@@ -35,6 +35,7 @@ static const struct {
      "the .docx reader"},
     {"application/vnd.oasis.opendocument.text", "odt ott", sx_read_odt, INPUT_CHILD, "the .odt reader"},
     {"application/epub+zip", "epub", sx_read_epub, INPUT_CHILD, "the EPUB reader"},
+    {"application/rtf", "rtf", sx_read_rtf, INPUT_BYTES, NULL},
     {"application/x-ipynb+json", "ipynb", sx_read_notebook, INPUT_TEXT, NULL},
 };
 enum { READERS = sizeof readers / sizeof readers[0] };

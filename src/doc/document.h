@@ -44,6 +44,7 @@ typedef struct sx_document {
     sx_sha256 content;      /* of the file's bytes */
     sx_arena arena;         /* holds all of it but text */
     char *owned;            /* text's memory */
+    void *prepared;         /* the readers' own: what was made ready before a child began */
 } sx_document;
 
 /* Of the readers: part of the settings that say whether a document read earlier must be read again. */

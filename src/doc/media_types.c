@@ -14,7 +14,6 @@ static const name_row not_read[] = {
     {"doc dot", "Word's old binary form is not read; .docx is"},
     {"odp ods odg fodt", "of OpenDocument only texts (.odt) are read"},
     {"mobi azw azw3", "of e-books only EPUB is read"},
-    {"rtf", "RTF is not read by this version"},
     {"xls xlsx xlsm xlsb ppt pptx pps ppsx key numbers pages", "office documents are not read by this version"},
     {"eml mbox msg", "e-mail is not read by this version"},
     {"ps eps djvu dvi xps", "page images are not read by this version"},
