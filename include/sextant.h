@@ -963,6 +963,22 @@ SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text
                            sx_hits **out, sx_error *error);
 SX_API void sx_hits_free(sx_hits *hits);
 
+/* A place in an indexed document. */
+typedef struct sx_place {
+    size_t size;
+    const char *path;             /* an indexed file; or NULL, and then */
+    const char *root, *document;  /* as of a hit */
+    uint32_t index;               /* of the chunk in its document; used without a line */
+    uint32_t line;                /* from 1; 0: with path the whole document, else the chunk */
+} sx_place;
+/* The chunks most like the one at a place (or like a whole document), which is left out itself. Its stored vector is the query, so no
+ * model is needed. Of the options mode and type do not count; re-ranking is refused. SX_E_NOT_FOUND when the place is not indexed. */
+SX_API sx_status sx_similar(sx_database *database, const sx_place *place, const sx_search_options *options, sx_hits **out, sx_error *error);
+/* The chunk at a place and its neighbours in the document, in their order, as hits without scores (NaN). Only what was indexed is read,
+ * never the file. A path without a line is the chunk `index`. */
+SX_API sx_status sx_passages(sx_database *database, const char *collection, const sx_place *place, uint32_t before, uint32_t after,
+                             sx_hits **out, sx_error *error);
+
 /* The same straight in files of vectors, one pass with memory for the hits alone: nothing is imported. Of the options count and
  * threshold count. hits->collection is the first path; a hit's root is its file. */
 SX_API sx_status sx_search_files(const char *const *paths, size_t path_count, sx_embedder *embedder, sx_text query,

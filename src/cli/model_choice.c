@@ -58,9 +58,14 @@ static void keep_precision(const sx_embedder_options *options, const char *recip
 sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, const char *role, sx_embedder **out,
                                           sx_error *error)
 {
+    return sx_cli_open_embedder_of(cli, database, sx_cli_text(cli, "collection"), role, out, error);
+}
+
+sx_status sx_cli_open_embedder_of(sx_cli *cli, sx_database *database, const char *name, const char *role, sx_embedder **out,
+                                  sx_error *error)
+{
     *out = NULL;
     const sx_cli_value *asked = sx_cli_get(cli, "model"), *dimensions = sx_cli_get(cli, "dimensions");
-    const char *name = sx_cli_text(cli, "collection");
     sx_database_status *there = NULL;
     char *reference = NULL;
     sx_status status = sx_database_list(database, &there, error);

@@ -7,6 +7,9 @@
 /* The collection's own model when the collection exists and -m was not given, else what -m or the settings say. */
 sx_status sx_cli_open_collection_embedder(sx_cli *cli, sx_database *database, const char *role, sx_embedder **out,
                                           sx_error *error);
+/* The same for a collection by its name. */
+sx_status sx_cli_open_embedder_of(sx_cli *cli, sx_database *database, const char *name, const char *role, sx_embedder **out,
+                                  sx_error *error);
 /* SX_E_NOT_FOUND, naming what is there, when the database has no such collection: said before a model is opened. */
 sx_status sx_cli_require_collection(sx_database *database, const char *name, sx_error *error);
 /* size stays 0 when no chunk option was given. */

@@ -180,6 +180,12 @@ static const sx_cli_option search_options[] = {
     {NULL},
 };
 
+static const sx_cli_option mcp_options[] = {
+    OPTIONS_REMOTE,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option ask_options[] = {
     {"llm", 0, SX_CLI_TEXT, "MODEL", "chat model: a name of OpenAI's, or openai@URL#NAME of any server that speaks the same", "LLM_MODEL",
      NULL},
@@ -298,6 +304,10 @@ static const sx_cli_option compare_options[] = {
 static const sx_cli_option eval_options[] = {
     {"data", 0, SX_CLI_TEXT, "PATH", "folder in BEIR's layout, or sentence pairs as a .tsv", NULL, NULL},
     {"split", 0, SX_CLI_TEXT, "NAME", "which part of the data", NULL, "test"},
+    {"per-query", 0, SX_CLI_TEXT, "FILE", "write each query's figures there, one JSON object a line", NULL, NULL},
+    {"against", 0, SX_CLI_TEXT, "FILE", "compare with another run's --per-query: how likely is the difference chance?", NULL, NULL},
+    {"count", 'n', SX_CLI_COUNT, "N", "with -c: passages looked at for each query", NULL, "200", 1, 1000000},
+    OPTIONS_SEARCH,
     {"max-length", 0, SX_CLI_COUNT, "N", "most tokens of a text (default: the model's)", NULL, NULL, 1, 1 << 20},
     {"precision", 0, SX_CLI_CHOICE, "f32|int8", "arithmetic", NULL, "f32"},
     OPTION_BATCH,
@@ -438,6 +448,29 @@ static const sx_cli_option compress_options[] = {
     {NULL},
 };
 
+static const sx_cli_option duplicates_options[] = {
+    {"threshold", 0, SX_CLI_NUMBER, "X", "least similarity (cosine) of two passages that are alike", NULL, "0.95"},
+    {"with", 0, SX_CLI_TEXT, "NAME", "another collection of the same model to look at too", NULL, NULL, 0, 0, true},
+    {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds", NULL, NULL, 0, 0, true},
+    {"count", 'n', SX_CLI_COUNT, "N", "groups to show of passages, and of documents", NULL, "20", 1, 1000000},
+    {NULL},
+};
+
+static const sx_cli_option map_options[] = {
+    OPTION_OUTPUT("the picture: .svg, .png, .html (a page to explore) or .json"),
+    {"layout", 0, SX_CLI_CHOICE, "neighbours|pca", "keep neighbours together, or show the two main components", NULL, "neighbours"},
+    {"color-by", 0, SX_CLI_TEXT, "KEY", "colour by a metadata key, or by document (default: by cluster)", NULL, NULL},
+    {"clusters", 0, SX_CLI_COUNT, "N", "how many clusters (default: chosen)", NULL, NULL, 1, 256},
+    {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds", NULL, NULL, 0, 0, true},
+    {"points", 0, SX_CLI_COUNT, "N", "most passages to show, spread evenly over the collection", NULL, "10000", 1, 50000},
+    {"title", 0, SX_CLI_TEXT, "TEXT", "the heading (default: the collection's name)", NULL, NULL},
+    {"width", 0, SX_CLI_COUNT, "N", "of svg and png, in pixels", NULL, "1600", 200, 8000},
+    {"height", 0, SX_CLI_COUNT, "N", "of svg and png, in pixels", NULL, "1200", 200, 8000},
+    {"dark", 0, SX_CLI_FLAG, NULL, "svg and png on a dark ground (the page has both)", NULL, NULL},
+    {"measure", 0, SX_CLI_FLAG, NULL, "say how well neighbours are kept, beside main components alone", NULL, NULL},
+    {NULL},
+};
+
 static const sx_cli_option delete_options[] = {
     {"yes", 'y', SX_CLI_FLAG, NULL, "do not ask", NULL, NULL},
     {NULL},
@@ -573,6 +606,11 @@ const sx_cli_verb sx_cli_verbs[] = {
      "together. Vectors are the same as `sextant embed` gives.\n\n"
      "It listens on this machine only, unless --host says otherwise, which needs API keys. SIGTERM finishes what is in hand and ends.",
      "sextant serve -m minilm --port 7460", "", sx_cli_serve},
+    {"mcp", "let coding assistants search (Model Context Protocol)", "", 0, 0, mcp_options, true,
+     "Speaks the Model Context Protocol on standard input and output, for assistants that start it themselves: docs/assistants.md shows how. "
+     "They get four tools: search, similar, passage (read more around a result) and collections. -c names the collection that is searched "
+     "when the assistant names none. Only what was indexed is ever read; files are not, and nothing is changed.",
+     "sextant mcp -c project < requests.jsonl", "i", sx_cli_mcp},
     {"migrate", "move a collection to another model", "", 0, 0, migrate_options, true,
      "Embeds the collection's chunks with another model, from the texts that are stored, while searches go on with the old one. Then "
      "compares how both answer (overlap of the first hits, rank correlation), and puts the new side in the place of the old in one step. "
@@ -591,6 +629,17 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Recall@K is the share of the exact first K that a search finds, over chunks of the collection or the queries of a file. With --eval, a "
      "folder in BEIR's layout, nDCG@10 before and after is measured on it.",
      "sextant compress -c handbook --to int8", "4i", sx_cli_compress},
+    {"duplicates", "passages and documents that are there more than once", "", 0, 0, duplicates_options, false,
+     "Finds passages with the same text, and passages that say the same in nearly the same words: joined by pairs whose vectors are as similar "
+     "as --threshold. Then documents that are equal or alike, compared by the mean of their passages, with the share of passages that each "
+     "has in common with the others. Equal ones come first. Every pair is looked at. Nothing is changed.",
+     "sextant duplicates -c handbook --threshold 0.97", "i", sx_cli_duplicates},
+    {"map", "a picture of a collection", "", 0, 0, map_options, false,
+     "Draws each passage as a point, so that passages about one thing lie together, coloured by cluster or by metadata; clusters are named by "
+     "the words that tell them apart. The HTML page is to explore: point at a passage to read it, find words, zoom, hide groups; it is one "
+     "file and fetches nothing.\n\n"
+     "The same collection gives the same picture. docs/pictures.md says how it is made and how far to trust it.",
+     "sextant map -c handbook -o handbook.html", "i", sx_cli_map},
     {"compare", "two models side by side", "MODEL MODEL", 2, 2, compare_options, true,
      "Embeds the same queries with both models, twenty of its own (half code, half concepts) or those of -i, and shows dimensions, "
      "tokens, time, cost; how similar queries of one kind are among each other and to the other kind (a good model keeps kinds apart); "
@@ -599,7 +648,9 @@ const sx_cli_verb sx_cli_verbs[] = {
     {"eval", "how well a model does on judged data", "", 0, 0, eval_options, true,
      "With a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv): nDCG@10, recall@10 and @100, MRR@10, hit@1 and @3, by "
      "exact search. With sentence pairs (score, tab, text, tab, text): Spearman's rank correlation. Vectors come from the cache and go "
-     "there, so a second run takes no time.",
+     "there, so a second run takes no time.\n\n"
+     "With -c NAME the queries are asked of that collection as search does, chunks, words, re-ranking and all; corpus.jsonl is not "
+     "needed. Judgements name documents by the id in their metadata, by path, or by the file's name without its ending.",
      "sextant eval --data scifact -m minilm", "4i", sx_cli_eval},
     {"cost", "what embedding has cost", "", 0, 0, cost_options, false,
      "Sums what was sent through models, by the services' own counts: requests, texts, tokens, dollars. Local models cost "

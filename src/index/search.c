@@ -1,5 +1,6 @@
 /* search.c - sx_search: what the options mean, the query's vector, and looking again when the collection changed meanwhile. */
 #include "embedder.h"
+#include "search_by_vector.h"
 #include "search_hits.h"
 
 #include "../base/error.h"
@@ -9,6 +10,7 @@
 #include "../store/spaces.h"
 #include "../text/utf8.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,5 +194,69 @@ out:
         sx_hits_free(hits);
     else
         *out = hits;
+    return status;
+}
+
+/* ---- Without a query's words ---- */
+
+static sx_status make_hits(const sx_collection_row *collection, sx_hits **out, sx_error *error)
+{
+    sx_hits *hits = *out = sx_calloc(1, sizeof *hits);
+    if (hits) {
+        hits->mode = "semantic";
+        hits->type = "general";
+        hits->rerank = "none";
+        hits->collection = sx_strdup(collection->name);
+    }
+    return hits && hits->collection ? SX_OK : sx_fail_nomem(error, sizeof *hits);
+}
+
+sx_status sx_search_by_vector(sx_database *database, const sx_collection_row *collection, const sx_search_options *options,
+                              const float *vector, const int64_t *skip, size_t skip_count, sx_hits **out, sx_error *error)
+{
+    sx_search_options known = *options;
+    sx_search_plan plan;
+    int64_t began = sx_system_clock.monotonic_ns(sx_system_clock.user);
+    if (known.rerank && strcmp(known.rerank, "none") != 0)
+        return sx_fail(error, SX_E_INVALID, "what is similar to a passage cannot be re-ranked by a query's words");
+    known.mode = "keyword"; /* which plans without an embedder; the vector comes after */
+    int has_threshold = known.has_threshold;
+    known.has_threshold = 0;
+    sx_status status = make_plan(&known, NULL, (sx_text){"", 0}, &plan, error);
+    if (!status)
+        status = make_hits(collection, out, error);
+    if (!status) {
+        plan.query.mode = SX_SEARCH_SEMANTIC;
+        plan.query.has_threshold = has_threshold != 0;
+        plan.query.vector = vector;
+        plan.skip = skip;
+        plan.skip_count = skip_count;
+        status = look(database, collection, &plan, *out, error);
+        (*out)->milliseconds = (double)(sx_system_clock.monotonic_ns(sx_system_clock.user) - began) / 1e6;
+    }
+    if (status) {
+        sx_hits_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+sx_status sx_search_hits_of_chunks(sx_database *database, const sx_collection_row *collection, sx_chunk_row *chunks, size_t count,
+                                   sx_hits **out, sx_error *error)
+{
+    sx_status status = make_hits(collection, out, error);
+    if (!status && !((*out)->hits = sx_calloc(count, sizeof *(*out)->hits)))
+        status = sx_fail_nomem(error, count * sizeof *(*out)->hits);
+    for (size_t i = 0; !status && i < count; i++) {
+        sx_hit *hit = &(*out)->hits[i];
+        (*out)->count = i + 1;
+        hit->rank = (uint32_t)i + 1;
+        hit->score = hit->similarity = NAN;
+        status = sx_search_hit_place(database, &chunks[i], hit, error);
+    }
+    if (status) {
+        sx_hits_free(*out);
+        *out = NULL;
+    }
     return status;
 }

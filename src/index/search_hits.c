@@ -1,4 +1,5 @@
 /* search_hits.c - what a reader wants to see of each passage found: where it stands, its headings, its text. */
+#include "page_words.h"
 #include "search_hits.h"
 
 #include "../base/buffer.h"
@@ -81,43 +82,49 @@ static sx_status join_texts(const sx_search_window *window, const sx_passage_gro
     return hit->text ? SX_OK : sx_fail_nomem(error, hit->text_length);
 }
 
+sx_status sx_search_hit_place(sx_database *database, sx_chunk_row *chunk, sx_hit *hit, sx_error *error)
+{
+    sx_document_row document = {0};
+    sx_status status = sx_store_chunk(database, chunk->id, NULL, &document, error);
+    if (!status)
+        status = take_headings(chunk->headings, hit, error);
+    if (!status) {
+        hit->index = chunk->index;
+        hit->start = chunk->start;
+        hit->end = chunk->end;
+        hit->start_line = chunk->start_line;
+        hit->end_line = chunk->end_line;
+        hit->root = document.root;
+        hit->document = document.path;
+        hit->metadata = document.metadata ? document.metadata : sx_strdup("{}");
+        document.root = document.path = document.metadata = NULL;
+        hit->text = chunk->text;
+        hit->text_length = chunk->text_length;
+        chunk->text = NULL;
+        if (!hit->metadata)
+            status = sx_fail_nomem(error, 3);
+    }
+    sx_document_row_clear(&document);
+    return status;
+}
+
 static sx_status fill_hit(sx_database *database, sx_search_window *window, const sx_passage_group *group, sx_hit *hit, sx_error *error)
 {
     sx_passage *first = &window->passages[window->order[group->first]];
     const sx_passage *best = &window->passages[group->best];
     sx_chunk_row *chunk = &first->chunk;
-    sx_document_row document = {0};
-    sx_status status = sx_store_chunk(database, chunk->id, NULL, &document, error);
-    if (!status)
-        status = take_headings(chunk->headings, hit, error);
-    if (status)
-        goto out;
     hit->score = best->score;
     hit->similarity = (double)best->candidate.similarity;
     hit->semantic_rank = best->candidate.semantic_rank;
     hit->keyword_rank = best->candidate.keyword_rank;
-    hit->index = chunk->index;
-    hit->start = chunk->start;
-    hit->end = chunk->end;
-    hit->start_line = chunk->start_line;
-    hit->end_line = chunk->end_line;
-    hit->root = document.root;
-    hit->document = document.path;
-    hit->metadata = document.metadata ? document.metadata : sx_strdup("{}");
-    document.root = document.path = document.metadata = NULL;
-    if (!hit->metadata)
-        status = sx_fail_nomem(error, 3);
-    if (!status && group->count > 1) {
-        status = join_texts(window, group, hit, error);
-    } else if (!status) {
-        hit->folded = first->folded;
-        hit->text = chunk->text;
-        hit->text_length = chunk->text_length;
-        chunk->text = NULL;
-    }
-out:
-    sx_document_row_clear(&document);
-    return status;
+    hit->folded = group->count > 1 ? 0 : first->folded;
+    sx_status status = sx_search_hit_place(database, chunk, hit, error);
+    if (status || group->count == 1)
+        return status ? status : sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
+    chunk->text = hit->text; /* read once more, with the others' */
+    hit->text = NULL;
+    status = join_texts(window, group, hit, error);
+    return status ? status : sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
 }
 
 sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error)

@@ -9,5 +9,7 @@ sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, s
 /* Takes the hits away, and leaves what the search was. */
 void sx_search_hits_clear(sx_hits *hits);
 void sx_search_hit_clear(sx_hit *hit);
+/* Where a passage stands, and its text, which moves into the hit; no scores. SX_E_NOT_FOUND: its document went away meanwhile. */
+sx_status sx_search_hit_place(sx_database *database, sx_chunk_row *chunk, sx_hit *hit, sx_error *error);
 
 #endif

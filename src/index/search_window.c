@@ -28,11 +28,30 @@ void sx_search_window_clear(sx_search_window *window)
 
 /* ---- Candidates and their texts ---- */
 
+/* Takes out what the plan skips; returns how many are left. */
+static size_t drop_skipped(const sx_search_plan *plan, sx_search_candidate *candidates, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool skipped = false;
+        for (size_t j = 0; j < plan->skip_count && !skipped; j++)
+            skipped = candidates[i].chunk == plan->skip[j];
+        if (skipped)
+            continue;
+        candidates[kept] = candidates[i];
+        if (plan->skip_count) /* there is one list, and places in it count without them */
+            candidates[kept].semantic_rank = (uint32_t)kept + 1;
+        kept++;
+    }
+    return kept;
+}
+
 /* The next `wanted` candidates. When what was read before is not their beginning (an indexer was at work), reading begins anew. */
 static sx_status find_candidates(sx_database *database, const sx_collection_row *collection, const sx_search_plan *plan,
                                  size_t wanted, sx_search_window *window, sx_error *error)
 {
     size_t found = 0;
+    wanted += plan->skip_count;
     sx_search_candidate *candidates = sx_calloc(wanted, sizeof *candidates);
     if (!candidates)
         return sx_fail_nomem(error, wanted * sizeof *candidates);
@@ -41,6 +60,8 @@ static sx_status find_candidates(sx_database *database, const sx_collection_row 
         free(candidates);
         return status;
     }
+    bool exhausted = found < wanted || wanted >= MOST_CANDIDATES;
+    found = drop_skipped(plan, candidates, found);
     bool same = found >= window->found;
     for (size_t i = 0; i < window->found && same; i++)
         same = candidates[i].chunk == window->candidates[i].chunk;
@@ -49,7 +70,7 @@ static sx_status find_candidates(sx_database *database, const sx_collection_row 
     free(window->candidates);
     window->candidates = candidates;
     window->found = found;
-    window->exhausted = found < wanted || wanted >= MOST_CANDIDATES;
+    window->exhausted = exhausted;
     return SX_OK;
 }
 

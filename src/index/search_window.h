@@ -14,6 +14,8 @@ typedef struct sx_search_plan {
     sx_session *cross_encoder;  /* of SX_RERANK_MODEL */
     size_t count, rerank_count;
     bool fold, join;
+    const int64_t *skip;        /* chunks that are no candidates */
+    size_t skip_count;
 } sx_search_plan;
 
 /* Some passages of a document that are one hit: window->order[first .. first + count), by their place in the document. */
