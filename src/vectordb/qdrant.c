@@ -1,14 +1,13 @@
 /* qdrant.c - Qdrant (REST) as a store of vectors: qdrant://HOST[:PORT].
  *
  * A collection made here has one named vector, which bears the model's name ("vector" without one); a collection of others may
- * have one vector with or without a name, and COLLECTION/VECTOR names one of several, for reading. A point's id is the UUID of our
- * id (sx_rest_uuid), which stands in the payload with text, document and metadata. Everything is written with wait=true, so what is
+ * have one vector with or without a name, and COLLECTION/VECTOR names one of several, for reading. A point's id is the UUID of
+ * our id (sx_rest_uuid), which stands in the payload with text, document and metadata. All is written with wait=true, so what is
  * acknowledged is searchable. Qdrant makes the vectors of a cosine collection length 1; so the bits of a vector stand in the
  * payload too. Paths and fields are those of the official Python client 1.20.0; metadata of a collection came with 1.16, and
  * where a server has none the collection says only its model.
  */
-#include "rest_records.h"
-#include "vector_store_internal.h"
+#include "qdrant_internal.h"
 
 #include "../base/error.h"
 #include "../base/json_writer.h"
@@ -17,32 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DEFAULT_BATCH = 256,
-    BYTES_OF_BATCH = 16 << 20, /* the server's own limit is 32 MB unless it is set otherwise */
-    BYTES_OF_PAGE = 8 << 20,
-    RECORDS_OF_PAGE = 1000,
-    BYTES_OF_NUMBER = 20,
-    DEFAULT_M = 16,
-    DEFAULT_EF_CONSTRUCTION = 128,
-    DEFAULT_EF_SEARCH = 96
-};
+enum { DEFAULT_M = 16, DEFAULT_EF_CONSTRUCTION = 128 };
 
-typedef struct qdrant {
-    sx_vector_store base;
-    sx_rest rest;
-    char *known;             /* the collection that space and vector are of; NULL: none */
-    char *server_name;       /* what the server calls it */
-    char *vector;            /* its vector's name; NULL: it has none */
-    size_t vectors;          /* how many it has */
-    char *model, *space_hash;
-    sx_vector_space space;
-} qdrant;
 
 static const sx_rest_service service = {"qdrant", 6333, 6333, "api-key: ", NULL};
 static const char name_prefix[] = "sextant-", nameless[] = "vector";
 
-static void forget(qdrant *q)
+static void forget(sx_qdrant *q)
 {
     char **strings[] = {&q->known, &q->server_name, &q->vector, &q->model, &q->space_hash};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
@@ -54,7 +34,7 @@ static void forget(qdrant *q)
 
 static void qdrant_close(sx_vector_store *store)
 {
-    qdrant *q = (qdrant *)store;
+    sx_qdrant *q = (sx_qdrant *)store;
     forget(q);
     sx_rest_close(&q->rest);
     free(q->base.name);
@@ -64,7 +44,7 @@ static void qdrant_close(sx_vector_store *store)
 static sx_status qdrant_open(const char *url, const sx_vector_store_options *options, sx_vector_store **out, sx_error *error)
 {
     *out = NULL;
-    qdrant *q = sx_calloc(1, sizeof *q);
+    sx_qdrant *q = sx_calloc(1, sizeof *q);
     if (!q)
         return sx_fail_nomem(error, sizeof *q);
     q->base.class = &sx_vector_qdrant;
@@ -86,7 +66,8 @@ static bool is_plain_name(const char *name)
 }
 
 /* COLLECTION or COLLECTION/VECTOR, as the server takes it; *vector points into `collection`, or is NULL. */
-static sx_status split_name(qdrant *q, const char *collection, char name[SX_REST_NAME_SIZE], const char **vector, sx_error *error)
+static sx_status split_name(sx_qdrant *q, const char *collection, char name[SX_REST_NAME_SIZE], const char **vector,
+                            sx_error *error)
 {
     const char *slash = collection ? strchr(collection, '/') : NULL;
     *vector = NULL;
@@ -103,7 +84,7 @@ static sx_status split_name(qdrant *q, const char *collection, char name[SX_REST
 }
 
 /* Begins /collections/NAME and what stands behind it. */
-static void begin(qdrant *q, const char *name, const char *rest)
+void sx_qdrant_begin(sx_qdrant *q, const char *name, const char *rest)
 {
     sx_rest_begin(&q->rest, q->rest.url_path[0] ? "/" : "");
     sx_buffer_append_string(&q->rest.path, q->rest.url_path);
@@ -121,7 +102,7 @@ static const char *similarity_of(const char *distance)
     return NULL;
 }
 
-static sx_status learn_vector(qdrant *q, const sx_json *vector, const char *collection, sx_error *error)
+static sx_status learn_vector(sx_qdrant *q, const sx_json *vector, const char *collection, sx_error *error)
 {
     uint64_t size = 0;
     char *distance = sx_rest_find_string(vector, "distance"), *datatype = sx_rest_find_string(vector, "datatype");
@@ -141,7 +122,7 @@ static sx_status learn_vector(qdrant *q, const sx_json *vector, const char *coll
 }
 
 /* vectors: {"size":...} without a name, or an object of named ones, of which `wanted` or the only one is taken. */
-static sx_status choose_vector(qdrant *q, const sx_json *vectors, const char *collection, const char *wanted, sx_error *error)
+static sx_status choose_vector(sx_qdrant *q, const sx_json *vectors, const char *collection, const char *wanted, sx_error *error)
 {
     sx_json json = *vectors, chosen = *vectors, size;
     sx_buffer buffer = {0};
@@ -184,7 +165,7 @@ static uint32_t setting(const sx_json *object, const char *key)
     return sx_rest_find_count(object, key, &value) && value <= UINT32_MAX ? (uint32_t)value : 0;
 }
 
-static sx_status learn(qdrant *q, const char *collection, const char *wanted, sx_error *error)
+static sx_status learn(sx_qdrant *q, const char *collection, const char *wanted, sx_error *error)
 {
     sx_json result, config, parameters, vectors, hnsw, metadata;
     sx_status status = sx_rest_result(&q->rest, "result", &result, error);
@@ -213,7 +194,7 @@ static sx_status learn(qdrant *q, const char *collection, const char *wanted, sx
     return SX_OK;
 }
 
-static sx_status find(qdrant *q, const char *collection, sx_error *error)
+sx_status sx_qdrant_find(sx_qdrant *q, const char *collection, sx_error *error)
 {
     char name[SX_REST_NAME_SIZE];
     const char *vector;
@@ -223,7 +204,7 @@ static sx_status find(qdrant *q, const char *collection, sx_error *error)
     sx_status status = split_name(q, collection, name, &vector, error);
     if (status)
         return status;
-    begin(q, name, "");
+    sx_qdrant_begin(q, name, "");
     status = sx_rest_call(&q->rest, "GET", "look up", collection, error);
     if (!status)
         status = learn(q, collection, vector, error);
@@ -238,7 +219,7 @@ static sx_status find(qdrant *q, const char *collection, sx_error *error)
 }
 
 /* A call on the known collection; one that is gone is forgotten. */
-static sx_status call(qdrant *q, const char *method, const char *what, sx_error *error)
+sx_status sx_qdrant_call(sx_qdrant *q, const char *method, const char *what, sx_error *error)
 {
     sx_status status = sx_rest_call(&q->rest, method, what, q->known, error);
     if (status == SX_E_NOT_FOUND)
@@ -247,7 +228,7 @@ static sx_status call(qdrant *q, const char *method, const char *what, sx_error 
 }
 
 /* The answer to something that changes: {"result":true} or {"result":{"status":"completed"}}. */
-static sx_status expect_done(qdrant *q, sx_error *error)
+sx_status sx_qdrant_expect_done(sx_qdrant *q, sx_error *error)
 {
     sx_json result;
     bool done = false;
@@ -265,13 +246,13 @@ static sx_status expect_done(qdrant *q, sx_error *error)
     return status;
 }
 
-static sx_status make(qdrant *q, const char *collection, const char *name, const char *vector, const sx_vector_space *space,
+static sx_status make(sx_qdrant *q, const char *collection, const char *name, const char *vector, const sx_vector_space *space,
                       sx_error *error)
 {
     sx_buffer *body = &q->rest.body;
     const char *similarity = sx_vector_similarity(space);
     const char *distance = strcmp(similarity, "dot") == 0 ? "Dot" : strcmp(similarity, "l2") == 0 ? "Euclid" : "Cosine";
-    begin(q, name, "");
+    sx_qdrant_begin(q, name, "");
     sx_buffer_append_string(body, "{\"vectors\":{");
     sx_rest_write_key(body, vector ? vector : space->model && *space->model ? space->model : nameless);
     sx_buffer_printf(body, "{\"size\":%u,\"distance\":\"%s\"%s}},\"hnsw_config\":{\"m\":%u,\"ef_construct\":%u},\"metadata\":{",
@@ -283,21 +264,21 @@ static sx_status make(qdrant *q, const char *collection, const char *name, const
         sx_rest_write_member(body, "sextant_model", space->model);
     if (space->space)
         sx_rest_write_member(body, "sextant_space", space->space);
-    sx_buffer_printf(body, ",\"sextant_ef_search\":%u}}", space->ef_search ? space->ef_search : DEFAULT_EF_SEARCH);
+    sx_buffer_printf(body, ",\"sextant_ef_search\":%u}}", space->ef_search ? space->ef_search : SX_QDRANT_EF_SEARCH);
     sx_status status = sx_rest_call(&q->rest, "PUT", "create", collection, error);
     if (!status)
-        status = expect_done(q, error);
+        status = sx_qdrant_expect_done(q, error);
     if (status)
         return status;
-    begin(q, name, "/index?wait=true"); /* filters by document are what updating and removing documents use */
+    sx_qdrant_begin(q, name, "/index?wait=true"); /* filters by document are what updating and removing documents use */
     sx_buffer_append_string(body, "{\"field_name\":\"" SX_PROPERTY_DOCUMENT "\",\"field_schema\":\"keyword\"}");
     status = sx_rest_call(&q->rest, "PUT", "create index of", collection, error);
-    return status ? status : expect_done(q, error);
+    return status ? status : sx_qdrant_expect_done(q, error);
 }
 
 static sx_status qdrant_create(sx_vector_store *store, const char *collection, const sx_vector_space *space, sx_error *error)
 {
-    qdrant *q = (qdrant *)store;
+    sx_qdrant *q = (sx_qdrant *)store;
     char name[SX_REST_NAME_SIZE];
     const char *vector;
     sx_error first = {0};
@@ -307,11 +288,11 @@ static sx_status qdrant_create(sx_vector_store *store, const char *collection, c
     if (status)
         return status;
     forget(q);
-    status = find(q, collection, &first);
+    status = sx_qdrant_find(q, collection, &first);
     if (status == SX_E_NOT_FOUND && q->rest.exchange.code == 404) {
         status = make(q, collection, name, vector, space, &first);
         sx_error second = {0};
-        if (!status || find(q, collection, &second)) /* else another made it in this moment, or an answer was lost */
+        if (!status || sx_qdrant_find(q, collection, &second)) /* else another made it in this moment, or an answer was lost */
             goto out;
         status = SX_OK;
     }
@@ -326,15 +307,15 @@ out:
 static sx_status qdrant_describe(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count,
                                  sx_error *error)
 {
-    qdrant *q = (qdrant *)store;
+    sx_qdrant *q = (sx_qdrant *)store;
     sx_json result;
     uint64_t records = 0;
     forget(q);
-    sx_status status = find(q, collection, error);
+    sx_status status = sx_qdrant_find(q, collection, error);
     if (!status && count) {
-        begin(q, q->server_name, "/points/count");
+        sx_qdrant_begin(q, q->server_name, "/points/count");
         sx_buffer_append_string(&q->rest.body, "{\"exact\":true}");
-        status = call(q, "POST", "count", error);
+        status = sx_qdrant_call(q, "POST", "count", error);
         if (!status)
             status = sx_rest_result(&q->rest, "result", &result, error);
         if (!status && !sx_rest_find_count(&result, "count", &records))
@@ -350,7 +331,7 @@ static sx_status qdrant_describe(sx_vector_store *store, const char *collection,
 
 static sx_status qdrant_drop(sx_vector_store *store, const char *collection, sx_error *error)
 {
-    qdrant *q = (qdrant *)store;
+    sx_qdrant *q = (sx_qdrant *)store;
     char name[SX_REST_NAME_SIZE];
     const char *vector;
     sx_json result;
@@ -361,7 +342,7 @@ static sx_status qdrant_drop(sx_vector_store *store, const char *collection, sx_
         return sx_fail(error, SX_E_UNSUPPORTED, "%s: one vector of a collection is not dropped: %s", store->name, collection);
     if (status)
         return status;
-    begin(q, name, "");
+    sx_qdrant_begin(q, name, "");
     status = sx_rest_call(&q->rest, "DELETE", "drop", collection, error);
     if (!status)
         status = sx_rest_result(&q->rest, "result", &result, error);
@@ -375,372 +356,23 @@ static sx_status qdrant_drop(sx_vector_store *store, const char *collection, sx_
 /* Both actions are one change on the server: who asks by the alias sees the old collection or the new one. */
 static sx_status qdrant_alias(sx_vector_store *store, const char *alias, const char *collection, sx_error *error)
 {
-    qdrant *q = (qdrant *)store;
+    sx_qdrant *q = (sx_qdrant *)store;
     sx_buffer *body = &q->rest.body;
-    sx_status status = find(q, collection, error);
+    sx_status status = sx_qdrant_find(q, collection, error);
     if (status)
         return status;
     if (!alias || !is_plain_name(alias))
         return sx_fail(error, SX_E_INVALID, "%s: an alias is made of letters, digits, and . _ - : %s", store->name,
                        alias ? alias : "");
-    begin(q, "aliases", "?wait=true");
+    sx_qdrant_begin(q, "aliases", "?wait=true");
     sx_buffer_append_string(body, "{\"actions\":[{\"delete_alias\":{");
     sx_rest_write_member(body, "alias_name", alias);
     sx_buffer_append_string(body, "}},{\"create_alias\":{");
     sx_rest_write_member(body, "collection_name", q->server_name);
     sx_rest_write_member(body, "alias_name", alias);
     sx_buffer_append_string(body, "}}]}");
-    status = call(q, "POST", "point an alias at", error);
-    return status ? status : expect_done(q, error);
-}
-
-/* ---- Writing ---- */
-
-static bool write_scalar(void *user, const sx_rest_scalar *scalar)
-{
-    sx_buffer *body = user;
-    if (scalar->key.length >= 8 && memcmp(scalar->key.data, "sextant_", 8) == 0)
-        return true;
-    sx_buffer_append_byte(body, ',');
-    sx_json_write_string(body, scalar->key.data, scalar->key.length);
-    sx_buffer_append_byte(body, ':');
-    return sx_rest_write_scalar(body, scalar);
-}
-
-static sx_status write_point(qdrant *q, const sx_vector_record *record, sx_error *error)
-{
-    sx_buffer *body = &q->rest.body;
-    char uuid[SX_REST_UUID_SIZE];
-    sx_status status = sx_rest_uuid(record->id, uuid, error);
-    if (status)
-        return status;
-    sx_buffer_printf(body, "{\"id\":\"%s\",\"vector\":", uuid);
-    if (q->vector) {
-        sx_buffer_append_byte(body, '{');
-        sx_rest_write_key(body, q->vector);
-    }
-    sx_json_write_floats(body, record->vector, q->space.dimensions);
-    sx_buffer_append_string(body, q->vector ? "},\"payload\":{" : ",\"payload\":{");
-    sx_rest_write_member(body, SX_PROPERTY_ID, record->id);
-    sx_rest_write_key(body, SX_PROPERTY_TEXT);
-    sx_json_write_string(body, record->text.data ? record->text.data : "", record->text.length);
-    sx_rest_write_key(body, SX_PROPERTY_VECTOR);
-    sx_json_write_base64(body, record->vector, q->space.dimensions * sizeof *record->vector);
-    if (record->document)
-        sx_rest_write_member(body, SX_PROPERTY_DOCUMENT, record->document);
-    if (record->metadata)
-        sx_rest_write_member(body, SX_PROPERTY_METADATA, record->metadata);
-    bool written = sx_rest_scalars(record->metadata, write_scalar, body);
-    return sx_buffer_append_string(body, "}}") && written ? SX_OK : sx_fail_nomem(error, body->length);
-}
-
-static sx_status send_records(void *user, const sx_vector_record *records, size_t count, sx_error *error)
-{
-    qdrant *q = user;
-    sx_buffer *body = &q->rest.body;
-    begin(q, q->server_name, "/points?wait=true");
-    sx_buffer_append_string(body, "{\"points\":[");
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            sx_buffer_append_byte(body, ',');
-        sx_status status = write_point(q, &records[i], error);
-        if (status)
-            return status;
-    }
-    sx_buffer_append_string(body, "]}");
-    sx_status status = call(q, "PUT", "upsert into", error);
-    return status ? status : expect_done(q, error);
-}
-
-static sx_status qdrant_upsert(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count,
-                               sx_error *error)
-{
-    qdrant *q = (qdrant *)store;
-    sx_status status = find(q, collection, error);
-    if (!status && q->vectors > 1)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: collection %s has %zu vectors a point and can only be read", store->name,
-                       collection, q->vectors);
-    if (!status)
-        status = sx_rest_check_records(store->name, records, count, q->space.dimensions, error);
-    if (status)
-        return status;
-    size_t most = q->rest.batch ? q->rest.batch : DEFAULT_BATCH;
-    return sx_rest_send_batches(records, count, q->space.dimensions, most, BYTES_OF_BATCH, send_records, q, error);
-}
-
-static sx_status write_uuids(qdrant *q, const char *key, const char *const *ids, size_t count, sx_error *error)
-{
-    sx_status status = SX_OK;
-    sx_buffer_printf(&q->rest.body, "{\"%s\":[", key);
-    for (size_t i = 0; !status && i < count; i++) {
-        char uuid[SX_REST_UUID_SIZE];
-        status = sx_rest_uuid(ids[i], uuid, error);
-        sx_buffer_printf(&q->rest.body, "%s\"%s\"", i ? "," : "", uuid);
-    }
-    sx_buffer_append_byte(&q->rest.body, ']');
-    return status;
-}
-
-/* The server does not say how many it removed, so those that are there are asked for first. */
-static sx_status remove_some(qdrant *q, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
-{
-    sx_json result;
-    uint64_t present = 0;
-    begin(q, q->server_name, "/points");
-    sx_status status = write_uuids(q, "ids", ids, count, error);
-    sx_buffer_append_string(&q->rest.body, ",\"with_payload\":false,\"with_vector\":false}");
-    if (!status)
-        status = call(q, "POST", "look for records in", error);
-    if (!status)
-        status = sx_rest_result(&q->rest, "result", &result, error);
-    if (status)
-        return status;
-    for (sx_json_array(&result); sx_json_element(&result); present++)
-        sx_json_skip(&result);
-    if (result.problem || present > count)
-        return sx_rest_odd_answer(&q->rest, error, "has no list of at most %zu points", count);
-    if (!present)
-        return SX_OK;
-    begin(q, q->server_name, "/points/delete?wait=true");
-    status = write_uuids(q, "points", ids, count, error);
-    sx_buffer_append_byte(&q->rest.body, '}');
-    if (!status)
-        status = call(q, "POST", "remove from", error);
-    if (!status)
-        status = expect_done(q, error);
-    if (!status)
-        *removed += present;
-    return status;
-}
-
-static sx_status qdrant_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count,
-                               uint64_t *removed, sx_error *error)
-{
-    qdrant *q = (qdrant *)store;
-    uint64_t sum = 0;
-    sx_status status = find(q, collection, error);
-    for (size_t at = 0; !status && at < count; at += RECORDS_OF_PAGE)
-        status = remove_some(q, ids + at, count - at < RECORDS_OF_PAGE ? count - at : RECORDS_OF_PAGE, &sum, error);
-    if (removed)
-        *removed = sum;
-    return status;
-}
-
-/* ---- Reading ---- */
-
-/* A key as a path of the payload: quoted unless it is plain, since dots and brackets lead inside. */
-static sx_status write_path(qdrant *q, sx_text key, sx_error *error)
-{
-    sx_buffer path = {0};
-    char plain[256];
-    bool is_plain = key.length && key.length < sizeof plain;
-    if (is_plain) {
-        snprintf(plain, sizeof plain, "%.*s", (int)key.length, key.data);
-        is_plain = sx_rest_is_word(plain, 1, sizeof plain, "_-");
-    }
-    if (!is_plain && (memchr(key.data, '"', key.length) || !key.length))
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: Qdrant has no filter by a key like \"%.*s\"", q->base.name, (int)key.length,
-                       key.data);
-    sx_buffer_append_string(&path, is_plain ? "" : "\"");
-    sx_buffer_append(&path, key.data, key.length);
-    bool written = sx_buffer_append_string(&path, is_plain ? "" : "\"") &&
-                   sx_json_write_string(&q->rest.body, path.data, path.length);
-    sx_buffer_clear(&path);
-    return written ? SX_OK : sx_fail_nomem(error, key.length);
-}
-
-static sx_status write_filter(qdrant *q, const sx_vector_filter *filters, size_t count, sx_error *error)
-{
-    sx_buffer *body = &q->rest.body;
-    if (!count)
-        return SX_OK;
-    sx_buffer_append_string(body, ",\"filter\":{\"must\":[");
-    for (size_t i = 0; i < count; i++) {
-        sx_rest_scalar scalar;
-        sx_status status = sx_rest_filter_scalar(&filters[i], &scalar, error);
-        sx_buffer_append_string(body, i ? ",{\"key\":" : "{\"key\":");
-        if (!status)
-            status = write_path(q, scalar.key, error);
-        if (status)
-            return status;
-        bool number = scalar.type == SX_JSON_NUMBER; /* "match" takes no fractions, and 1 there is not 1.0 */
-        sx_buffer_append_string(body, number ? ",\"range\":{\"gte\":" : ",\"match\":{\"value\":");
-        sx_rest_write_scalar(body, &scalar);
-        if (number) {
-            sx_buffer_append_string(body, ",\"lte\":");
-            sx_rest_write_scalar(body, &scalar);
-        }
-        sx_buffer_append_string(body, "}}");
-    }
-    sx_buffer_append_string(body, "]}");
-    return SX_OK;
-}
-
-static void read_vector(qdrant *q, sx_json *json, sx_rest_page *page, sx_rest_row *row)
-{
-    sx_json value;
-    if (q->vector ? sx_rest_find(json, q->vector, &value) : sx_json_peek(json) == SX_JSON_ARRAY) {
-        value = q->vector ? value : *json;
-        if (!sx_rest_read_vector(&value, page, q->space.dimensions, &row->vector))
-            *json = value; /* with what is wrong there */
-    }
-    if (!json->problem)
-        sx_json_skip(json);
-}
-
-static void read_id(sx_json *json, sx_rest_page *page, char **id)
-{
-    sx_text raw;
-    if (sx_json_peek(json) == SX_JSON_STRING)
-        sx_rest_read_string(json, page, id, NULL);
-    else if (sx_json_raw(json, &raw))
-        *id = sx_arena_strndup(&page->arena, raw.data, raw.length);
-}
-
-/* One point: {"id","score","payload","vector"}. */
-static void read_point(qdrant *q, sx_json *json, sx_rest_page *page)
-{
-    sx_rest_row *row = sx_rest_page_add(page);
-    sx_buffer buffer = {0};
-    sx_text key;
-    char *point = NULL;
-    if (!row) {
-        sx_json_reject(json, "no memory for it");
-        return;
-    }
-    sx_json_object(json);
-    while (sx_json_member(json, &buffer, &key))
-        if (sx_text_is(key, "id"))
-            read_id(json, page, &point);
-        else if (sx_text_is(key, "score"))
-            row->has_score = sx_json_number(json, &row->score);
-        else if (sx_text_is(key, "payload") && sx_json_peek(json) == SX_JSON_OBJECT)
-            sx_rest_read_properties(json, page, row);
-        else if (sx_text_is(key, "vector") && sx_json_peek(json) != SX_JSON_NULL)
-            read_vector(q, json, page, row);
-        else
-            sx_json_skip(json);
-    sx_buffer_clear(&buffer);
-    if (!row->id)
-        row->id = point; /* a point of others */
-}
-
-static sx_status read_points(qdrant *q, const sx_json *points, bool scored, sx_rest_page *page, sx_error *error)
-{
-    sx_json json = *points;
-    sx_json_array(&json);
-    while (sx_json_element(&json))
-        read_point(q, &json, page);
-    if (json.problem)
-        return sx_rest_bad_answer(&q->rest, &json, error);
-    for (size_t i = 0; i < page->count; i++) {
-        const sx_rest_row *row = &page->rows[i];
-        if (!row->id || (scored && !row->has_score))
-            return sx_rest_odd_answer(&q->rest, error, "has a point without its %s", row->id ? "score" : "id");
-    }
-    return SX_OK;
-}
-
-static sx_status qdrant_query(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
-                              const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
-                              size_t *count, sx_error *error)
-{
-    qdrant *q = (qdrant *)store;
-    sx_rest_page page = {0};
-    sx_buffer *body = &q->rest.body;
-    sx_json result, points;
-    *hits = NULL;
-    *count = 0;
-    sx_status status = find(q, collection, error);
-    if (!status)
-        status = sx_rest_check_vector(store->name, vector, q->space.dimensions, error);
-    if (status || !most)
-        return status;
-    bool euclid = strcmp(q->space.similarity, "l2") == 0;
-    uint32_t ef = q->space.ef_search ? q->space.ef_search : DEFAULT_EF_SEARCH;
-    begin(q, q->server_name, "/points/query");
-    sx_buffer_append_string(body, "{\"query\":{\"nearest\":");
-    sx_json_write_floats(body, vector, q->space.dimensions);
-    sx_buffer_append_byte(body, '}');
-    if (q->vector)
-        sx_rest_write_member(body, "using", q->vector);
-    status = write_filter(q, filters, filter_count, error);
-    sx_buffer_printf(body, ",\"params\":{\"hnsw_ef\":%u},\"limit\":%u,\"with_vector\":false,\"with_payload\":true",
-                     ef > most ? ef : most, most);
-    if (threshold) {
-        sx_buffer_append_string(body, ",\"score_threshold\":");
-        sx_json_write_double(body, euclid ? -*threshold : *threshold);
-    }
-    sx_buffer_append_byte(body, '}');
-    if (!status)
-        status = call(q, "POST", "query", error);
-    if (!status)
-        status = sx_rest_result(&q->rest, "result", &result, error);
-    if (!status && !sx_rest_find(&result, "points", &points))
-        status = sx_rest_odd_answer(&q->rest, error, "has no \"points\"");
-    if (!status)
-        status = read_points(q, &points, true, &page, error);
-    if (!status && page.count > most)
-        status = sx_rest_odd_answer(&q->rest, error, "has %zu points where %u were asked for", page.count, most);
-    for (size_t i = 0; i < page.count && euclid; i++)
-        page.rows[i].score = 0 - page.rows[i].score;
-    if (!status)
-        status = sx_rest_make_hits(&page, threshold, most, hits, count, error);
-    sx_rest_page_clear(&page);
-    return status;
-}
-
-/* offset: JSON, "" for the start; replaced by that of the next page, "" after the last. */
-static sx_status scan_page(qdrant *q, uint32_t most, sx_buffer *offset, sx_vector_visit visit, void *user, sx_error *error)
-{
-    sx_rest_page page = {0};
-    sx_json result, points, next;
-    sx_text raw;
-    begin(q, q->server_name, "/points/scroll");
-    sx_buffer_printf(&q->rest.body, "{\"limit\":%u,\"with_payload\":true,\"with_vector\":true", most);
-    if (offset->length)
-        sx_buffer_printf(&q->rest.body, ",\"offset\":%s", offset->data);
-    sx_buffer_append_byte(&q->rest.body, '}');
-    sx_status status = call(q, "POST", "read", error);
-    if (!status)
-        status = sx_rest_result(&q->rest, "result", &result, error);
-    if (!status && !sx_rest_find(&result, "points", &points))
-        status = sx_rest_odd_answer(&q->rest, error, "has no \"points\"");
-    if (!status)
-        status = read_points(q, &points, false, &page, error);
-    for (size_t i = 0; !status && i < page.count; i++) {
-        sx_rest_row *row = &page.rows[i];
-        if (row->packed.data)
-            status = sx_rest_unpack(&q->rest, &page, row, q->space.dimensions, error);
-        else if (!row->vector)
-            status = sx_rest_odd_answer(&q->rest, error, "has a point %s without its vector", row->id);
-    }
-    sx_buffer_reset(offset);
-    if (!status && sx_rest_find(&result, "next_page_offset", &next) && sx_json_raw(&next, &raw) &&
-        !sx_buffer_append(offset, raw.data, raw.length))
-        status = sx_fail_nomem(error, raw.length);
-    if (!status && offset->length && !page.count)
-        status = sx_rest_odd_answer(&q->rest, error, "is an empty page that is not the last");
-    if (!status)
-        status = sx_rest_visit_page(&page, visit, user, error);
-    sx_rest_page_clear(&page);
-    return status;
-}
-
-static sx_status qdrant_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error)
-{
-    qdrant *q = (qdrant *)store;
-    sx_buffer offset = {.maximum = 4096};
-    sx_status status = find(q, collection, error);
-    if (status)
-        return status;
-    uint32_t most = BYTES_OF_PAGE / (BYTES_OF_NUMBER * q->space.dimensions);
-    most = most < 1 ? 1 : most > RECORDS_OF_PAGE ? RECORDS_OF_PAGE : most;
-    do
-        status = scan_page(q, most, &offset, visit, user, error);
-    while (!status && offset.length);
-    sx_buffer_clear(&offset);
-    return status;
+    status = sx_qdrant_call(q, "POST", "point an alias at", error);
+    return status ? status : sx_qdrant_expect_done(q, error);
 }
 
 const sx_vector_store_class sx_vector_qdrant = {
@@ -750,10 +382,10 @@ const sx_vector_store_class sx_vector_qdrant = {
     .close = qdrant_close,
     .create = qdrant_create,
     .describe = qdrant_describe,
-    .upsert = qdrant_upsert,
-    .remove = qdrant_remove,
+    .upsert = sx_qdrant_upsert,
+    .remove = sx_qdrant_remove,
     .drop = qdrant_drop,
-    .query = qdrant_query,
-    .scan = qdrant_scan,
+    .query = sx_qdrant_query,
+    .scan = sx_qdrant_scan,
     .alias = qdrant_alias,
 };

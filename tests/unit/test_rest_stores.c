@@ -18,7 +18,7 @@ static const char key[] = "secret-key-0123456789";
 static struct {
     const char *replies[16]; /* in turn: "CODE HEADERS|BODY"; NULL after the last: 500 */
     size_t next;
-    char last_path[256], last_key[128];
+    char last_path[256], last_key[128], last_body[1024];
     int64_t slept_ns;
     unsigned sleeps;
 } script;
@@ -30,6 +30,7 @@ static bool answer(loopback *server, int socket, const loopback_request *request
     const char *head = strchr(reply, ' '), *body = strchr(reply, '|');
     char headers[256];
     sscanf(request->head, "%*s %255s", script.last_path);
+    snprintf(script.last_body, sizeof script.last_body, "%s", request->body);
     const char *sent = strcasestr(request->head, "x-chroma-token: ");
     snprintf(script.last_key, sizeof script.last_key, "%.*s", sent ? (int)strcspn(sent + 16, "\r\n") : 0, sent ? sent + 16 : "");
     if (atoi(reply) == 0)
@@ -245,11 +246,42 @@ static void test_base64(void **state)
     assert_false(sx_base64_decode("====", 4, bytes, 0));
 }
 
+/* An alias moves in one request, whose two actions are one change. */
+static void test_alias(void **state)
+{
+    static const char found[] = "200 |{\"result\":{\"status\":\"green\",\"points_count\":7,\"config\":{\"params\":{\"vectors\":{\"size\":3,"
+                                "\"distance\":\"Cosine\"}}}},\"status\":\"ok\"}";
+    const sx_vector_store_options options = {.api_key = key, .attempts = 4, .clock = &counting, .log = log_line};
+    loopback server;
+    char url[128];
+    sx_vector_store *store;
+    sx_error error;
+    (void)state;
+    memset(&script, 0, sizeof script);
+    script.replies[0] = found;
+    script.replies[1] = "200 |{\"result\":true,\"status\":\"ok\"}";
+    script.replies[2] = "200 |{\"result\":false,\"status\":\"ok\"}";
+    assert_true(loopback_start(&server, answer, NULL));
+    snprintf(url, sizeof url, "qdrant://127.0.0.1:%u", server.port);
+    assert_int_equal(sx_vector_store_open(url, &options, &store, &error), SX_OK);
+    assert_int_equal(store->class->alias(store, "live", "docs", &error), SX_OK);
+    assert_string_equal(script.last_path, "/collections/aliases?wait=true");
+    assert_string_equal(script.last_body, "{\"actions\":[{\"delete_alias\":{\"alias_name\":\"live\"}},"
+                                          "{\"create_alias\":{\"collection_name\":\"docs\",\"alias_name\":\"live\"}}]}");
+    assert_int_equal(store->class->alias(store, "live", "docs", &error), SX_E_FORMAT);
+    assert_non_null(strstr(error.message, "not done"));
+    assert_int_equal(store->class->alias(store, "a/b", "docs", &error), SX_E_INVALID);
+    assert_int_equal(store->class->alias(store, NULL, "docs", &error), SX_E_INVALID);
+    assert_int_equal(script.next, 3);
+    sx_vector_store_close(store);
+    loopback_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers), cmocka_unit_test(test_waits),  cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_names),   cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_base64), cmocka_unit_test(test_alias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
