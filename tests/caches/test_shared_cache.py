@@ -114,6 +114,9 @@ def share_a_real_model(server):
         for number in range(5):
             with open("%s/docs/%d.md" % (machine.home, number), "w") as file:
                 file.write("# Title %d\n\nA paragraph about the number %d.\n" % (number, number))
+        alone = json.loads(machine.run("index", "-m", model, "docs", "--dry-run", "--json"))["chunks"]
+        asked = json.loads(machine.run("index", "-m", model, "docs", "--dry-run", "--json", url=server.url()))["chunks"]
+        assert alone["embedded"] == asked[key] == asked["total"] == 5, (alone, asked)
         report = json.loads(machine.run("index", "-m", model, "docs", "--json", url=server.url()))
         assert report["chunks"][key] == report["chunks"]["total"] == 5, report
         assert report["cache"]["shared_hits"] == (5 if key == "cached" else 0), report

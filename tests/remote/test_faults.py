@@ -178,6 +178,36 @@ def rates_hold(bench, limit=30, batches=100):
     service.stop()
 
 
+def doctor_and_chunk(bench):
+    """doctor says what it finds of a service, and of its absence; chunk counts without asking anybody."""
+    service = Service(faulty=False)
+
+    def run(*words, code=0, **more):
+        environment = {name: value for name, value in dict(bench.environment, **more).items() if value}
+        done = subprocess.run([bench.program, *words], env=environment, capture_output=True, timeout=60)
+        bench.outputs += done.stdout + done.stderr
+        check(done.returncode == code, "%s: exit code %d: %s" % (words, done.returncode, done.stderr[-300:].decode()))
+        return json.loads(done.stdout)
+
+    def checks(code, model, **more):
+        return {entry["check"]: entry for entry in run("doctor", "-m", model, "--json", code=code, **more)["checks"]}
+
+    model = "openai@%s#some-model" % service.url
+    found = checks(0, model)
+    check(found["key"]["message"] == "OPENAI_API_KEY is set", "key: %s" % found["key"])
+    check("%d dimensions" % DIMENSIONS in found["model"]["message"] and " ms" in found["model"]["message"], "model: %s" % found["model"])
+    service.stop()
+    found = checks(1, model)
+    check(found["model"]["result"] == "fail" and found["model"]["advice"], "a service that is away: %s" % found["model"])
+    found = checks(1, "openai:text-embedding-3-small", OPENAI_API_KEY="")
+    check("not set" in found["key"]["message"] and found["model"]["result"] == "fail", "no key: %s" % found)
+    path = os.path.join(bench.folder, "document.txt")
+    with open(path, "w") as file:
+        file.write("".join("Sentence number %d is about rivers and bridges.\n\n" % i for i in range(100)))
+    cut = run("chunk", path, "-m", "openai:text-embedding-3-small", "--chunk-size", "200", "--json", OPENAI_API_KEY="")
+    check(len(cut["chunks"]) > 5 and all(0 < chunk["tokens"] <= 200 for chunk in cut["chunks"]), "chunk: %s" % str(cut)[:300])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
@@ -190,6 +220,7 @@ def main():
         few_texts_at_once(bench)
         killed_and_resumed(bench)
         fatal_stops_at_once(bench)
+        doctor_and_chunk(bench)
         if arguments.rate:
             rates_hold(bench)
         bench.check_secrecy()

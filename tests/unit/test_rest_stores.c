@@ -249,8 +249,8 @@ static void test_base64(void **state)
 /* An alias moves in one request, whose two actions are one change. */
 static void test_alias(void **state)
 {
-    static const char found[] = "200 |{\"result\":{\"status\":\"green\",\"points_count\":7,\"config\":{\"params\":{\"vectors\":{\"size\":3,"
-                                "\"distance\":\"Cosine\"}}}},\"status\":\"ok\"}";
+    static const char found[] = "200 |{\"result\":{\"status\":\"green\",\"points_count\":7,\"config\":{\"params\":{"
+                                "\"vectors\":{\"size\":3,\"distance\":\"Cosine\"}}}},\"status\":\"ok\"}";
     const sx_vector_store_options options = {.api_key = key, .attempts = 4, .clock = &counting, .log = log_line};
     loopback server;
     char url[128];
