@@ -112,12 +112,26 @@ def kinds_of_index(server):
         assert ("halfvec_cosine_ops" in made) == (element == "f16"), made
 
 
+def large_vectors(server):
+    """Vectors of more than 2,000 dimensions: kept as floats, with an index over halves; they come back bit for bit."""
+    os.makedirs(home + "/few")
+    for number in range(20):
+        with open("%s/few/%d.md" % (home, number), "w") as file:
+            file.write("# Title %d\n\nText number %d.\n" % (number, number))
+    sextant("index", "-m", "fake:big?dimensions=3072", "-c", "big", "few")
+    sextant("collections", "export", "big", "--to", place(server))
+    made = server.ask("SELECT indexdef FROM pg_indexes WHERE tablename = 'sextant_collection_big'")
+    assert "halfvec(3072)) halfvec_cosine_ops" in made, made
+    sextant("collections", "import", "big", "--db", "big.db", "--from", place(server))
+    assert exported("big", "big.jsonl") == exported("big", "again.jsonl", "--db", "big.db")
+
+
 def main():
     wanted = sys.argv[3:]
     failed = 0
     server = PgVector()
     try:
-        for case in (round_trip, wrong, kinds_of_index, old_extension, contract):
+        for case in (round_trip, wrong, kinds_of_index, large_vectors, old_extension, contract):
             if wanted and case.__name__ not in wanted:
                 continue
             try:
