@@ -29,6 +29,8 @@ static const struct {
     {"text/plain", "txt text log", sx_read_plain, INPUT_TEXT, NULL},
     {"text/markdown", "md markdown mkd mkdn mdown mdx rmd qmd", sx_read_markdown, INPUT_TEXT, NULL},
     {"text/x-rst", "rst rest", sx_read_rst, INPUT_TEXT, NULL},
+    {"text/org", "org", sx_read_org, INPUT_TEXT, NULL},
+    {"text/x-tex", "tex ltx latex", sx_read_tex, INPUT_TEXT, NULL},
     {"text/html", "html htm xhtml xht", sx_read_html, INPUT_TEXT, NULL},
     {"application/pdf", "pdf", sx_read_pdf, INPUT_BYTES, NULL},
     {"application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx docm dotx", sx_read_docx, INPUT_CHILD,

@@ -25,6 +25,8 @@ typedef sx_status (*sx_reader)(sx_document *document, sx_block_list *blocks, sx_
 sx_status sx_read_plain(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_markdown(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_rst(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_org(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_tex(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_html(sx_document *document, sx_block_list *blocks, sx_error *error);
 
 /* Of kinds that are taken apart in a child process: the document's text is the file's bytes, and extracted text takes its place. */

@@ -42,7 +42,7 @@ typedef struct office {
 
 static void append_space(sx_buffer *text)
 {
-    if (text->length && text->data[text->length - 1] != ' ' && text->data[text->length - 1] != '\n')
+    if (text->length && !strchr(" \n(", text->data[text->length - 1]))
         sx_buffer_append_byte(text, ' ');
 }
 

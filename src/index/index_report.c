@@ -50,6 +50,7 @@ void sx_index_report_free(sx_index_report *report)
         return;
     free_problems(report->failed, report->failed_count);
     free_problems(report->skipped, report->skipped_count);
+    free_problems(report->notes, report->note_count);
     free(report);
 }
 
@@ -78,6 +79,11 @@ sx_status sx_index_add_skipped(index_job *job, const char *document, const char 
     job->report->documents.skipped++;
     return add_problem(&job->report->skipped, &job->report->skipped_count, &job->skipped_capacity, document, -1, reason,
                        error);
+}
+
+sx_status sx_index_add_note(index_job *job, const char *document, const char *reason, sx_error *error)
+{
+    return add_problem(&job->report->notes, &job->report->note_count, &job->note_capacity, document, -1, reason, error);
 }
 
 void sx_index_phase(index_job *job, const char *phase, const char *unit, uint64_t total, uint64_t bytes_total)

@@ -1,5 +1,6 @@
 /* search.c - sx_search: what the options mean, the query's vector, and looking again when the collection changed meanwhile. */
 #include "embedder.h"
+#include "page_words.h"
 #include "search_by_vector.h"
 #include "search_hits.h"
 
@@ -253,6 +254,8 @@ sx_status sx_search_hits_of_chunks(sx_database *database, const sx_collection_ro
         hit->rank = (uint32_t)i + 1;
         hit->score = hit->similarity = NAN;
         status = sx_search_hit_place(database, &chunks[i], hit, error);
+        if (!status)
+            status = sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
     }
     if (status) {
         sx_hits_free(*out);

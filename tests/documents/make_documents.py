@@ -1,0 +1,141 @@
+"""Documents of every kind that Sextant reads, and hostile ones, made small with the standard library alone."""
+import json
+import zipfile
+
+
+def make_zip(path, parts):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+
+
+# ---- PDF ----
+
+def make_pdf(path, pages, title=None, loop=False):
+    """pages: lists of (x, y, size, text) of Latin-1 text; an empty list is a page without text. loop: the page tree is its own child."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", None,
+               "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    kids = []
+    for lines in pages:
+        stream = "".join(f"BT /F1 {size} Tf {x} {y} Td ({text}) Tj ET\n" for x, y, size, text in lines)
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}endstream")
+        objects.append("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Resources << /Font << /F1 3 0 R >> >> "
+                       f"/Contents {len(objects)} 0 R >>")
+        kids.append(f"{len(objects)} 0 R")
+    if loop:
+        kids.append("2 0 R")
+    objects[1] = f"<< /Type /Pages /Count {len(kids)} /Kids [{' '.join(kids)}] >>"
+    info = ""
+    if title:
+        objects.append(f"<< /Title ({title}) /Author (Ada Example) /CreationDate (D:20200102030405Z) >>")
+        info = f" /Info {len(objects)} 0 R"
+    data = b"%PDF-1.4\n"
+    offsets = []
+    for number, text in enumerate(objects, 1):
+        offsets.append(len(data))
+        data += f"{number} 0 obj\n{text}\nendobj\n".encode("latin-1")
+    start = len(data)
+    data += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
+    data += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    data += f"trailer << /Size {len(objects) + 1} /Root 1 0 R{info} >>\nstartxref\n{start}\n%%EOF\n".encode()
+    path.write_bytes(data)
+
+
+def column(x, words):
+    return [(x, 700 - 14 * i, 10, f"{word} is a word of this column") for i, word in enumerate(words)]
+
+
+# ---- Office and books ----
+
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def make_docx(path, body, more=None):
+    styles = (f'<w:styles {WORD}><w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
+              '<w:style w:styleId="Mine"><w:name w:val="Mine"/><w:basedOn w:val="berschrift1"/></w:style></w:styles>')
+    core = ('<cp:coreProperties xmlns:cp="c" xmlns:dc="d" xmlns:dcterms="t"><dc:title>Bees</dc:title><dc:creator>Ada Example'
+            '</dc:creator><dcterms:created>2021-05-06T07:08:09Z</dcterms:created></cp:coreProperties>')
+    parts = {"word/document.xml": f"<w:document {WORD}><w:body>{body}</w:body></w:document>", "word/styles.xml": styles,
+             "docProps/core.xml": core}
+    parts.update(more or {})
+    make_zip(path, parts)
+
+
+def docx_paragraph(text, style=None):
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def make_odt(path):
+    names = 'xmlns:office="o" xmlns:text="t" xmlns:table="b" xmlns:dc="d"'
+    body = ('<text:h text:outline-level="2">Hives</text:h><text:p>One<text:s text:c="2"/>two<text:note><text:note-citation>1'
+            "</text:note-citation><text:note-body><text:p>A note.</text:p></text:note-body></text:note> three</text:p>"
+            "<text:list><text:list-item><text:p>first</text:p></text:list-item></text:list>"
+            "<table:table><table:table-row><table:table-cell><text:p>a</text:p></table:table-cell><table:table-cell><text:p>b"
+            "</text:p></table:table-cell></table:table-row></table:table>")
+    make_zip(path, {"content.xml": f"<office:document-content {names}><office:body>{body}</office:body></office:document-content>",
+                    "meta.xml": f"<office:meta {names}><dc:title>Odt title</dc:title><dc:creator>Ada</dc:creator></office:meta>"})
+
+
+def make_epub(path, chapters, more_items=""):
+    items = "".join(f'<item id="c{i}" href="text/c{i}.xhtml" media-type="application/xhtml+xml"/>' for i in range(len(chapters)))
+    spine = "".join(f'<itemref idref="c{i}"/>' for i in range(len(chapters)))
+    package = (f'<package xmlns:dc="d"><metadata><dc:title>A book</dc:title><dc:creator>Ada Example</dc:creator><dc:date>2019'
+               f"-01-02</dc:date><dc:language>de-CH</dc:language></metadata><manifest>{items}{more_items}</manifest><spine>{spine}"
+               '<itemref idref="evil"/></spine></package>')
+    parts = {"META-INF/container.xml": '<container><rootfiles><rootfile full-path="EPUB/b.opf"/></rootfiles></container>',
+             "EPUB/b.opf": package}
+    for i, text in enumerate(chapters):
+        parts[f"EPUB/text/c{i}.xhtml"] = f"<html><body><h1>Chapter {i + 1}</h1><p>{text}</p></body></html>"
+    make_zip(path, parts)
+
+
+# ---- Notebooks ----
+
+def make_notebook(path):
+    cells = [{"cell_type": "markdown", "source": ["# Cooling\n", "Newton's law."]},
+             {"cell_type": "code", "source": "x = 1\nprint(x)", "outputs": [{"output_type": "stream", "text": ["hidden output\n"]}]},
+             {"cell_type": "raw", "source": "as it is"}]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": cells, "metadata": {"kernelspec": {"language": "python"}}}))
+
+
+RTF = (r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset128 MS Mincho;}}"
+       r"{\info{\title Letters}{\author Ada Example}{\creatim\yr2018\mo3\dy4}}{\*\unknown gone}{\header page head}"
+       r"{\pard\outlinelevel0 Heading one\par}{\pard Caf\'e9 {\f1\'cf\'f0\'e8\'e2\'e5\'f2} {\f2\'93\'fa\'96\'7b} \u8364? \{braces\}"
+       r"{\v hidden}{\footnote A note.} end\par}{\pard\intbl a\cell b\cell\row}}")
+
+
+def make_all(folder):
+    make_pdf(folder / "columns.pdf", [
+        [(50, 760, 20, "Two columns")] + column(50, ["alpha", "beta", "gamma"]) + column(320, ["delta", "epsilon", "zeta"]),
+        [],
+        [(50, 700, 10, "The last page speaks of tanger-"), (50, 686, 10, "ines and \\(brackets\\).")]], title="Fruit")
+    make_pdf(folder / "scanned.pdf", [[], []])
+    make_docx(folder / "bees.docx", docx_paragraph("Bees in town", "berschrift1") + docx_paragraph("They live on roofs.") +
+              docx_paragraph("Below", "Mine") + "<w:tbl><w:tr><w:tc>" + docx_paragraph("cell one") + "</w:tc><w:tc>" +
+              docx_paragraph("cell two") + "</w:tc></w:tr></w:tbl>" + "<w:p><w:del><w:r><w:delText>struck</w:delText></w:r></w:del></w:p>",
+              {"word/footnotes.xml": f"<w:footnotes {WORD}><w:footnote>{docx_paragraph('A foot note.')}</w:footnote></w:footnotes>"})
+    make_odt(folder / "hives.odt")
+    make_epub(folder / "book.epub", ["Erster Satz.", "Zweiter Satz."])
+    make_notebook(folder / "cooling.ipynb")
+    (folder / "letters.rtf").write_text(RTF)
+
+
+def make_hostile(folder):
+    make_pdf(folder / "cyclic.pdf", [[(50, 700, 10, "a page of a tree that bites its tail")]], loop=True)
+    (folder / "cut.pdf").write_bytes(b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog")
+    make_docx(folder / "zip-bomb.docx", docx_paragraph(" " * (300 << 20)))
+    laughs = "<!DOCTYPE x [<!ENTITY a 'ha'>" + "".join(
+        f"<!ENTITY {chr(98 + i)} '{('&' + chr(97 + i) + ';') * 10}'>" for i in range(10)) + "]>"
+    make_zip(folder / "entities.docx", {"word/document.xml": laughs + f"<w:document {WORD}><w:body>{docx_paragraph('&k;')}</w:body></w:document>"})
+    make_zip(folder / "nested.docx", {"word/document.xml": "<a>" * 200000 + "</a>" * 200000})
+    make_zip(folder / "nested.epub", {
+        "META-INF/container.xml": '<container><rootfile full-path="b.opf"/></container>',
+        "b.opf": '<p><item id="c" href="c.html" media-type="text/html"/><itemref idref="c"/></p>',
+        "c.html": "<div>" * 200000 + "deep words" + "</div>" * 200000})
+    make_epub(folder / "outside.epub", ["Inside."], '<item id="evil" href="../../evil.xhtml" media-type="application/xhtml+xml"/>')
+    with zipfile.ZipFile(folder / "outside.epub", "a") as archive:
+        archive.writestr("../../evil.xhtml", "<p>evil words</p>")
+    (folder / "groups.rtf").write_text("{\\rtf1" + "{" * 1000000 + "deep")
+    (folder / "not.docx").write_bytes(b"PK\x03\x04 cut short")
+    (folder / "deep.ipynb").write_text('{"cells": ' + "[" * 200000)
