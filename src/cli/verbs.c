@@ -169,7 +169,27 @@ static const sx_cli_option index_options[] = {
         "exact", 0, SX_CLI_FLAG, NULL, "compare with every vector, graph or not", NULL, NULL                                     \
     }
 
+#define OPTION_OPEN                                                                                                              \
+    {                                                                                                                            \
+        "open", 0, SX_CLI_COUNT, "N", "open the Nth result in $VISUAL or $EDITOR, at its line", NULL, NULL, 1, 1000000           \
+    }
+
+static const sx_cli_option similar_options[] = {
+    {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
+    OPTION_OPEN,
+    {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},
+    {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds: KEY=VALUE, KEY>=VALUE, and, or, not", NULL, NULL, 0, 0, true},
+    {"join", 0, SX_CLI_FLAG, NULL, "neighbouring passages of a document become one", NULL, NULL},
+    {"keep-duplicates", 0, SX_CLI_FLAG, NULL, "show equal passages each for itself", NULL, NULL},
+    {"ef-search", 0, SX_CLI_COUNT, "N", "candidates a graph search keeps (default: as measured)", NULL, NULL, 1, 1000000},
+    {"exact", 0, SX_CLI_FLAG, NULL, "compare with every vector, graph or not", NULL, NULL},
+    OPTIONS_REMOTE,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option search_options[] = {
+    OPTION_OPEN,
     {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
     {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
      0, 0, true},
@@ -535,6 +555,10 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Filters look at metadata, document, root and date: language=python and year>=2020, document^=src/, document~*.md, "
      "lang in (de, fr), not team=search. Several --filter must all hold.",
      "sextant search -c handbook -n 3 'how do I reset my password'", "i", sx_cli_search},
+    {"similar", "find passages like one that is indexed", "FILE[:LINE]", 1, 1, similar_options, true,
+     "Finds passages like the one that covers a line of an indexed file, or like a whole file, and leaves that out itself. What is stored "
+     "is compared, so no model is loaded. With - in place of a file the text comes from standard input and is embedded.",
+     "sextant similar src/parse.c:120 -n 3", "i", sx_cli_similar},
     {"ask", "answer a question from the passages found", "QUESTION", 1, SIZE_MAX, ask_options, true,
      "Finds passages as search does, puts them into a prompt as numbered sources, and streams the answer of a chat model: OpenAI's, or any "
      "server with POST /chat/completions. Citations like [Source 2] are checked: one of a source that does not exist is reported. The "

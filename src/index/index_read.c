@@ -1,17 +1,20 @@
 /* index_read.c - one document of an index run: read, compared with what is committed, cut into chunks, described. */
 #include "index_job.h"
 #include "index_cut.h"
+#include "page_words.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
+#include "../doc/glob.h"
+#include "../doc/left_out.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char *const own_keys[] = {"language", "media_type", "title"};
+static const char *const own_keys[] = {"author", "date", "encoding", "language", "media_type", "note", "title", SX_PAGES_KEY};
 
 /* ---- Metadata ---- */
 
@@ -44,10 +47,19 @@ bool sx_index_metadata_current(const index_job *job, const char *metadata)
 static char *make_metadata(const index_job *job, const sx_document *document, const char *before)
 {
     json_t *metadata = json_object();
-    const char *values[] = {document->language, document->media_type, document->title};
+    char *pages = document->page_count ? sx_pages_to_words(document) : NULL;
+    const char *encoding = strcmp(document->encoding, "utf-8") ? document->encoding : "";
+    const char *values[] = {document->author,     document->date, encoding,        document->language,
+                            document->media_type, document->note, document->title, pages};
     for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
         if (values[i] && values[i][0])
             json_object_set_new(metadata, own_keys[i], json_string(values[i]));
+    free(pages);
+    if (document->metadata[0]) {
+        json_t *members = json_loads(document->metadata, JSON_DECODE_ANY, NULL);
+        json_object_update(metadata, members);
+        json_decref(members);
+    }
     const char *key;
     json_t *value;
     if (json_object_size(job->metadata)) {
@@ -192,11 +204,34 @@ static sx_status take_read_error(index_job *job, const index_pending *pending, s
     }
 }
 
+/* Whether an include glob names the very file, which is then read whoever wrote it. */
+static bool is_named(const index_job *job, const char *path)
+{
+    for (size_t i = 0; i < job->walk.include_count; i++)
+        if (sx_glob_selects(job->walk.include[i], path) && sx_include_brings_back(job->walk.include[i], NULL))
+            return true;
+    return false;
+}
+
 static bool is_current(const index_job *job, const sx_document_row *row, const sx_document *document)
 {
     return is_committed(row) && !job->options.force && !row->failed_chunks &&
            !memcmp(&row->content, &document->content, sizeof row->content) &&
            !memcmp(&row->settings, &job->settings, sizeof row->settings) && sx_index_metadata_current(job, row->metadata);
+}
+
+/* What people should know of a document that was read all the same. */
+static sx_status report_oddities(index_job *job, const char *path, const sx_document *document, sx_error *error)
+{
+    sx_status status = SX_OK;
+    if (strcmp(document->encoding, "utf-8")) {
+        char reason[160];
+        snprintf(reason, sizeof reason, "read as %s", document->encoding);
+        status = sx_index_add_note(job, path, reason, error);
+    }
+    if (!status && document->note[0])
+        status = sx_index_add_note(job, path, document->note, error);
+    return status;
 }
 
 static sx_status describe(index_job *job, index_work *work, sx_error *error)
@@ -208,9 +243,18 @@ static sx_status describe(index_job *job, index_work *work, sx_error *error)
     row->settings = job->settings;
     free(row->metadata);
     row->metadata = metadata;
+    sx_status status = report_oddities(job, row->path, document, error);
+    if (status)
+        return status;
     bool done = metadata && set_string(&row->reason, NULL) && set_string(&row->media_type, document->media_type) &&
                 set_string(&row->title, document->title);
     return done ? SX_OK : sx_fail_nomem(error, document->length);
+}
+
+/* The user's metadata, for templates of headers. */
+static const char *user_value(void *user, const char *key)
+{
+    return json_string_value(json_object_get(user, key));
 }
 
 static sx_status read_document(index_job *job, const index_pending *pending, index_work *work, const char *path, bool *done,
@@ -232,6 +276,11 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
         record_file(row, &file, scanned_ns);
     if (problem.code)
         return take_read_error(job, pending, row, path, &problem, error);
+    if (!job->given && job->targets.targets[pending->target].is_folder) {
+        const char *foreign = sx_left_out_by_text(row->path, work->document.text, work->document.length);
+        if (foreign && !is_named(job, row->path))
+            return note(job, row, SX_DOCUMENT_SKIPPED, foreign, error);
+    }
     if (is_current(job, row, &work->document)) {
         job->report->documents.unchanged++;
         row->state = SX_DOCUMENT_DONE;
@@ -243,7 +292,12 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
             status = sx_store_document_touch(job->database, row, error);
         return status ? status : sx_index_transaction_step(job, error);
     }
-    problem.code = sx_index_cut_make(&work->document, &job->chunk, &job->counter, &work->cut, &problem);
+    sx_chunk_context context = {.grammars = job->grammars,
+                                .path = row->path,
+                                .project = sx_path_name(row->root),
+                                .value = user_value,
+                                .user = job->metadata};
+    problem.code = sx_index_cut_make(&work->document, &job->chunk, &context, &job->counter, &work->cut, &problem);
     if (problem.code && sx_index_stopped(job))
         return sx_index_stop_status(error);
     if (problem.code)

@@ -105,11 +105,75 @@ static void test_ignore_files(void **state)
     make_file("t/__pycache__/x.txt", "");
     expect_walk(
         "t", NULL,
-        ".gitignore (hidden file)\n.sextantignore (hidden file)\nkeep.log\nsub/.ignore (hidden file)\nsub/b.log\nsub/y\n");
+        ".gitignore (hidden file)\n.sextantignore (hidden file)\nkeep.log\nnode_modules (vendored folder (node_modules))\nsub/.ignore (hidden file)\nsub/b.log\nsub/y\n");
     assert_int_equal(symlink("../a.log", "t/sub/.gitignore"), 0);
     sx_buffer out = {0};
     assert_int_equal(sx_walk("t", NULL, collect, &out, NULL), SX_OK); /* a link as ignore file is not followed */
     sx_buffer_clear(&out);
+}
+
+static void test_rules_from_above(void **state)
+{
+    const sx_walk_options options = {.excludes_file = "excludes"};
+    make_file("r/.git/info/exclude", "*.excluded\n");
+    make_file("r/.gitignore", "*.log\n/s/t/only-here\n");
+    make_file("r/s/.sextantignore", "own\n");
+    make_file("excludes", "*.user\nkept\n");
+    make_file("r/s/t/.gitignore", "!kept\n");
+    make_file("r/s/t/a.log", "");
+    make_file("r/s/t/b.excluded", "");
+    make_file("r/s/t/c.user", "");
+    make_file("r/s/t/d", "");
+    make_file("r/s/t/kept", "");
+    make_file("r/s/t/only-here", "");
+    make_file("r/s/t/own", "");
+    make_file("r/s/t/u/only-here", "");
+    expect_walk("r/s/t", &options, ".gitignore (hidden file)\nd\nkept\nu/only-here\n");
+    make_file("r/s/t/sub/.git", "gitdir: ../../../.git/modules/sub\n"); /* a submodule is part of the tree, and its own top */
+    make_file("r/s/t/sub/x.log", "");
+    make_file("r/s/t/sub/y", "");
+    expect_walk("r/s/t", &options, ".gitignore (hidden file)\nd\nkept\nsub/y\nu/only-here\n");
+    make_file("r/.git/modules/sub/info/exclude", "y\n");
+    expect_walk("r/s/t/sub", NULL, "x.log\n");
+}
+
+static void test_what_nobody_wrote(void **state)
+{
+    static const char *const by_folder[] = {"vendor/**"}, *const by_kind[] = {"*.js"}, *const minified[] = {"*.min.js"},
+                             *const lock[] = {"Cargo.lock"};
+    make_file("t/a.js", "");
+    make_file("t/a.min.js", "");
+    make_file("t/Cargo.lock", "");
+    make_file("t/vendor/b.js", "");
+    make_file("t/vendor/node_modules/c.js", "");
+    make_file("t/api.pb.go", "");
+    expect_walk("t", NULL, "Cargo.lock (lock file (Cargo.lock))\na.js\na.min.js (minified (*.min.js))\napi.pb.go (generated (*.pb.go))\n"
+                           "vendor (vendored folder (vendor))\n");
+    expect_walk("t", &(sx_walk_options){.include = by_folder, .include_count = 1},
+                "vendor/b.js\nvendor/node_modules (vendored folder (node_modules))\n");
+    expect_walk("t", &(sx_walk_options){.include = by_kind, .include_count = 1},
+                "a.js\na.min.js (minified (*.min.js))\nvendor (vendored folder (vendor))\n");
+    expect_walk("t", &(sx_walk_options){.include = minified, .include_count = 1}, "a.min.js\nvendor (vendored folder (vendor))\n");
+    expect_walk("t", &(sx_walk_options){.include = lock, .include_count = 1}, "Cargo.lock\nvendor (vendored folder (vendor))\n");
+    make_file("t/.sextantignore", "!vendor/\n!*.pb.go\n");
+    expect_walk("t", NULL, ".sextantignore (hidden file)\nCargo.lock (lock file (Cargo.lock))\na.js\na.min.js (minified (*.min.js))\napi.pb.go\n"
+                           "vendor/b.js\nvendor/node_modules (vendored folder (node_modules))\n");
+}
+
+static void test_only_some_paths(void **state)
+{
+    static const char *const only[] = {"a-b", "a/c", "a/d/e", "z"}, *const all[] = {""};
+    make_file("t/a-b/x", "");
+    make_file("t/a/b", "");
+    make_file("t/a/c", "");
+    make_file("t/a/d/e/f/g", "");
+    make_file("t/a/d/h", "");
+    make_file("t/a.c", "");
+    make_file("t/z", "");
+    make_file("t/zz", "");
+    expect_walk("t", &(sx_walk_options){.only = only, .only_count = 4}, "a-b/x\na/c\na/d/e/f/g\nz\n");
+    expect_walk("t", &(sx_walk_options){.only = all, .only_count = 1}, "a-b/x\na.c\na/b\na/c\na/d/e/f/g\na/d/h\nz\nzz\n");
+    expect_walk("t", &(sx_walk_options){.only = only, .only_count = 0}, "");
 }
 
 static void test_include_and_exclude(void **state)
@@ -291,6 +355,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order_is_that_of_whole_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ignore_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rules_from_above, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_nobody_wrote, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_some_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_include_and_exclude, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_links_pipes_and_sizes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_root_must_be_a_folder, set_up, tear_down),
