@@ -23,9 +23,12 @@ static sx_status wait_a_while(int64_t *wait, const volatile int *stop, sx_error 
     return *stop ? sx_fail(error, SX_E_STOPPED, "batch: interrupted; the jobs go on at the service") : SX_OK;
 }
 
+/* Where doing the same again helps. */
 static sx_status with_hint(sx_status status, sx_error *error)
 {
-    if (status && !error->hint[0])
+    bool passing = status == SX_E_NETWORK || status == SX_E_PROVIDER || status == SX_E_STOPPED || status == SX_E_BUSY ||
+                   status == SX_E_IO;
+    if (passing && !error->hint[0])
         sx_hint(error, "nothing is lost: the same command, or `sextant batch resume`, goes on from here");
     return status;
 }
@@ -106,7 +109,7 @@ sx_status sx_cli_batch_embed(sx_cli *cli, const sx_cli_input *input, sx_embedder
     sx_cli_reader_close(reader);
     if (!status)
         status = wait_for_jobs(cli, embedder, false, error);
-    return status == SX_E_LIMIT ? status : with_hint(status, error);
+    return with_hint(status, error);
 }
 
 sx_status sx_cli_batch_index(sx_cli *cli, sx_database *database, sx_embedder *embedder, const sx_index_options *options,
@@ -124,7 +127,7 @@ sx_status sx_cli_batch_index(sx_cli *cli, sx_database *database, sx_embedder *em
     sx_index_report_free(report);
     if (!status)
         status = wait_for_jobs(cli, embedder, options->no_wait, error);
-    return status == SX_E_LIMIT ? status : with_hint(status, error);
+    return with_hint(status, error);
 }
 
 sx_status sx_cli_batch_mark(sx_embedder *embedder, sx_cli_item *items, size_t count, sx_error *error)
