@@ -305,14 +305,26 @@ static sx_status prepare(index_job *job, sx_error *error)
     return status;
 }
 
+static void show_linking(size_t done, size_t total, void *user)
+{
+    index_job *job = user;
+    if (strcmp(job->progress.phase, "linking") != 0 || job->progress.total != total)
+        sx_index_phase(job, "linking", "vectors", total, 0);
+    job->progress.done = done;
+    sx_index_show(job, done == total);
+}
+
 static sx_status publish(index_job *job, sx_error *error)
 {
+    const sx_publish_watch watch = {job->options.stop, show_linking, job};
     sx_index_phase(job, "publishing", "collections", 1, 0);
-    sx_status status = sx_store_publish(job->database, job->collection.id, !job->given, error);
+    sx_status status = sx_store_publish_watched(job->database, job->collection.id, !job->given, &watch, error);
+    if (status == SX_E_STOPPED)
+        return sx_index_stop_status(error);
     if (!status)
         status = sx_store_trim_cache(job->database, error);
     if (!status)
-        job->progress.done = 1;
+        job->progress.done = job->progress.total;
     sx_index_show(job, true);
     return status;
 }

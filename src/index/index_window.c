@@ -449,7 +449,8 @@ static sx_status publish_now_and_then(index_job *job, sx_error *error)
     if (job->options.dry_run || now - job->published_ns < publish_interval_ns)
         return SX_OK;
     job->published_ns = now;
-    return sx_store_publish(job->database, job->collection.id, false, error);
+    const sx_publish_watch watch = {.stop = job->options.stop};
+    return sx_store_publish_watched(job->database, job->collection.id, false, &watch, error);
 }
 
 /* Jobs of the Batch API are in the embedder's cache, which holds back what the run would. */

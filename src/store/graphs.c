@@ -24,6 +24,11 @@ char *sx_segments_graph_path(const sx_database *database, const char *segment_fi
     return path;
 }
 
+void sx_store_graphs_from(sx_database *database, size_t vectors)
+{
+    database->graph_rows = vectors;
+}
+
 static sx_mapped *mapped_of(sx_database *database, const sx_segment_row *row)
 {
     for (size_t i = 0; i < database->mapped_count; i++)
@@ -35,7 +40,7 @@ static sx_mapped *mapped_of(sx_database *database, const sx_segment_row *row)
 sx_segment_graph *sx_segments_graph(sx_database *database, const sx_segment_row *row)
 {
     sx_mapped *mapped = mapped_of(database, row);
-    if (!mapped || mapped->graph || mapped->graph_damaged || !sx_segment_wants_graph(mapped->segment))
+    if (!mapped || mapped->graph || mapped->graph_damaged || !sx_segment_wants_graph(mapped->segment, database->graph_rows))
         return mapped ? mapped->graph : NULL;
     char *path = sx_segments_graph_path(database, row->file);
     sx_error reason = {0};
@@ -82,7 +87,7 @@ static void find_old(sx_database *database, int64_t collection, uint32_t dimensi
 }
 
 static sx_status make_graph(sx_database *database, int64_t collection, const sx_segment_row *row, sx_segment *segment,
-                            const sx_segment_graph *old, const char *path, sx_error *error)
+                            const sx_segment_graph *old, const char *path, const sx_publish_watch *watch, sx_error *error)
 {
     char *temporary;
     sx_status status = SX_OK;
@@ -93,7 +98,8 @@ static sx_status make_graph(sx_database *database, int64_t collection, const sx_
     if (asprintf(&temporary, "%s/collection-%lld-%llx-%u.new", database->folder, (long long)collection,
                  (unsigned long long)database->locks.worker, ++database->file_sequence) < 0)
         return sx_fail_nomem(error, strlen(database->folder));
-    status = sx_segment_graph_build(segment, old, path, temporary, database->pool, error);
+    const sx_hnsw_watch linking = {watch->stop, watch->linking, watch->user};
+    status = sx_segment_graph_build(segment, old, path, temporary, &linking, database->pool, error);
     free(temporary);
     if (!status)
         sx_store_log(database, SX_LOG_DEBUG, "%s: a graph of %lld vectors was made", path, (long long)row->rows);
@@ -101,7 +107,7 @@ static sx_status make_graph(sx_database *database, int64_t collection, const sx_
 }
 
 static sx_status make_if_wanted(sx_database *database, int64_t collection, uint32_t dimensions, const sx_segment_list *before,
-                                const sx_segment_row *row, sx_error *error)
+                                const sx_segment_row *row, const sx_publish_watch *watch, sx_error *error)
 {
     sx_segment *segment, *old_segment = NULL;
     sx_segment_graph *old = NULL;
@@ -113,9 +119,9 @@ static sx_status make_if_wanted(sx_database *database, int64_t collection, uint3
     char *path = sx_segments_graph_path(database, row->file);
     if (!path)
         return sx_fail_nomem(error, strlen(row->file));
-    if (sx_segment_wants_graph(segment) && !sx_file_exists(path)) {
+    if (sx_segment_wants_graph(segment, database->graph_rows) && !sx_file_exists(path)) {
         find_old(database, collection, dimensions, before, row, &old_segment, &old);
-        status = make_graph(database, collection, row, segment, old, path, &reason);
+        status = make_graph(database, collection, row, segment, old, path, watch, &reason);
         sx_mapped *mapped = mapped_of(database, row);
         if (mapped)
             mapped->graph_damaged = false;
@@ -131,13 +137,13 @@ static sx_status make_if_wanted(sx_database *database, int64_t collection, uint3
 }
 
 sx_status sx_segments_make_graphs(sx_database *database, int64_t collection, uint32_t dimensions, const sx_segment_list *before,
-                                  sx_error *error)
+                                  const sx_publish_watch *watch, sx_error *error)
 {
     sx_segment_list now = {0};
     sx_status status = sx_segments_read(database, collection, &now, error);
     sx_segments_unmap(database, collection, &now);
     for (size_t i = 0; i < now.count && !status; i++)
-        status = make_if_wanted(database, collection, dimensions, before, &now.rows[i], error);
+        status = make_if_wanted(database, collection, dimensions, before, &now.rows[i], watch, error);
     sx_segment_list_clear(&now);
     return status;
 }

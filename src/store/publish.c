@@ -232,8 +232,8 @@ static sx_status carry_out(sx_database *database, int64_t collection, uint32_t d
     return status;
 }
 
-/* graphs: those that are missing are made too. */
-static sx_status publish(sx_database *database, int64_t collection, bool force, bool graphs, sx_error *error)
+/* graphs: those that are missing are made too, so watched; NULL: none are. */
+static sx_status publish(sx_database *database, int64_t collection, bool force, const sx_publish_watch *graphs, sx_error *error)
 {
     publish_plan plan = {0};
     int64_t gathered = 0, recipe = 0, dimensions = 0;
@@ -256,13 +256,14 @@ static sx_status publish(sx_database *database, int64_t collection, bool force, 
         status = carry_out(database, collection, (uint32_t)dimensions, &plan, error);
     }
     if (!status && graphs)
-        status = sx_segments_make_graphs(database, collection, (uint32_t)dimensions, &plan.before, error);
+        status = sx_segments_make_graphs(database, collection, (uint32_t)dimensions, &plan.before, graphs, error);
     free(plan.parts);
     sx_segment_list_clear(&plan.before);
     return status;
 }
 
-static sx_status publish_and_sweep(sx_database *database, int64_t collection, bool force, bool graphs, sx_error *error)
+static sx_status publish_and_sweep(sx_database *database, int64_t collection, bool force, const sx_publish_watch *graphs,
+                                   sx_error *error)
 {
     if (!database || database->writing)
         return sx_fail(error, SX_E_INVALID, "sx_store_publish: needs a database and no open transaction");
@@ -278,7 +279,14 @@ static sx_status publish_and_sweep(sx_database *database, int64_t collection, bo
 
 sx_status sx_store_publish(sx_database *database, int64_t collection, bool force, sx_error *error)
 {
-    return publish_and_sweep(database, collection, force, true, error);
+    return sx_store_publish_watched(database, collection, force, NULL, error);
+}
+
+sx_status sx_store_publish_watched(sx_database *database, int64_t collection, bool force, const sx_publish_watch *watch,
+                                   sx_error *error)
+{
+    static const sx_publish_watch nobody;
+    return publish_and_sweep(database, collection, force, watch ? watch : &nobody, error);
 }
 
 sx_status sx_segments_heal(sx_database *database, int64_t collection, const int64_t *ids, size_t count, sx_error *error)
@@ -292,7 +300,7 @@ sx_status sx_segments_heal(sx_database *database, int64_t collection, const int6
         status = sx_sql_do(database, "DELETE FROM segment WHERE id = ?", error, "i", ids[i]);
     status = sx_scope_leave(database, &scope, status, error);
     /* A search waits for this, so graphs are left to the next job. */
-    return status ? status : publish_and_sweep(database, collection, true, false, error);
+    return status ? status : publish_and_sweep(database, collection, true, NULL, error);
 }
 
 /* ---- Sweeping ---- */

@@ -34,7 +34,7 @@ void sx_segments_close_mapped(sx_mapped *mapped);
 /* graphs.c: makes the graphs that segments of the collection want and do not have. before: segments they may have come from, whose
  * files are still there. */
 sx_status sx_segments_make_graphs(sx_database *database, int64_t collection, uint32_t dimensions, const sx_segment_list *before,
-                                  sx_error *error);
+                                  const sx_publish_watch *watch, sx_error *error);
 /* Unmaps what the list does not hold; list NULL: all of the collection. */
 void sx_segments_unmap(sx_database *database, int64_t collection, const sx_segment_list *list);
 

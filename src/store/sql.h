@@ -50,6 +50,7 @@ struct sx_database {
     sx_mapped *mapped;
     size_t mapped_count, mapped_capacity;
     struct sx_packed_file *packed; /* of the compressed collection searched last, or NULL */
+    size_t graph_rows;      /* segments of so many have a graph; 0: the measured number */
     unsigned file_sequence; /* numbers the files this handle writes */
 };
 

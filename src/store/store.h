@@ -203,5 +203,16 @@ sx_status sx_store_chunk(sx_database *database, int64_t chunk, sx_chunk_row *row
 /* Writes what is committed but not yet in mapped segments into a new one, merges small and mostly dead ones, and removes files
  * nothing refers to. force false: only when enough has gathered. Safe to kill at any moment. */
 sx_status sx_store_publish(sx_database *database, int64_t collection, bool force, sx_error *error);
+/* The same, watched while it makes graphs, which takes seconds to minutes. SX_E_STOPPED: all is published but for a graph, which the
+ * next call makes; searches do without it. Any part of watch may be NULL. */
+typedef struct sx_publish_watch {
+    const volatile int *stop;
+    void (*linking)(size_t done, size_t total, void *user); /* vectors that are in the graph */
+    void *user;
+} sx_publish_watch;
+sx_status sx_store_publish_watched(sx_database *database, int64_t collection, bool force, const sx_publish_watch *watch,
+                                   sx_error *error);
+/* From so many vectors on a segment of this handle has a graph; 0: the measured number. */
+void sx_store_graphs_from(sx_database *database, size_t vectors);
 
 #endif

@@ -123,6 +123,11 @@ void sx_hnsw_close(sx_hnsw *graph)
     free(graph);
 }
 
+void sx_hnsw_set_watch(sx_hnsw *graph, const sx_hnsw_watch *watch)
+{
+    graph->watch = watch ? *watch : (sx_hnsw_watch){0};
+}
+
 size_t sx_hnsw_count(const sx_hnsw *graph)
 {
     return graph->count;
@@ -148,8 +153,8 @@ size_t sx_hnsw_bytes(const sx_hnsw *graph)
 
 size_t sx_hnsw_filter_ef(size_t wanted, size_t allowed, size_t count)
 {
-    /* A candidate costs the graph about so many rows of a scan: its list, and some ten rows here and there. */
-    const double rows_of_candidate = 12.0;
+    /* A candidate costs the graph about as much as so many rows cost a scan by two threads (bench_graph_rule; SPEED.md). */
+    const double rows_of_candidate = 10.0;
     if (!allowed || allowed > count)
         return 0;
     double ef = (double)wanted * (double)count / (double)allowed;

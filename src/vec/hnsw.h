@@ -52,12 +52,21 @@ typedef struct sx_hnsw_options {
 
 typedef struct sx_hnsw sx_hnsw;
 
+/* Who waits for insert, adopt and repair. Any part may be NULL. */
+typedef struct sx_hnsw_watch {
+    const volatile int *stop; /* non-zero ends them soon with SX_E_STOPPED: rows not inserted yet stay out */
+    void (*progress)(size_t done, size_t total, void *user); /* rows inserted, from the thread that called */
+    void *user;
+} sx_hnsw_watch;
+
 /* ---- Making and changing ---- */
 
 /* An empty graph with room for `capacity` rows. options NULL: the defaults. */
 sx_status sx_hnsw_create(const sx_hnsw_options *options, const sx_hnsw_rows *rows, size_t capacity, const sx_dot_kernels *kernels,
                          sx_hnsw **out, sx_error *error);
 void sx_hnsw_close(sx_hnsw *graph);
+/* From now on; watch NULL: nobody. */
+void sx_hnsw_set_watch(sx_hnsw *graph, const sx_hnsw_watch *watch);
 /* Room for more rows, or the same rows at another address. */
 sx_status sx_hnsw_reserve(sx_hnsw *graph, const sx_hnsw_rows *rows, size_t capacity, sx_error *error);
 /* The rows at these places, each new or removed before. pool NULL: the caller alone. */

@@ -107,7 +107,9 @@ static void link_nodes(void *user, unsigned worker)
            (at = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed)) < work->count) {
         uint32_t *aside = work->aside ? work->aside + at * work->graph->width : NULL;
         uint32_t *copy = work->copies ? &work->copies[at] : NULL;
-        sx_status status = link_node(work->searchers[worker], work->places[at], aside, copy, &error);
+        sx_status status = sx_hnsw_stopped(work->graph)
+                               ? sx_fail(&error, SX_E_STOPPED, "stopped while %zu rows were linked", work->count)
+                               : link_node(work->searchers[worker], work->places[at], aside, copy, &error);
         if (status)
             stop(work, status, &error);
     }
@@ -371,6 +373,8 @@ static sx_status insert_all(sx_hnsw *graph, uint32_t *places, size_t count, sx_t
         work.count = batch_size(graph, work.places, count - done, count);
         status = insert_batch(&work, pool, &linked, error);
         done += linked ? work.count : 0;
+        if (graph->watch.progress && !status)
+            graph->watch.progress(done, count, graph->watch.user);
     }
     for (size_t i = done; i < count; i++) /* what was not inserted is no node */
         graph->upper_of[places[i]] = SX_HNSW_HOLE;

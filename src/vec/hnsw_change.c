@@ -43,7 +43,9 @@ static void renew_nodes(void *user, unsigned worker)
     while (atomic_load_explicit(&work->status, memory_order_relaxed) == SX_OK &&
            (first = atomic_fetch_add_explicit(&work->next, NODES_AT_ONCE, memory_order_relaxed)) < places)
         for (size_t i = first; i < first + NODES_AT_ONCE && i < places; i++) {
-            sx_status status = renew_node(work, work->searchers[worker], (uint32_t)i, &error);
+            sx_status status = sx_hnsw_stopped(work->graph)
+                                   ? sx_fail(&error, SX_E_STOPPED, "stopped while %zu rows were linked", places)
+                                   : renew_node(work, work->searchers[worker], (uint32_t)i, &error);
             int none = SX_OK;
             if (status && atomic_compare_exchange_strong(&work->status, &none, (int)status))
                 work->error = error;

@@ -28,6 +28,7 @@ struct sx_hnsw {
     size_t upper_used, upper_capacity;
     unsigned char *removed; /* per node: not found any more, but still linked to; NULL: none can be */
     size_t removed_count;
+    sx_hnsw_watch watch;
     pthread_mutex_t changing;
     pthread_rwlock_t access; /* of lists, entry and upper lists */
     /* a graph mapped from a file: all of the above points into it */
@@ -91,6 +92,11 @@ static inline uint32_t sx_hnsw_width(const sx_hnsw *graph, uint32_t level)
 static inline uint32_t sx_hnsw_level_of(const sx_hnsw *graph, uint32_t place)
 {
     return graph->upper_of[place] >= SX_HNSW_HOLE ? 0 : graph->upper[graph->upper_of[place]];
+}
+
+static inline bool sx_hnsw_stopped(const sx_hnsw *graph)
+{
+    return graph->watch.stop && *graph->watch.stop;
 }
 
 static inline bool sx_hnsw_is_copy(uint32_t entry)

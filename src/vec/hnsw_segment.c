@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAPH_ROWS = 20000, SCORED_MORE = 16 };
+enum { GRAPH_ROWS = 10000, SCORED_MORE = 16 };
 
 struct sx_segment_graph {
     sx_segment *segment;
@@ -19,9 +19,9 @@ struct sx_segment_graph {
     sx_hnsw_searcher *searcher;
 };
 
-bool sx_segment_wants_graph(const sx_segment *segment)
+bool sx_segment_wants_graph(const sx_segment *segment, size_t least)
 {
-    return segment->codes && segment->header.rows >= GRAPH_ROWS && segment->header.rows <= SX_HNSW_MOST_ROWS;
+    return segment->codes && segment->header.rows >= (least ? least : GRAPH_ROWS) && segment->header.rows <= SX_HNSW_MOST_ROWS;
 }
 
 static sx_status make_sound(void *user, size_t block, sx_error *error)
@@ -88,7 +88,7 @@ static sx_status insert_missing(sx_segment *segment, sx_hnsw *graph, sx_thread_p
 }
 
 sx_status sx_segment_graph_build(sx_segment *segment, const sx_segment_graph *old, const char *path, const char *temporary,
-                                 sx_thread_pool *pool, sx_error *error)
+                                 const sx_hnsw_watch *watch, sx_thread_pool *pool, sx_error *error)
 {
     const sx_dot_kernels *kernels = sx_dot_kernels_for(0);
     uint32_t *map = NULL;
@@ -103,10 +103,14 @@ sx_status sx_segment_graph_build(sx_segment *segment, const sx_segment_graph *ol
     status = read_scales(segment, scales, error);
     if (!status)
         status = sx_hnsw_create(NULL, &rows, segment->header.rows, kernels, &graph, error);
+    if (!status)
+        sx_hnsw_set_watch(graph, watch);
     if (!status && old && sx_hnsw_adopt(graph, old->graph, map, pool, NULL)) {
         /* It is damaged, say: there is another way. */
         sx_hnsw_close(graph);
         status = sx_hnsw_create(NULL, &rows, segment->header.rows, kernels, &graph, error);
+        if (!status)
+            sx_hnsw_set_watch(graph, watch);
     }
     if (!status)
         status = insert_missing(segment, graph, pool, error);

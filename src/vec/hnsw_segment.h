@@ -8,12 +8,13 @@
 
 typedef struct sx_segment_graph sx_segment_graph;
 
-/* Whether a graph is worth its making: below so many rows a scan is done almost as soon. SPEED.md has the figures. */
-bool sx_segment_wants_graph(const sx_segment *segment);
+/* Whether a graph is worth its making: below so many rows (least 0: the measured number) a scan is done almost as soon. SPEED.md
+ * has the figures. */
+bool sx_segment_wants_graph(const sx_segment *segment, size_t least);
 /* Makes the graph and puts it at `path`, by way of `temporary`. old: a graph of rows that are mostly in this segment too, with the
- * same ids, to begin with; or NULL. */
+ * same ids, to begin with; or NULL. watch: may be NULL; SX_E_STOPPED then leaves nothing behind. */
 sx_status sx_segment_graph_build(sx_segment *segment, const sx_segment_graph *old, const char *path, const char *temporary,
-                                 sx_thread_pool *pool, sx_error *error);
+                                 const sx_hnsw_watch *watch, sx_thread_pool *pool, sx_error *error);
 /* SX_E_NOT_FOUND: there is none. SX_E_FORMAT: damaged, or of another segment. The segment must stay open. */
 sx_status sx_segment_graph_open(sx_segment *segment, const char *path, sx_segment_graph **out, sx_error *error);
 void sx_segment_graph_close(sx_segment_graph *graph);
