@@ -212,13 +212,13 @@ static int by_query(const void *a, const void *b)
     return (first->document > second->document) - (first->document < second->document);
 }
 
-static sx_status read_judgements(const char *path, sx_eval_set *set, sx_error *error)
+static sx_status read_judgements(const char *path, bool without_corpus, sx_eval_set *set, sx_error *error)
 {
     file_lines lines = {0};
     sx_text line, fields[3];
     named *queries = NULL, *documents = NULL;
     sx_status status = sort_ids(&set->query_ids, "queries.jsonl", &queries, error);
-    if (!status)
+    if (!status && !without_corpus)
         status = sort_ids(&set->document_ids, "corpus.jsonl", &documents, error);
     if (!status)
         status = sx_file_map_open(path, &lines.map, error);
@@ -233,7 +233,8 @@ static sx_status read_judgements(const char *path, sx_eval_set *set, sx_error *e
             break;
         }
         const named *query = find_id(queries, set->query_ids.count, fields[0]);
-        const named *document = find_id(documents, set->document_ids.count, fields[1]);
+        const named *document = without_corpus ? NULL : find_id(documents, set->document_ids.count, fields[1]);
+        int64_t place = without_corpus ? (int64_t)set->document_ids.count : document ? (int64_t)document->index : -1;
         if (!query) {
             status = sx_fail(error, SX_E_FORMAT, "%s: line %llu: there is no query %.*s", path, (unsigned long long)lines.number,
                              (int)(fields[0].length < 200 ? fields[0].length : 200), fields[0].data);
@@ -241,8 +242,9 @@ static sx_status read_judgements(const char *path, sx_eval_set *set, sx_error *e
                                sizeof *set->judgements)) {
             status = sx_fail_nomem(error, sizeof *set->judgements);
         } else {
-            set->judgements[set->judgement_count++] = (sx_eval_judgement){query->index, document ? (int64_t)document->index
-                : -1, grade};
+            set->judgements[set->judgement_count++] = (sx_eval_judgement){query->index, place, grade};
+            if (without_corpus)
+                status = sx_cli_add_text(&set->document_ids, fields[1].data, fields[1].length, error);
         }
     }
     if (!status && !set->judgement_count)
@@ -291,7 +293,7 @@ static bool is_there(const char *folder, const char *file)
     return there;
 }
 
-sx_status sx_eval_read(const char *path, const char *split, sx_eval_set *set, sx_error *error)
+sx_status sx_eval_read(const char *path, const char *split, bool without_corpus, sx_eval_set *set, sx_error *error)
 {
     struct stat state;
     char *judgements = NULL;
@@ -301,13 +303,14 @@ sx_status sx_eval_read(const char *path, const char *split, sx_eval_set *set, sx
         return read_pairs(path, set, error);
     if (strchr(split, '/') || asprintf(&judgements, "%s/qrels/%s.tsv", path, split) < 0)
         return sx_fail(error, SX_E_INVALID, "--split: '%s' is no name of a part", split);
-    sx_status status;
-    if (is_there(path, "corpus.jsonl")) {
-        status = read_records(path, "corpus.jsonl", true, &set->document_ids, &set->documents, error);
+    sx_status status = SX_OK;
+    if (without_corpus || is_there(path, "corpus.jsonl")) {
+        if (!without_corpus)
+            status = read_records(path, "corpus.jsonl", true, &set->document_ids, &set->documents, error);
         if (!status)
             status = read_records(path, "queries.jsonl", false, &set->query_ids, &set->queries, error);
         if (!status)
-            status = read_judgements(judgements, set, error);
+            status = read_judgements(judgements, without_corpus, set, error);
     } else if (is_there(path, "corpus.jsonl.gz")) {
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: corpus.jsonl.gz is compressed", path);
         sx_hint(error, "unpack it first: gunzip -k corpus.jsonl.gz");

@@ -4,6 +4,7 @@
 
 #include "open_model.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct sx_eval_judgement {
@@ -13,7 +14,7 @@ typedef struct sx_eval_judgement {
 } sx_eval_judgement;
 
 typedef struct sx_eval_set {
-    sx_cli_texts document_ids, documents;       /* retrieval: title, a space, text */
+    sx_cli_texts document_ids, documents;       /* retrieval: title, a space, text; without a corpus the ids of the judgements, in turn */
     sx_cli_texts query_ids, queries;            /* those with judgements */
     sx_eval_judgement *judgements;              /* by query */
     size_t judgement_count, judgement_capacity;
@@ -22,8 +23,8 @@ typedef struct sx_eval_set {
 } sx_eval_set;
 
 /* A folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; or a file of pairs, or a folder with SPLIT.tsv (score, tab, text, tab,
- * text). pair_count tells which. */
-sx_status sx_eval_read(const char *path, const char *split, sx_eval_set *set, sx_error *error);
+ * text). pair_count tells which. without_corpus: a folder whose corpus is elsewhere, so corpus.jsonl is not looked at. */
+sx_status sx_eval_read(const char *path, const char *split, bool without_corpus, sx_eval_set *set, sx_error *error);
 void sx_eval_clear(sx_eval_set *set);
 
 #endif

@@ -68,7 +68,7 @@ static sx_status judge(sx_cli *cli, sx_database *database, const char *to, ndcg 
     uint32_t *best = NULL;
     double *relevant = NULL;
     size_t judged = 0;
-    sx_status status = sx_eval_read(sx_cli_text(cli, "eval"), sx_cli_text(cli, "eval-split"), &set, error);
+    sx_status status = sx_eval_read(sx_cli_text(cli, "eval"), sx_cli_text(cli, "eval-split"), false, &set, error);
     if (!status && set.pair_count)
         status = sx_fail(error, SX_E_UNSUPPORTED,
                          "%s: holds sentence pairs; a folder with corpus.jsonl, queries.jsonl and qrels is needed",

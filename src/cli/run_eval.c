@@ -1,13 +1,12 @@
 /* run_eval.c - `sextant eval`: how well a model finds what people judged relevant, or agrees with them on how alike
  * sentences are. */
-#include "eval_data.h"
+#include "eval_runs.h"
 #include "money.h"
 
 #include "../base/clock.h"
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
-#include "../base/ranking.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,12 +50,6 @@ static sx_status score_pairs(sx_cli *cli, const sx_eval_set *set, sx_embedder *e
     return !status && !ok ? sx_fail_nomem(error, set->pair_count * sizeof *scores) : status;
 }
 
-static int descending(const void *a, const void *b)
-{
-    double first = *(const double *)a, second = *(const double *)b;
-    return (first < second) - (first > second);
-}
-
 /* To length 1: the order by product is then that by cosine. Vectors that are so already stay as they are. */
 static void normalize(float *row, size_t width)
 {
@@ -68,7 +61,7 @@ static void normalize(float *row, size_t width)
             row[i] = (float)((double)row[i] / sqrt(sum));
 }
 
-/* The judgements [from, to) are the query's. */
+/* The judgements [from, to) are the query's; relevant: room for as many numbers. */
 static sx_ranking_scores judge(const sx_eval_set *set, size_t from, size_t to, const uint32_t *order, size_t found,
     double *relevant)
 {
@@ -77,34 +70,28 @@ static sx_ranking_scores judge(const sx_eval_set *set, size_t from, size_t to, c
         for (size_t j = from; j < to; j++)
             if (set->judgements[j].document == (int64_t)order[i])
                 grades[i] = set->judgements[j].grade;
-    for (size_t j = from; j < to; j++)
-        relevant[j - from] = set->judgements[j].grade;
-    qsort(relevant, to - from, sizeof *relevant, descending);
-    return sx_ranking_judge(grades, found, relevant, to - from);
+    return sx_eval_judge(set, from, to, grades, found, relevant);
 }
 
-static sx_status score_retrieval(sx_cli *cli, const sx_eval_set *set, sx_embedder *documents, sx_embedder *queries, figures *out,
-                                 uint64_t *tokens, sx_error *error)
+/* Whole texts by exact search: the model alone is judged. */
+static sx_status score_model(sx_cli *cli, const sx_eval_set *set, sx_embedder *documents, sx_embedder *queries, sx_eval_run *run,
+                             uint64_t *tokens, sx_error *error)
 {
     size_t width = sx_embedder_describe(documents)->dimensions, n = set->documents.count, judged = 0;
     float *corpus = NULL, *query = NULL, *scores = sx_calloc(n, sizeof *scores);
     double *relevant = sx_calloc(set->judgement_count, sizeof *relevant);
     sx_text *asked = sx_calloc(set->queries.count, sizeof *asked);
-    sx_ranking_scores sum = {0};
     uint32_t order[DEPTH];
     sx_status status = scores && relevant && asked ? SX_OK : sx_fail_nomem(error, n * sizeof *scores);
-    for (size_t i = 0; !status && i < set->judgement_count; i++)
-        if (!i || set->judgements[i].query != set->judgements[i - 1].query)
-            asked[judged++] = set->queries.texts[set->judgements[i].query];
+    for (size_t from = 0, to; !status && sx_eval_next_query(set, from, &to); from = to)
+        asked[judged++] = set->queries.texts[set->judgements[from].query];
     if (!status)
         status = sx_cli_embed_texts(cli, documents, set->documents.texts, n, "document", &corpus, tokens, error);
     if (!status)
         status = sx_cli_embed_texts(cli, queries, asked, judged, "query", &query, tokens, error);
     for (size_t i = 0; !status && i < n; i++)
         normalize(corpus + i * width, width);
-    for (size_t at = 0, to = 0, from = 0; !status && at < judged; at++, from = to) {
-        for (to = from + 1; to < set->judgement_count && set->judgements[to].query == set->judgements[from].query; to++)
-            ;
+    for (size_t at = 0, to, from = 0; !status && sx_eval_next_query(set, from, &to); at++, from = to) {
         for (size_t i = 0; i < n; i++) {
             const float *row = corpus + i * width, *mine = query + at * width;
             float product = 0;
@@ -112,29 +99,27 @@ static sx_status score_retrieval(sx_cli *cli, const sx_eval_set *set, sx_embedde
                 product += row[j] * mine[j];
             scores[i] = product;
         }
-        sx_ranking_scores one = judge(set, from, to, order, sx_ranking_best(scores, n, DEPTH, order), relevant);
-        sum.ndcg10 += one.ndcg10;
-        sum.recall10 += one.recall10;
-        sum.recall100 += one.recall100;
-        sum.mrr10 += one.mrr10;
-        sum.hit1 += one.hit1;
-        sum.hit3 += one.hit3;
+        run->scores[at] = judge(set, from, to, order, sx_ranking_best(scores, n, DEPTH, order), relevant);
     }
-    double count = judged ? (double)judged : 1;
-    add(out, "ndcg@10", sum.ndcg10 / count);
-    add(out, "recall@10", sum.recall10 / count);
-    add(out, "recall@100", sum.recall100 / count);
-    add(out, "mrr@10", sum.mrr10 / count);
-    add(out, "hit@1", sum.hit1 / count);
-    add(out, "hit@3", sum.hit3 / count);
-    out->queries = judged;
-    out->unit = "queries";
     free(corpus);
     free(query);
     free(scores);
     free(relevant);
     free(asked);
     return status;
+}
+
+static void add_means(const sx_eval_run *run, figures *out)
+{
+    sx_ranking_scores mean = sx_eval_run_mean(run);
+    add(out, "ndcg@10", mean.ndcg10);
+    add(out, "recall@10", mean.recall10);
+    add(out, "recall@100", mean.recall100);
+    add(out, "mrr@10", mean.mrr10);
+    add(out, "hit@1", mean.hit1);
+    add(out, "hit@3", mean.hit3);
+    out->queries = run->count;
+    out->unit = "queries";
 }
 
 /* The last part of a path, without slashes at its end. */
@@ -147,14 +132,15 @@ static void dataset_name(const char *path, char name[256])
     memmove(name, last, strlen(last) + 1);
 }
 
-static int print(sx_cli *cli, const char *dataset, const sx_embedder_info *model, const figures *result, uint64_t tokens,
-    double ms)
+/* what: the model, or the collection and how it was searched. */
+static int print(sx_cli *cli, const char *dataset, const char *model, const figures *result, const sx_eval_comparison *comparison,
+                 uint64_t tokens, double ms)
 {
     if (cli->json) {
         sx_buffer json = {0};
         sx_buffer_append_byte(&json, '{');
         sx_cli_member_text(&json, "dataset", dataset);
-        sx_cli_member_text(&json, "model", model->model);
+        sx_cli_member_text(&json, "model", model);
         sx_cli_key(&json, "metrics");
         sx_buffer_append_byte(&json, '{');
         for (size_t i = 0; i < result->count; i++)
@@ -162,52 +148,86 @@ static int print(sx_cli *cli, const char *dataset, const sx_embedder_info *model
         sx_buffer_append_byte(&json, '}');
         sx_cli_member_integer(&json, "queries", result->queries);
         sx_cli_member_integer(&json, "tokens", tokens);
+        if (comparison->queries) {
+            sx_cli_key(&json, "against");
+            sx_buffer_append_byte(&json, '{');
+            sx_cli_member_integer(&json, "queries", comparison->queries);
+            sx_cli_member_integer(&json, "better", comparison->better);
+            sx_cli_member_integer(&json, "worse", comparison->worse);
+            sx_cli_member_number(&json, "ndcg@10", comparison->difference);
+            sx_cli_member_number(&json, "p", comparison->p);
+            sx_buffer_append_byte(&json, '}');
+        }
         sx_cli_member_number(&json, "ms", ms);
         sx_buffer_append_byte(&json, '}');
         return sx_cli_print_json(cli, &json);
     }
-    sx_cli_say("%s with %s: %llu %s, %.1f s\n", dataset, model->model, (unsigned long long)result->queries, result->unit,
-        ms / 1000);
+    sx_cli_say("%s with %s: %llu %s, %.1f s\n", dataset, model, (unsigned long long)result->queries, result->unit, ms / 1000);
     for (size_t i = 0; i < result->count; i++)
         sx_cli_say("  %-10s  %.4f\n", result->names[i], result->values[i]);
+    if (comparison->queries)
+        sx_cli_say("Against the other run: nDCG@10 %+.4f on %zu queries, %zu better, %zu worse; chance gives as much in %.2f %% of cases.\n",
+                   comparison->difference, comparison->queries, comparison->better, comparison->worse, 100 * comparison->p);
     return SX_EXIT_DONE;
+}
+
+/* The model alone; pairs set apart. */
+static sx_status evaluate_model(sx_cli *cli, const sx_eval_set *set, sx_eval_run *run, figures *result, uint64_t *tokens,
+                                sx_error *error)
+{
+    sx_database *database = NULL;
+    sx_embedder *documents = NULL, *queries = NULL;
+    sx_status status = sx_cli_open_cache(cli, &database, error);
+    if (!status)
+        status = sx_cli_open_model(cli, NULL, set->pair_count ? "none" : "document", 0, database, &documents, error);
+    if (!status && !set->pair_count)
+        status = sx_cli_open_model(cli, NULL, "query", 0, database, &queries, error);
+    if (!status && set->pair_count)
+        status = score_pairs(cli, set, documents, result, tokens, error);
+    else if (!status)
+        status = score_model(cli, set, documents, queries, run, tokens, error);
+    sx_embedder_close(queries);
+    sx_embedder_close(documents);
+    sx_database_close(database);
+    return status;
 }
 
 int sx_cli_eval(sx_cli *cli)
 {
     sx_error error = {0};
     sx_eval_set set = {0};
+    sx_eval_run run = {0};
+    sx_eval_comparison comparison = {0};
     figures result = {0};
-    sx_database *database = NULL;
-    sx_embedder *documents = NULL, *queries = NULL;
-    const char *path = sx_cli_text(cli, "data");
+    const char *path = sx_cli_text(cli, "data"), *each = sx_cli_text(cli, "per-query"), *other = sx_cli_text(cli, "against");
+    bool by_search = sx_cli_get(cli, "collection")->given;
     char dataset[256];
     uint64_t tokens = 0;
+    int code;
     if (!path)
         return sx_cli_usage(cli, "eval --data FOLDER -m MODEL", "eval: with which data?");
     int64_t began = sx_system_clock.monotonic_ns(NULL);
-    sx_status status = sx_eval_read(path, sx_cli_text(cli, "split"), &set, &error);
-    if (!status)
-        status = sx_cli_open_cache(cli, &database, &error);
-    if (!status)
-        status = sx_cli_open_model(cli, NULL, set.pair_count ? "none" : "document", 0, database, &documents, &error);
+    sx_status status = sx_eval_read(path, sx_cli_text(cli, "split"), by_search, &set, &error);
+    if (!status && set.pair_count && (by_search || each || other))
+        status = sx_fail(&error, SX_E_INVALID, "eval: %s holds pairs; -c, --per-query and --against are for queries", path);
     if (!status && !set.pair_count)
-        status = sx_cli_open_model(cli, NULL, "query", 0, database, &queries, &error);
-    if (!status && set.pair_count)
-        status = score_pairs(cli, &set, documents, &result, &tokens, &error);
-    else if (!status)
-        status = score_retrieval(cli, &set, documents, queries, &result, &tokens, &error);
-    int code;
+        status = sx_eval_run_open(&set, &run, &error);
+    if (!status)
+        status = by_search ? sx_eval_collection(cli, &set, &run, &error) : evaluate_model(cli, &set, &run, &result, &tokens, &error);
+    if (!status && !set.pair_count)
+        add_means(&run, &result);
+    if (!status && other)
+        status = sx_eval_run_compare(&run, other, &comparison, &error);
+    if (!status && each)
+        status = sx_eval_run_write(&run, each, &error);
     if (status) {
         code = sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error));
     } else {
         dataset_name(path, dataset);
-        code = print(cli, dataset, sx_embedder_describe(documents), &result, tokens,
+        code = print(cli, dataset, sx_cli_text(cli, by_search ? "collection" : "model"), &result, &comparison, tokens,
                      (double)(sx_system_clock.monotonic_ns(NULL) - began) / 1e6);
     }
-    sx_embedder_close(queries);
-    sx_embedder_close(documents);
-    sx_database_close(database);
+    sx_eval_run_close(&run);
     sx_eval_clear(&set);
     return code;
 }
