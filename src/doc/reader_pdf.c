@@ -348,7 +348,7 @@ static sx_status write_pages(layout *l, sx_block_list *blocks, sx_error *error)
 }
 
 /* In the child: the document's text is the listing. */
-static sx_status read_layout(sx_document *document, sx_block_list *blocks, sx_error *error)
+sx_status sx_read_pdf_listing(sx_document *document, sx_block_list *blocks, sx_error *error)
 {
     layout l = {.document = document, .at = document->owned, .end = document->owned + document->length, .words = {.maximum = SIZE_MAX / 4}};
     sx_status status = SX_OK;
@@ -412,7 +412,7 @@ sx_status sx_read_pdf(sx_document *document, sx_block_list *blocks, sx_error *er
         free(document->owned);
         document->length = listing.length;
         document->text = document->owned = sx_buffer_take(&listing);
-        status = sx_child_read(read_layout, "the PDF reader", &sx_reader_limits, document, blocks, error);
+        status = sx_child_read(sx_read_pdf_listing, "the PDF reader", &sx_reader_limits, document, blocks, error);
     }
 out:
     sx_buffer_clear(&listing);

@@ -86,7 +86,7 @@ static uint16_t page_of_charset(unsigned charset, uint16_t otherwise)
 static void flush(rtf *r)
 {
     const group *g = &r->groups[r->count - 1];
-    iconv_t converter = r->converters->open[g->page];
+    iconv_t converter = r->converters ? r->converters->open[g->page] : (iconv_t)-1;
     char *in = r->bytes.data;
     size_t left = r->bytes.length;
     if (converter != (iconv_t)-1 && left)
@@ -412,7 +412,7 @@ static void read_control(rtf *r)
     take_word(r, word, has_number, (int)(negative ? -number : number));
 }
 
-static sx_status parse(sx_document *document, sx_block_list *blocks, sx_error *error)
+sx_status sx_read_rtf_groups(sx_document *document, sx_block_list *blocks, sx_error *error)
 {
     rtf *r = sx_calloc(1, sizeof *r);
     sx_status status = SX_OK;
@@ -480,7 +480,7 @@ sx_status sx_read_rtf(sx_document *document, sx_block_list *blocks, sx_error *er
         all.open[i] = i == 0 || names_page(document->text, document->length, i) ? iconv_open("UTF-8", code_pages[i].name)
                                                                                  : (iconv_t)-1;
     document->prepared = &all;
-    sx_status status = sx_child_read(parse, "the RTF reader", &sx_reader_limits, document, blocks, error);
+    sx_status status = sx_child_read(sx_read_rtf_groups, "the RTF reader", &sx_reader_limits, document, blocks, error);
     document->prepared = NULL;
     for (size_t i = 0; i < CODE_PAGES; i++)
         if (all.open[i] != (iconv_t)-1)
