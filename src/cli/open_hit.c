@@ -47,7 +47,7 @@ static sx_status find_file(const sx_hit *hit, char **path, sx_error *error)
     else if (!(*path = realpath(joined, NULL)))
         sx_fail_errno(error, errno, "%s", joined);
     else if (strcmp(hit->root, "/") != 0 && (strncmp(*path, hit->root, length) != 0 || (*path)[length] != '/'))
-        sx_fail(error, SX_E_INVALID, "%s: leads outside %s", joined, hit->root);
+        sx_fail(error, SX_E_UNSUPPORTED, "%s: leads outside %s", joined, hit->root);
     else
         error->code = SX_OK;
     free(joined);

@@ -55,6 +55,8 @@ static sx_status find_like_text(sx_cli *cli, sx_database *database, sx_search_op
     sx_embedder *embedder = NULL;
     options->mode = "semantic";
     sx_status status = read_input(&text, error);
+    while (text.length && strchr(" \t\r\n", text.data[text.length - 1])) /* as passages end */
+        text.length--;
     if (!status)
         status = sx_cli_require_collection(database, options->collection, error);
     if (!status) /* compared with passages, so embedded as they were */

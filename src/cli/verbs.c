@@ -634,7 +634,7 @@ const sx_cli_verb sx_cli_verbs[] = {
      "Speaks the Model Context Protocol on standard input and output, for assistants that start it themselves: docs/assistants.md shows how. "
      "They get four tools: search, similar, passage (read more around a result) and collections. -c names the collection that is searched "
      "when the assistant names none. Only what was indexed is ever read; files are not, and nothing is changed.",
-     "sextant mcp -c project < requests.jsonl", "i", sx_cli_mcp},
+     "sextant mcp -c project", "i", sx_cli_mcp},
     {"migrate", "move a collection to another model", "", 0, 0, migrate_options, true,
      "Embeds the collection's chunks with another model, from the texts that are stored, while searches go on with the old one. Then "
      "compares how both answer (overlap of the first hits, rank correlation), and puts the new side in the place of the old in one step. "
