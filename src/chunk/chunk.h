@@ -23,19 +23,36 @@ typedef struct sx_token_counter {
     uint32_t prompt;    /* tokens of the prompt put before each text, by itself */
 } sx_token_counter;
 
+enum { SX_HEADER_TEMPLATE = 256 };
+
 /* Checked and completed options: every field has a meaning, no zero stands for a default. */
 typedef struct sx_chunk_plan {
     char strategy[16];
     uint32_t size, overlap;
     bool in_tokens;
     bool header;
+    char header_template[SX_HEADER_TEMPLATE]; /* "": the headings; else what is put in their place */
 } sx_chunk_plan;
+
+struct sx_grammars;
+/* What stands around a document, for cutting it and for templates of headers. All but one may be NULL. */
+typedef struct sx_chunk_context {
+    const struct sx_grammars *grammars; /* parsers of code; NULL: code is cut by lines */
+    const char *path;    /* below its root, with '/' */
+    const char *project; /* the root folder's name */
+    /* The value of another key, or NULL: the user's metadata. */
+    const char *(*value)(void *user, const char *key);
+    void *user;
+} sx_chunk_context;
 
 /* Completes options for a media type ("auto" becomes the strategy for it). counter NULL: characters only. Errors (SX_E_INVALID)
  * name the option: unknown strategy or unit, a unit the strategy does not count in, overlap not smaller than size, tokens without
  * a counter, prompt and special tokens that leave no room for text. */
 sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_type, const sx_token_counter *counter,
                              sx_chunk_plan *plan, sx_error *error);
+/* The same for a document: "auto" becomes "code" for source files whose language the context's grammars read. */
+sx_status sx_chunk_plan_make_for(const sx_chunk_options *options, const sx_document *document, const sx_chunk_context *context,
+                                 const sx_token_counter *counter, sx_chunk_plan *plan, sx_error *error);
 
 /* Cuts. Guarantees, for every strategy and every input:
  *   text[start, end) of each chunk is non-blank, begins and ends at code-point boundaries (and not inside a combining sequence or
@@ -49,13 +66,18 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
  * Sentences and paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token
  * of the budget, since a tokenizer may make one unknown token of a word of any length. Lines end with LF.
  * markdown, rst and html all cut by the document's blocks; a document without blocks is cut recursively.
+ * code cuts by definitions (docs/code.md); a document that cannot be parsed is cut recursively, which keeps lines whole.
  * A repeated heading of an outer level in the headings list is a fresh section. chunks->text points into the document, which must
  * outlive it unless the caller keeps the document elsewhere. */
 typedef struct sx_chunk_list {
     sx_chunk *chunks;
     size_t count;
     sx_arena arena;
+    const char *not_parsed; /* strategy code: why the document was cut by lines all the same; NULL: it was parsed */
 } sx_chunk_list;
+/* As sx_chunk_document, in a context. */
+sx_status sx_chunk_document_in(const sx_document *document, const sx_chunk_plan *plan, const sx_chunk_context *context,
+                               const sx_token_counter *counter, sx_chunk_list *list, sx_error *error);
 sx_status sx_chunk_document(const sx_document *document, const sx_chunk_plan *plan, const sx_token_counter *counter,
                             sx_chunk_list *list, sx_error *error);
 void sx_chunk_list_clear(sx_chunk_list *list);

@@ -206,7 +206,8 @@ static sx_status add_chunk(sx_chunker *chunker, const sx_header *header, size_t 
         return sx_fail_nomem(chunker->error, (list->count + 1) * sizeof *list->chunks);
     sx_chunk *chunk = &list->chunks[list->count++];
     *chunk = (sx_chunk){.start = start, .end = end, .tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX,
-                        .headings = header->headings, .heading_count = header->heading_count, .header = header->text};
+                        .headings = header->headings, .heading_count = header->heading_count, .header = header->text,
+                        .symbols = header->symbols, .symbol_count = header->symbol_count};
     sx_chunk_lines(chunker, chunk);
     return SX_OK;
 }

@@ -16,6 +16,7 @@ static sx_status run_strategy(sx_chunker *chunker)
     case SX_CHUNK_SENTENCES:
     case SX_CHUNK_PARAGRAPHS: return sx_chunk_units(chunker);
     case SX_CHUNK_SECTIONS: return sx_chunk_sections(chunker);
+    case SX_CHUNK_CODE: return sx_chunk_code(chunker);
     }
     return sx_fail(chunker->error, SX_E_INTERNAL, "chunk method %d", (int)chunker->method);
 }
@@ -30,10 +31,17 @@ static bool is_blank_document(const sx_document *document)
 sx_status sx_chunk_document(const sx_document *document, const sx_chunk_plan *plan, const sx_token_counter *counter,
                             sx_chunk_list *list, sx_error *error)
 {
+    return sx_chunk_document_in(document, plan, NULL, counter, list, error);
+}
+
+sx_status sx_chunk_document_in(const sx_document *document, const sx_chunk_plan *plan, const sx_chunk_context *context,
+                               const sx_token_counter *counter, sx_chunk_list *list, sx_error *error)
+{
+    static const sx_chunk_context nothing = {0};
     if (!document || !plan || !list)
         return sx_fail(error, SX_E_INVALID, "chunks of a document: NULL argument");
     memset(list, 0, sizeof *list);
-    sx_chunker chunker = {.document = document, .text = document->text, .length = document->length, .plan = plan,
+    sx_chunker chunker = {.document = document, .text = document->text, .length = document->length, .plan = plan, .context = context ? context : &nothing,
                           .counter = counter, .list = list, .error = error, .cached_section = UINT32_MAX,
                           .scratch = {.maximum = SIZE_MAX / 2}};
     if (!sx_chunk_method_of(plan->strategy, &chunker.method))
@@ -44,6 +52,11 @@ sx_status sx_chunk_document(const sx_document *document, const sx_chunk_plan *pl
     if (is_blank_document(document))
         return SX_OK;
     sx_status status = sx_sections_find(&chunker);
+    if (status == SX_OK && chunker.method == SX_CHUNK_CODE) {
+        status = sx_code_outline_make(chunker.context->grammars, document->language, document->text, document->length,
+                                      &chunker.outline, error);
+        list->not_parsed = chunker.outline.why;
+    }
     if (status == SX_OK)
         status = sx_budget_open(&chunker);
     if (status == SX_OK)
@@ -51,6 +64,7 @@ sx_status sx_chunk_document(const sx_document *document, const sx_chunk_plan *pl
     sx_budget_close(&chunker);
     free(chunker.sections);
     free(chunker.block_starts);
+    sx_code_outline_clear(&chunker.outline);
     sx_buffer_clear(&chunker.scratch);
     if (status != SX_OK)
         sx_chunk_list_clear(list);

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A header longer than this is no context but a text of its own, whatever the budget. */
-enum { HEADER_BYTES = 4096 };
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static const char *trimmed_copy(sx_arena *arena, const char *words, size_t *length)
@@ -171,57 +169,25 @@ static bool title_is_news(const sx_chunker *chunker, const sx_section *section, 
     return length > 0;
 }
 
-/* Tokens or, without a counter, nothing; SIZE_MAX on failure. */
-static size_t header_tokens(const sx_chunker *chunker, const char *text, size_t length)
+static sx_status fill_template(sx_chunker *chunker, const sx_section *section, sx_header *header)
 {
-    const sx_token_counter *counter = chunker->counter;
-    return counter && length ? counter->count(counter->user, text, length, NULL, 0) : 0;
-}
-
-static bool header_is_short(const sx_chunker *chunker, const char *text, size_t length, size_t tokens)
-{
-    if (chunker->token_budget != SIZE_MAX && tokens > chunker->token_budget / sx_chunk_tuned.header_share)
-        return false;
-    if (chunker->unit_budget == SIZE_MAX)
-        return true;
-    size_t characters = 0;
-    for (size_t i = 0; i < length; i++)
-        characters += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return characters <= chunker->unit_budget / sx_chunk_tuned.header_share;
-}
-
-/* Joins the parts from the innermost outwards while they are short enough, so that the outermost go first. */
-static sx_status join_header(sx_chunker *chunker, const char *const *parts, size_t count, sx_header *header)
-{
-    sx_buffer *scratch = &chunker->scratch;
-    size_t first = count, bytes = 0;
-    while (first > 0 && bytes + strlen(parts[first - 1]) + 3 <= HEADER_BYTES)
-        bytes += strlen(parts[--first]) + 3;
-    header->text = "";
-    header->length = header->tokens = 0;
-    for (; first < count; first++) {
-        sx_buffer_reset(scratch);
-        for (size_t i = first; i < count; i++) {
-            sx_buffer_append_string(scratch, i > first ? " > " : "");
-            sx_buffer_append_string(scratch, parts[i]);
-        }
-        if (scratch->failed)
-            return sx_fail_nomem(chunker->error, bytes);
-        size_t tokens = header_tokens(chunker, scratch->data, scratch->length);
-        if (tokens == SIZE_MAX)
-            return sx_fail(chunker->error, SX_E_NOMEM, "counting the tokens of a header of %zu bytes failed", scratch->length);
-        if (!header_is_short(chunker, scratch->data, scratch->length, tokens))
-            continue;
-        header->text = sx_arena_strndup(&chunker->list->arena, scratch->data, scratch->length);
-        header->length = scratch->length;
-        header->tokens = tokens;
-        return header->text ? SX_OK : sx_fail_nomem(chunker->error, scratch->length);
+    sx_buffer path = {.maximum = 1 << 20};
+    for (uint32_t i = 0; i < section->path_count; i++) {
+        sx_buffer_append_string(&path, i ? " > " : "");
+        sx_buffer_append_string(&path, section->path[i]);
     }
-    return SX_OK;
+    const char *last = section->path_count ? section->path[section->path_count - 1] : "";
+    sx_header_facts facts = {.name = "", .kind = "", .signature = "", .scope = "", .symbol = "", .heading = last,
+                             .headings = path.data ? path.data : ""};
+    sx_status status = path.failed ? sx_fail_nomem(chunker->error, path.length) : sx_header_fill(chunker, &facts, header);
+    sx_buffer_clear(&path);
+    return status;
 }
 
 sx_status sx_header_make(sx_chunker *chunker, size_t start, size_t end, const sx_header **header)
 {
+    if (chunker->outline.place_count)
+        return sx_code_header_make(chunker, start, end, header);
     uint32_t index = section_of(chunker, start, end);
     sx_section *section = &chunker->sections[index];
     sx_header *cached = &chunker->cached_header;
@@ -248,7 +214,11 @@ sx_status sx_header_make(sx_chunker *chunker, size_t start, size_t end, const sx
     for (size_t i = 0; i < outside; i++)
         parts[count++] = section->path[i];
     size_t left_out = count > sx_chunk_tuned.header_headings ? count - sx_chunk_tuned.header_headings : 0;
-    sx_status status = chunker->plan->header ? join_header(chunker, parts + left_out, count - left_out, cached) : SX_OK;
+    sx_status status = SX_OK;
+    if (chunker->plan->header && chunker->plan->header_template[0])
+        status = fill_template(chunker, section, cached);
+    else if (chunker->plan->header)
+        status = sx_header_join(chunker, parts + left_out, count - left_out, cached);
     if (status == SX_OK) {
         chunker->cached_section = index;
         chunker->cached_outside = outside;

@@ -2,7 +2,7 @@
  *
  * The way of a document through the chunker: plan (chunk_plan.c) -> marks, where tokens and code points begin (chunk_marks.c,
  * chunk_budget.c) -> sections (chunk_headings.c) -> a strategy (chunk_recursive.c, chunk_units.c, chunk_windows.c,
- * chunk_sections.c), which walks the text from left to right and places one chunk after the other (chunk_budget.c), each
+ * chunk_sections.c, chunk_code.c), which walks the text from left to right and places one chunk after the other (chunk_budget.c), each
  * counted as it will be embedded. All offsets are bytes of the document's text. */
 #ifndef SX_CHUNK_CHUNK_INTERNAL_H
 #define SX_CHUNK_CHUNK_INTERNAL_H
@@ -10,6 +10,7 @@
 #include "chunk.h"
 
 #include "../base/buffer.h"
+#include "../doc/code_outline.h"
 
 #include <stdint.h>
 
@@ -23,12 +24,14 @@ typedef struct sx_chunk_tuning {
     unsigned balance_pieces;         /* sections of at most so many pieces are cut into even ones; 0: never */
     unsigned header_headings;        /* the header names at most so many of the innermost headings (the title is the outermost) */
     unsigned header_share;           /* the header takes at most 1/header_share of the budget */
+    unsigned own_code_percent;       /* of the budget; definitions from this size on do not share a chunk */
+    unsigned tiny_code_percent;      /* of the budget; lines of code below this join what stands beside them */
     unsigned bytes_per_token;        /* a chunk measured in tokens spans at most so many bytes a token: see sx_chunk_ceiling */
 } sx_chunk_tuning;
 extern const sx_chunk_tuning sx_chunk_tuned;
 
 typedef enum sx_chunk_method {
-    SX_CHUNK_RECURSIVE, SX_CHUNK_TOKENS, SX_CHUNK_CHARS, SX_CHUNK_SENTENCES, SX_CHUNK_PARAGRAPHS, SX_CHUNK_SECTIONS
+    SX_CHUNK_RECURSIVE, SX_CHUNK_TOKENS, SX_CHUNK_CHARS, SX_CHUNK_SENTENCES, SX_CHUNK_PARAGRAPHS, SX_CHUNK_SECTIONS, SX_CHUNK_CODE
 } sx_chunk_method;
 /* How a plan's strategy is carried out; false for a name that is none. */
 bool sx_chunk_method_of(const char *strategy, sx_chunk_method *method);
@@ -105,6 +108,8 @@ typedef struct sx_header {
     size_t tokens;
     const char *const *headings;
     uint32_t heading_count;
+    const sx_symbol *symbols;    /* of code: what is defined in the chunk */
+    uint32_t symbol_count;
 } sx_header;
 
 typedef struct sx_chunker {
@@ -112,6 +117,7 @@ typedef struct sx_chunker {
     const char *text;
     size_t length;
     const sx_chunk_plan *plan;
+    const sx_chunk_context *context; /* never NULL */
     sx_chunk_method method;
     const sx_token_counter *counter; /* NULL: characters only */
     sx_chunk_list *list;
@@ -128,6 +134,9 @@ typedef struct sx_chunker {
     size_t section_count;
     uint64_t *block_starts;          /* where a block other than the first of its section begins, unless it follows a heading */
     size_t block_count;
+
+    sx_code_outline outline;         /* of the strategy code; empty when the text was not parsed */
+    uint32_t cached_first, cached_last; /* the items of a chunk of code that cached_header was made for */
 
     sx_header cached_header;
     uint32_t cached_section;         /* what cached_header was made for; UINT32_MAX: nothing */
@@ -185,6 +194,25 @@ sx_status sx_chunk_recursively(sx_chunker *chunker, size_t start, size_t end, co
 sx_status sx_chunk_windows(sx_chunker *chunker);
 sx_status sx_chunk_units(sx_chunker *chunker);
 sx_status sx_chunk_sections(sx_chunker *chunker);
+sx_status sx_chunk_code(sx_chunker *chunker);
+
+/* ---- Headers of code, and templates (chunk_header.c) ------------------------------------------------------------------------ */
+
+/* As sx_header_make, for a document with an outline. */
+sx_status sx_code_header_make(sx_chunker *chunker, size_t start, size_t end, const sx_header **header);
+/* The items that begin in [start, end): [*first, *last). */
+void sx_code_items_in(const sx_chunker *chunker, size_t start, size_t end, uint32_t *first, uint32_t *last);
+/* The header that a template makes of what is known about a chunk, into scratch; cut to what is allowed. */
+typedef struct sx_header_facts {
+    const char *name, *kind, *signature, *scope, *symbol, *heading, *headings;
+} sx_header_facts;
+sx_status sx_header_fill(sx_chunker *chunker, const sx_header_facts *facts, sx_header *header);
+/* Joins the parts with " > " from the innermost outwards while they are short enough, so that the outermost go first. */
+sx_status sx_header_join(sx_chunker *chunker, const char *const *parts, size_t count, sx_header *header);
+/* Whether a header may be so long; its tokens are counted into *tokens. */
+sx_status sx_header_measure(sx_chunker *chunker, const char *text, size_t length, size_t *tokens, bool *is_short);
+/* Checks a template: names of values, braces. */
+sx_status sx_header_template_check(const char *text, sx_error *error);
 
 /* ---- Lines (chunk_lines.c)
  * --------------------------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-const uint32_t sx_chunker_version = 3;
+const uint32_t sx_chunker_version = 4;
 
 const sx_chunk_tuning sx_chunk_tuned = {
     .small_section_percent = 33,
@@ -20,8 +20,13 @@ const sx_chunk_tuning sx_chunk_tuned = {
     .balance_pieces = 6,
     .header_headings = 1,
     .header_share = 3,
+    .own_code_percent = 20,
+    .tiny_code_percent = 6,
     .bytes_per_token = 64,
 };
+
+/* The form of the seed that embeds code bases: file type, language, kind and name. */
+static const char header_tags[] = "[{LANGUAGE}] [{LANGUAGE}] {Kind}: {name}";
 
 typedef enum unit_rule { ANY_UNIT, ONLY_TOKENS, ONLY_CHARS, NO_UNIT } unit_rule;
 
@@ -42,6 +47,7 @@ static const strategy_entry strategies[] = {
     {"markdown", SX_CHUNK_SECTIONS, ANY_UNIT, {256, 32}, {1000, 100}},
     {"rst", SX_CHUNK_SECTIONS, ANY_UNIT, {256, 32}, {1000, 100}},
     {"html", SX_CHUNK_SECTIONS, ANY_UNIT, {256, 32}, {1000, 100}},
+    {"code", SX_CHUNK_CODE, ANY_UNIT, {256, 0}, {1000, 0}},
 };
 
 /* Markdown and reStructuredText are cut recursively too: chunks filled over several short sections are found more often than
@@ -150,11 +156,18 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
     const strategy_entry *entry = find_strategy(name);
     if (!entry) {
         sx_fail(error, SX_E_INVALID, "chunk strategy \"%.40s\": not known", name);
-        sx_hint(error, "strategies are auto, recursive, tokens, chars, sentences, paragraphs, markdown, rst and html");
+        sx_hint(error, "strategies are auto, recursive, tokens, chars, sentences, paragraphs, markdown, rst, html and code");
         return SX_E_INVALID;
     }
     memcpy(plan->strategy, entry->name, strlen(entry->name) + 1);
     plan->header = !asked.no_header;
+    if (asked.header && asked.header[0]) {
+        status = sx_header_template_check(asked.header, error);
+        if (status != SX_OK)
+            return status;
+        const char *template = strcmp(asked.header, "tags") == 0 ? header_tags : asked.header;
+        memcpy(plan->header_template, template, strlen(template) + 1);
+    }
     status = choose_unit(entry, asked.unit, counter, &plan->in_tokens, error);
     if (status != SX_OK)
         return status;
@@ -170,4 +183,18 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
     if (status == SX_OK)
         status = choose_overlap(entry, &asked, plan, error);
     return status;
+}
+
+sx_status sx_chunk_plan_make_for(const sx_chunk_options *options, const sx_document *document, const sx_chunk_context *context,
+                                 const sx_token_counter *counter, sx_chunk_plan *plan, sx_error *error)
+{
+    sx_chunk_options asked;
+    sx_status status = sx_options_read(options, &asked, sizeof asked, "sx_chunk_options", error);
+    if (status != SX_OK)
+        return status;
+    asked.size = sizeof asked;
+    bool is_auto = !asked.strategy || strcmp(asked.strategy, "auto") == 0;
+    if (is_auto && context && document->language && sx_grammars_read(context->grammars, document->language))
+        asked.strategy = "code";
+    return sx_chunk_plan_make(&asked, document->media_type, counter, plan, error);
 }

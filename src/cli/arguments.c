@@ -441,6 +441,7 @@ void sx_cli_clear(sx_cli *cli)
     free(cli->hub_cache);
     free(cli->cache_folder);
     free(cli->prices_path);
+    free(cli->grammars_path);
     *cli = (sx_cli){0};
 }
 

@@ -33,6 +33,7 @@ struct sx_cli {
     bool line_open;             /* a progress line is on the terminal */
     char *db_path, *cache_path; /* the database; the one that serves as embed's cache */
     char *models_folder, *hub_cache, *cache_folder;
+    char *grammars_path; /* parsers of code, NULL: none */
     char *prices_path; /* of remote models, NULL: none */
     sx_places places;
 };

@@ -55,6 +55,12 @@ sx_status sx_cli_find_places(sx_cli *cli, sx_error *error)
     cli->cache_folder = cache ? sx_strdup(cache) : xdg("XDG_CACHE_HOME", ".cache", "sextant");
     cli->models_folder = models ? sx_strdup(models) : xdg("XDG_DATA_HOME", ".local/share", "sextant/models");
     cli->hub_cache = hub_cache(settings);
+    const char *grammars = sx_cli_setting_value(settings, "SEXTANT_GRAMMARS", NULL);
+    cli->grammars_path = grammars ? sx_strdup(grammars) : xdg("XDG_DATA_HOME", ".local/share", "sextant/grammars.so");
+    if (cli->grammars_path && !grammars && !sx_file_exists(cli->grammars_path)) {
+        free(cli->grammars_path); /* one that is named must be there; without any, code is cut by lines */
+        cli->grammars_path = NULL;
+    }
     if (!cli->db_path || !cli->cache_path || !cli->cache_folder || !cli->models_folder || !cli->hub_cache)
         return sx_fail_nomem(error, 4096);
     cli->places = (sx_places){.size = sizeof cli->places,

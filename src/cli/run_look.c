@@ -29,6 +29,17 @@ static void append_chunk(sx_buffer *json, const sx_chunks *chunks, size_t index)
         sx_json_write_string(json, chunk->headings[i], strlen(chunk->headings[i]));
     }
     sx_buffer_append_byte(json, ']');
+    sx_cli_key(json, "symbols");
+    sx_buffer_append_byte(json, '[');
+    for (uint32_t i = 0; i < chunk->symbol_count; i++) {
+        sx_buffer_append_string(json, i ? ",{" : "{");
+        sx_cli_member_text(json, "name", chunk->symbols[i].name);
+        sx_cli_member_text(json, "kind", chunk->symbols[i].kind);
+        sx_cli_member_text(json, "signature", chunk->symbols[i].signature);
+        sx_cli_member_integer(json, "line", chunk->symbols[i].line);
+        sx_buffer_append_byte(json, '}');
+    }
+    sx_buffer_append_byte(json, ']');
     sx_cli_member_text(json, "header", chunk->header ? chunk->header : "");
     sx_cli_key(json, "text");
     sx_json_write_string(json, chunks->text + chunk->start, (size_t)(chunk->end - chunk->start));
@@ -44,6 +55,8 @@ static int print_chunks(sx_cli *cli, const char *path, const sx_chunks *chunks)
         sx_cli_member_text(&json, "media_type", chunks->media_type);
         sx_cli_member_text(&json, "encoding", chunks->encoding);
         sx_cli_member_text(&json, "title", chunks->title);
+        sx_cli_member_text(&json, "language", chunks->language && *chunks->language ? chunks->language : NULL);
+        sx_cli_member_text(&json, "not_parsed", chunks->not_parsed);
         sx_cli_key(&json, "chunks");
         sx_buffer_append_byte(&json, '[');
         for (size_t i = 0; i < chunks->count; i++)
@@ -63,7 +76,8 @@ static int print_chunks(sx_cli *cli, const char *path, const sx_chunks *chunks)
         sx_cli_say("\n%.*s\n", (int)(chunk->end - chunk->start), chunks->text + chunk->start);
     }
     if (!cli->quiet)
-        sx_cli_note(cli, "%zu chunks, %s, %s", chunks->count, chunks->media_type, chunks->encoding);
+        sx_cli_note(cli, "%zu chunks, %s, %s%s%s", chunks->count, chunks->media_type, chunks->encoding,
+                    chunks->not_parsed ? ", cut by lines: " : "", chunks->not_parsed ? chunks->not_parsed : "");
     return SX_EXIT_DONE;
 }
 
@@ -75,6 +89,8 @@ int sx_cli_chunk(sx_cli *cli)
     sx_embedder *embedder = NULL;
     char *reference = NULL;
     sx_cli_read_chunk_options(cli, &options);
+    options.size = sizeof options;
+    options.grammars = cli->grammars_path;
     sx_status status = sx_cli_model_reference(cli, &reference, &error);
     if (!status) {
         sx_embedder_options wanted = {
@@ -86,7 +102,7 @@ int sx_cli_chunk(sx_cli *cli)
             status = sx_embedder_open(&wanted, &embedder, &error);
     }
     if (!status)
-        status = sx_embedder_chunk_file(embedder, cli->arguments[0], options.size ? &options : NULL, &chunks, &error);
+        status = sx_embedder_chunk_file(embedder, cli->arguments[0], &options, &chunks, &error);
     int code = status ? sx_cli_fail(cli, &error) : print_chunks(cli, cli->arguments[0], chunks);
     sx_chunks_free(chunks);
     sx_embedder_close(embedder);

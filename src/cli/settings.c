@@ -29,7 +29,7 @@ static const char *const endpoints[] = {
 };
 /* What says where things lie: left alone there, with a note. */
 static const char *const places[] = {
-    "SEXTANT_DB",          "DB_DIR",           "SEXTANT_MODELS", "COLLECTION_NAME",
+    "SEXTANT_DB",          "DB_DIR",           "SEXTANT_MODELS", "SEXTANT_GRAMMARS", "COLLECTION_NAME",
     "EMBEDDING_CACHE_DIR", "EMBEDDING_DEVICE", "HF_HOME",        "HF_HUB_CACHE",
     "HF_TOKEN_PATH",       "SEXTANT_PRICES",      "LLM_MODEL",
 };

@@ -3,8 +3,10 @@
 #include "index_cut.h"
 
 #include "../base/error.h"
+#include "../base/file.h"
 #include "../base/memory.h"
 #include "../base/options.h"
+#include "../doc/code_outline.h"
 #include "../doc/document.h"
 #include "../provider/token_counter.h"
 
@@ -30,9 +32,18 @@ void sx_chunks_free(sx_chunks *chunks)
     free(owned);
 }
 
-static sx_status cut_by(owned_chunks *owned, const sx_token_counter *counter, const sx_chunk_options *options, sx_error *error)
+/* given NULL: the model's own counter. */
+static sx_status cut(owned_chunks *owned, const char *path, const sx_model *model, const char *prompt,
+                     const sx_token_counter *given, const sx_chunk_options *options, sx_error *error)
 {
-    sx_status status = sx_index_cut_make(&owned->document, options, counter, &owned->cut, error);
+    sx_token_counter counter = {0};
+    sx_grammars *grammars = NULL;
+    sx_status status = options->grammars ? sx_grammars_open(options->grammars, &grammars, error) : SX_OK;
+    sx_chunk_context context = {.grammars = grammars, .path = path ? sx_path_name(path) : NULL};
+    if (!status)
+        status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
+    if (!status)
+        status = sx_index_cut_make(&owned->document, options, &context, given ? given : model ? &counter : NULL, &owned->cut, error);
     if (!status)
         owned->shown = (sx_chunks){
             .text = owned->document.text,
@@ -42,18 +53,11 @@ static sx_status cut_by(owned_chunks *owned, const sx_token_counter *counter, co
             .title = owned->document.title,
             .chunks = owned->cut->list.chunks,
             .count = owned->cut->list.count,
+            .language = owned->document.language,
+            .not_parsed = owned->cut->list.not_parsed,
         };
-    return status;
-}
-
-static sx_status cut(owned_chunks *owned, const sx_model *model, const char *prompt, const sx_chunk_options *options,
-                     sx_error *error)
-{
-    sx_token_counter counter = {0};
-    sx_status status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
-    if (!status)
-        status = cut_by(owned, model ? &counter : NULL, options, error);
     sx_model_counter_close(&counter);
+    sx_grammars_close(grammars);
     return status;
 }
 
@@ -78,8 +82,8 @@ static sx_status name_file(sx_status status, const char *path, const sx_error *p
     return status;
 }
 
-/* counter NULL: the model's. */
-static sx_status chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_token_counter *counter,
+/* given NULL: the model's own counter. */
+static sx_status chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_token_counter *given,
                             const sx_chunk_options *options, sx_chunks **out, sx_error *error)
 {
     sx_chunk_options known;
@@ -92,7 +96,7 @@ static sx_status chunk_file(const char *path, const sx_model *model, const char 
     if (status)
         status = name_file(status, path, &problem, error);
     else
-        status = counter ? cut_by(owned, counter, &known, error) : cut(owned, model, prompt, &known, error);
+        status = cut(owned, path, model, prompt, given, &known, error);
     if (status)
         sx_chunks_free(&owned->shown);
     else
@@ -135,7 +139,7 @@ sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *mo
     status = sx_document_parse(text.data ? text.data : "", text.length, media_type ? media_type : "text/plain", &owned->document,
                                error);
     if (!status)
-        status = cut(owned, model, prompt, &known, error);
+        status = cut(owned, NULL, model, prompt, NULL, &known, error);
     if (status)
         sx_chunks_free(&owned->shown);
     else

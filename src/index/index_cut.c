@@ -7,16 +7,16 @@
 
 #include <stdlib.h>
 
-sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_token_counter *counter,
-                            index_cut **out, sx_error *error)
+sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_chunk_context *context,
+                            const sx_token_counter *counter, index_cut **out, sx_error *error)
 {
     *out = NULL;
     index_cut *cut = sx_calloc(1, sizeof *cut);
     if (!cut)
         return sx_fail_nomem(error, sizeof *cut);
-    sx_status status = sx_chunk_plan_make(options, document->media_type, counter, &cut->plan, error);
+    sx_status status = sx_chunk_plan_make_for(options, document, context, counter, &cut->plan, error);
     if (!status)
-        status = sx_chunk_document(document, &cut->plan, counter, &cut->list, error);
+        status = sx_chunk_document_in(document, &cut->plan, context, counter, &cut->list, error);
     if (!status) {
         cut->hashes = sx_calloc(cut->list.count, sizeof *cut->hashes);
         cut->reasons = sx_calloc(cut->list.count, sizeof *cut->reasons);

@@ -6,7 +6,7 @@
 #include "../chunk/chunk.h"
 
 /* Raised whenever readers or chunkers give other chunks for the same bytes: documents are then read again. */
-enum { SX_CUT_REVISION = 2 };
+enum { SX_CUT_REVISION = 3 };
 
 typedef struct index_cut {
     sx_chunk_plan plan;
@@ -21,8 +21,8 @@ typedef struct index_cut {
     uint64_t embedded, cached, failed, tokens, truncated;
 } index_cut;
 
-sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_token_counter *counter,
-                            index_cut **out, sx_error *error);
+sx_status sx_index_cut_make(const sx_document *document, const sx_chunk_options *options, const sx_chunk_context *context,
+                            const sx_token_counter *counter, index_cut **out, sx_error *error);
 void sx_index_cut_free(index_cut *cut);
 /* Marks the chunks that hold keys or passwords, which `provider` is not to get. */
 sx_status sx_index_cut_hold_back(index_cut *cut, const sx_document *document, const char *provider, sx_error *error);
