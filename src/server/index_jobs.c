@@ -22,7 +22,8 @@ static const char *const state_names[] = {"queued", "running", "done", "failed",
 typedef struct index_task {
     uint64_t id; /* 0: the place is free */
     const sx_index_source *source;
-    char *collection, *model;
+    char *collection;
+    const char *model; /* as it is served */
     job_state state;
     volatile int stop;
     int64_t created_s, began_s, ended_s;
@@ -65,7 +66,6 @@ static bool is_open(const index_task *task)
 static void clear_task(index_task *task)
 {
     free(task->collection);
-    free(task->model);
     sx_buffer_clear(&task->result);
     *task = (index_task){0};
 }
@@ -150,12 +150,13 @@ static void run_task(sx_index_jobs *jobs, index_task *task)
     sx_embedder *embedder = NULL;
     sx_index_report *report = NULL;
     char *model = NULL;
+    const char *served = NULL;
     uint32_t dimensions;
     sx_status status = sx_database_lend(jobs->options.pool, true, &lent, &error);
     if (!status)
         status = collection_model(jobs, lent->database, task->collection, &model, &dimensions, &error);
     if (!status)
-        status = sx_lent_embedder(jobs->options.pool, lent, model, dimensions, &embedder, NULL, &error);
+        status = sx_lent_embedder(jobs->options.pool, lent, model, dimensions, &embedder, &served, &error);
     if (!status) {
         sx_index_options options = {.size = sizeof options,
                                     .collection = task->collection,
@@ -168,13 +169,14 @@ static void run_task(sx_index_jobs *jobs, index_task *task)
     }
     sx_database_return(jobs->options.pool, lent);
     pthread_mutex_lock(&jobs->lock);
-    task->model = model;
+    task->model = served;
     if (report)
         sx_report_write_members(&task->result, report, MOST_PROBLEMS, "document");
     task->error = error;
     task->ended_s = now_s();
     task->state = !status ? JOB_DONE : status == SX_E_STOPPED ? JOB_STOPPED : JOB_FAILED;
     pthread_mutex_unlock(&jobs->lock);
+    free(model);
     sx_index_report_free(report);
 }
 

@@ -107,10 +107,17 @@ static void member(sx_buffer *to, const char *before, const char *text)
     sx_json_write_string(to, text, text ? strlen(text) : 0);
 }
 
-static void write_collection(const sx_collection_info *info, bool counted, sx_buffer *to)
+/* As clients know the model; of a path on this machine only its end. */
+static const char *shown_model(sx_server *server, const char *model)
+{
+    const char *name = sx_served_models_name(server->models, (sx_text){model, strlen(model)});
+    return name ? name : model[0] == '/' ? strrchr(model, '/') + 1 : model;
+}
+
+static void write_collection(sx_server *server, const sx_collection_info *info, bool counted, sx_buffer *to)
 {
     member(to, "{\"name\":", info->name);
-    member(to, ",\"model\":", info->model);
+    member(to, ",\"model\":", shown_model(server, info->model));
     member(to, ",\"space\":", info->space);
     sx_buffer_printf(to, ",\"dimensions\":%u", info->dimensions);
     if (counted)
@@ -118,7 +125,7 @@ static void write_collection(const sx_collection_info *info, bool counted, sx_bu
                          (unsigned long long)info->documents, (unsigned long long)info->chunks, (unsigned long long)info->vectors,
                          (unsigned long long)info->pending, (unsigned long long)info->failed, (unsigned long long)info->bytes);
     if (info->moving_to) {
-        member(to, ",\"moving_to\":", info->moving_to);
+        member(to, ",\"moving_to\":", shown_model(server, info->moving_to));
         sx_buffer_printf(to, ",\"moved\":%llu", (unsigned long long)info->moved);
     }
     sx_buffer_append_byte(to, '}');
@@ -143,7 +150,7 @@ static void list(sx_server *server, sx_request *request, sx_response *response)
         for (size_t i = 0; there && i < there->collection_count; i++) {
             if (i)
                 sx_buffer_append_byte(&response->body, ',');
-            write_collection(&there->collections[i], counted, &response->body);
+            write_collection(server, &there->collections[i], counted, &response->body);
         }
         sx_buffer_append_string(&response->body, "]}");
     }
@@ -168,7 +175,7 @@ static void show(sx_server *server, sx_request *request, sx_response *response)
     if (status)
         fail_with(request, response, &error);
     else
-        write_collection(info, true, &response->body);
+        write_collection(server, info, true, &response->body);
     sx_database_status_free(there);
 }
 
@@ -270,7 +277,7 @@ static void create(sx_server *server, sx_request *request, sx_response *response
             fail_with(request, response, &error); /* deleted by somebody else in between */
         else {
             response->status = 201;
-            write_collection(find(there, text, &error), false, &response->body);
+            write_collection(server, find(there, text, &error), false, &response->body);
         }
     }
     sx_database_status_free(there);

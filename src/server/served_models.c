@@ -420,9 +420,15 @@ sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsig
     return status;
 }
 
+const char *sx_served_models_name(sx_served_models *models, sx_text name)
+{
+    const entry *found = name.length ? find(models, name) : NULL; /* names never change */
+    return found ? found->name : NULL;
+}
+
 bool sx_served_models_has(sx_served_models *models, sx_text name)
 {
-    return name.length && find(models, name); /* names never change */
+    return sx_served_models_name(models, name);
 }
 
 void sx_served_models_release(sx_served_models *models, sx_served_model *model)

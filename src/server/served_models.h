@@ -58,6 +58,8 @@ sx_status sx_served_models_acquire(sx_served_models *models, sx_text name, unsig
                                    sx_error *error);
 /* Whether a model answers to this name. */
 bool sx_served_models_has(sx_served_models *models, sx_text name);
+/* What the model that answers to this name is listed as, or NULL. */
+const char *sx_served_models_name(sx_served_models *models, sx_text name);
 void sx_served_models_release(sx_served_models *models, sx_served_model *model);
 
 /* Embeds with a remote model; role as in sx_embedder_options. */

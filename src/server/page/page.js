@@ -55,9 +55,12 @@ $("key-dialog").addEventListener("close", () => {
 
 /* ---- Search ---- */
 
+// Words that say nothing about a passage.
+const empty = new Set("and are but can did does for from has have how its not the that then there these they this was what when where which who why will with you your".split(" "));
+
 // The words of the query that a passage has, marked.
 function marked(text, query) {
-  const words = [...new Set(query.toLowerCase().match(/[\p{L}\p{N}_]{3,}/gu) || [])].sort((a, b) => b.length - a.length);
+  const words = [...new Set(query.toLowerCase().match(/[\p{L}\p{N}_]{3,}/gu) || [])].filter((word) => !empty.has(word)).sort((a, b) => b.length - a.length);
   const parts = [];
   if (!words.length) return [text];
   const escaped = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
@@ -209,7 +212,9 @@ function jobCard(job) {
       (job.state === "running" || job.state === "queued") && make("button", { class: "small", click: () => act(`/v1/jobs/${job.id}`, { method: "DELETE" }) }, "Stop")));
   if (progress) {
     const bar = make("progress", { max: "1", "aria-label": progress.phase });
-    if (progress.total) bar.value = Math.min(1, progress.done / progress.total);
+    // by time where it is known: files differ in size
+    if (progress.seconds_left !== null) bar.value = progress.seconds / (progress.seconds + progress.seconds_left || 1);
+    else if (progress.total) bar.value = Math.min(1, progress.done / progress.total);
     const left = progress.seconds_left === null ? "" : `, ${duration(progress.seconds_left)} left`;
     const rate = progress.rate > 0 ? `, ${number(progress.rate)} a second` : "";
     card.append(bar, make("p", {}, `${progress.phase}: ${number(progress.done)} of ${plural(progress.total, progress.unit.replace(/s$/, ""))}${rate}${left}`));
@@ -279,139 +284,6 @@ setInterval(() => {
   if (document.hidden) return;
   rounds++;
   if (rounds % 20 === 0) stale = true; // others may have changed something
-  if (busy || rounds % 2 === 0) refresh();
-}, 1000);
-
-const parameters = new URLSearchParams();
-  const query = place.query.value.trim();
-  if (query) parameters.set("q", query);
-  if (place.collection.value && place.collection.selectedIndex > 0) parameters.set("in", place.collection.value);
-  if ($("mode").value !== "hybrid") parameters.set("mode", $("mode").value);
-  if ($("type").value !== "general") parameters.set("type", $("type").value);
-  history.replaceState(null, "", (parameters.size ? `?${parameters}` : "/") + location.hash);
-}
-
-let timer = 0;
-place.query.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 120); });
-for (const id of ["collection", "mode", "type", "count"]) $(id).addEventListener("change", search);
-$("form").addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); search(); });
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("key-dialog").open) return;
-  const at = document.activeElement, hits = [...place.hits.children], index = hits.indexOf(at);
-  const inText = at && /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName);
-  if (event.key === "/" && !inText) place.query.focus(), place.query.select();
-  else if (event.key === "ArrowDown" && (at === place.query || index >= 0 || !inText) && hits.length) hits[Math.min(index + 1, hits.length - 1)].focus();
-  else if (event.key === "ArrowUp" && index > 0) hits[index - 1].focus();
-  else if (event.key === "ArrowUp" && index === 0) place.query.focus();
-  else if ((event.key === "Enter" || event.key === " ") && index >= 0) toggle(at);
-  else if (event.key === "Escape" && index >= 0 && at.classList.contains("open")) toggle(at);
-  else if (event.key === "Escape" && (index >= 0 || at === place.query)) place.query.focus(), place.query.select();
-  else return;
-  event.preventDefault();
-});
-
-/* ---- What there is ---- */
-
-function figures(...pairs) {
-  return make("dl", { class: "figures" }, ...pairs.filter(Boolean).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
-}
-
-function showCollections(list) {
-  const names = list.map((item) => item.name), chosen = place.collection.value || new URLSearchParams(location.search).get("in");
-  if (names.join("\n") !== [...place.collection.options].map((option) => option.value).join("\n")) {
-    place.collection.replaceChildren(...names.map((name) => make("option", { value: name, selected: name === chosen }, name)));
-    if (!names.length) place.collection.append(make("option", { value: "" }, "no collection"));
-  }
-  $("collection-list").replaceChildren(...list.map((item) => make("article", { class: "card" },
-    make("h3", {}, item.name, make("span", { class: "state" + (item.failed ? " bad" : "") },
-      item.moving_to ? `moving to ${item.moving_to}` : item.failed ? `${plural(item.failed, "document")} failed` : item.pending ? `${number(item.pending)} pending` : "")),
-    make("p", {}, `${item.model}, ${item.dimensions} dimensions`),
-    figures([item.documents === 1 ? "document" : "documents", number(item.documents)], [item.chunks === 1 ? "passage" : "passages", number(item.chunks)], ["size", bytes(item.bytes)]))));
-  if (!list.length)
-    $("collection-list").append(make("p", { class: "empty" }, "No collection yet. ", make("code", {}, "sextant index FOLDER"), " makes one, and so does ", make("code", {}, "POST /v1/collections"), "."));
-}
-
-const states = { queued: "queued", running: "running", done: "done", failed: "failed", stopped: "stopped" };
-function jobCard(job) {
-  const progress = job.progress, result = job.result, card = make("article", { class: "card" },
-    make("h3", {}, job.source === job.collection ? job.source : `${job.source} → ${job.collection}`,
-      make("span", { class: "state" + (job.state === "done" ? " good" : job.state === "failed" ? " bad" : "") }, states[job.state] || job.state),
-      (job.state === "running" || job.state === "queued") && make("button", { class: "small", click: () => act(`/v1/jobs/${job.id}`, { method: "DELETE" }) }, "Stop")));
-  if (progress) {
-    const bar = make("progress", { max: "1", "aria-label": progress.phase });
-    if (progress.total) bar.value = Math.min(1, progress.done / progress.total);
-    const left = progress.seconds_left === null ? "" : `, ${duration(progress.seconds_left)} left`;
-    const rate = progress.rate > 0 ? `, ${number(progress.rate)} a second` : "";
-    card.append(bar, make("p", {}, `${progress.phase}: ${number(progress.done)} of ${plural(progress.total, progress.unit.replace(/s$/, ""))}${rate}${left}`));
-  } else if (result) {
-    const told = [[result.documents.added, "added"], [result.documents.changed, "changed"], [result.documents.removed, "removed"], [result.documents.unchanged, "unchanged"], [result.documents.skipped, "skipped"], [result.documents.failed, "failed"]];
-    const words = told.filter(([count]) => count).map(([count, word]) => `${number(count)} ${word}`).join(", ");
-    card.append(make("p", {}, `${words || "no documents"} in ${result.seconds < 10 ? result.seconds.toFixed(1) + " s" : duration(result.seconds)}`));
-  }
-  if (job.error) card.append(make("p", { class: "bad" }, job.error.message));
-  return card;
-}
-
-function showJobs(list, sources) {
-  $("sources").replaceChildren(...sources.map((name) =>
-    make("button", { click: () => act("/v1/jobs", { method: "POST", body: JSON.stringify({ source: name }) }) }, `Index ${name}`)));
-  $("job-list").replaceChildren(...list.slice(0, 12).map(jobCard));
-  if (!list.length)
-    $("job-list").append(make("p", { class: "empty" }, sources.length ? "No job has run since the server was started." : "The server has no sources to index: ", !sources.length && make("code", {}, "sextant serve --source NAME=FOLDER"), !sources.length && " gives it one."));
-}
-
-async function act(path, options) {
-  try {
-    await ask(path, options);
-  } catch (error) {
-    say(error.message, true);
-  }
-  refresh();
-}
-
-let before = null;
-function showModels(status) {
-  const now = performance.now();
-  $("model-list").replaceChildren(...status.models.map((model) => {
-    const old = before && before.models.find((other) => other.name === model.name);
-    const rate = old ? Math.max(0, (model.tokens - old.tokens) / ((now - before.at) / 1000)) : 0;
-    const about = [model.family, model.precision, model.parameters && `${number(model.parameters / 1e6)} M parameters`].filter(Boolean).join(", ");
-    return make("article", { class: "card" },
-      make("h3", {}, model.name, make("span", { class: "state" + (model.loaded ? " good" : "") }, model.loaded ? "loaded" : "on demand")),
-      make("p", {}, about || "not loaded yet"),
-      figures(model.dimensions > 0 && ["dimensions", number(model.dimensions)], model.max_length > 0 && ["tokens at most", number(model.max_length)],
-        ["texts", number(model.texts)], ["tokens/s now", number(rate)], model.queued > 0 && ["waiting", number(model.queued)]));
-  }));
-  before = { at: now, models: status.models };
-  $("server").textContent = `Sextant ${status.version}, up ${duration(status.uptime)}, ${plural(status.connections, "connection")}`;
-}
-
-/* ---- Keeping up ---- */
-
-let collectionsShown = false, busy = false;
-async function refresh() {
-  try {
-    const [status, jobs] = await Promise.all([ask("/v1/status"), ask("/v1/jobs")]);
-    const works = jobs.jobs.some((job) => job.state === "running" || job.state === "queued");
-    showModels(status);
-    showJobs(jobs.jobs, jobs.sources);
-    if (!collectionsShown || works || busy) {
-      showCollections((await ask("/v1/collections")).collections);
-      if (!collectionsShown) {
-        collectionsShown = true;
-        if (place.query.value) search();
-      }
-    }
-    busy = works;
-  } catch (error) {
-    $("server").textContent = `The server does not answer: ${error.message}`;
-  }
-}
-let rounds = 0;
-setInterval(() => {
-  if (document.hidden) return;
-  if (++rounds % 20 === 0) collectionsShown = false; // others may have changed something
   if (busy || rounds % 2 === 0) refresh();
 }, 1000);
 
