@@ -1,7 +1,7 @@
 /* git.c - what git knows of a folder, asked from the git program.
  *
- * git runs without a shell, with an environment of our own and for at most a minute, and is kept from running what a repository's own
- * settings name: hooks, file system monitors, external diffs. Paths come NUL-separated, so that any name is possible. */
+ * git runs without a shell, with an environment of our own and for at most a minute, and is kept from running what a repository's
+ * own settings name: hooks, file system monitors, external diffs. Paths come NUL-separated, so that any name is possible. */
 #include "git.h"
 
 #include "../base/buffer.h"
@@ -85,8 +85,8 @@ static sx_status collect(int from, pid_t process, sx_buffer *output, sx_error *e
 /* Runs git in a folder. *code: its exit status. SX_E_NOT_FOUND when there is no git. */
 static sx_status run_git(const char *folder, const char *const *words, sx_buffer *output, int *code, sx_error *error)
 {
-    const char *arguments[MOST_ARGUMENTS] = {"git", "-C", folder, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
-                                             "-c", "core.quotePath=false"};
+    const char *arguments[MOST_ARGUMENTS] = {
+        "git", "-C", folder, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false"};
     size_t count = 9;
     for (; *words && count + 1 < MOST_ARGUMENTS; words++)
         arguments[count++] = *words;
@@ -165,19 +165,21 @@ sx_status sx_git_changes_since(const char *path, const char *revision, sx_git_ch
     sx_buffer_printf(&refusal, "git knows no revision '%s' here", revision);
     sx_status status = folder && !name.failed && !refusal.failed ? SX_OK : sx_fail_nomem(error, strlen(path) + strlen(revision));
     if (!status)
-        status = ask(folder, (const char *const[]){"rev-parse", "--show-toplevel", NULL}, &output, "is in no git repository", error);
+        status =
+            ask(folder, (const char *const[]){"rev-parse", "--show-toplevel", NULL}, &output, "is in no git repository", error);
     if (!status) {
         output.data[strcspn(output.data, "\n")] = '\0';
         top = sx_strdup(output.data);
-        status = top ? ask(folder, (const char *const[]){"rev-parse", "--verify", "--quiet", "--end-of-options", name.data, NULL}, &output,
-                           refusal.data, error)
+        status = top ? ask(folder, (const char *const[]){"rev-parse", "--verify", "--quiet", "--end-of-options", name.data, NULL},
+                           &output, refusal.data, error)
                      : sx_fail_nomem(error, output.length);
     }
     if (!status) {
         output.data[strcspn(output.data, "\n")] = '\0';
         commit = sx_strdup(output.data);
-        status = commit ? ask(top, (const char *const[]){"diff", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv", "-z",
-                                                         commit, "--", NULL},
+        status = commit ? ask(top,
+                              (const char *const[]){"diff", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv",
+                                                    "-z", commit, "--", NULL},
                               &output, "what changed cannot be told", error)
                         : sx_fail_nomem(error, output.length);
     }
@@ -229,7 +231,8 @@ char *sx_git_excludes_file(const char *path)
     char *folder = folder_of(path), *file = NULL;
     if (!folder || !is_in_repository(folder))
         goto out;
-    if (!run_git(folder, (const char *const[]){"config", "--type=path", "--get", "core.excludesFile", NULL}, &output, &code, &ignored) &&
+    if (!run_git(folder, (const char *const[]){"config", "--type=path", "--get", "core.excludesFile", NULL}, &output, &code,
+                 &ignored) &&
         !code) {
         output.data[strcspn(output.data, "\n")] = '\0';
         file = output.data[0] ? sx_strdup(output.data) : NULL;

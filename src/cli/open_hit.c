@@ -1,6 +1,7 @@
 /* open_hit.c - --open N: the file of a hit in the user's editor, at its line.
  *
- * $VISUAL or $EDITOR is split at spaces and run without a shell. Editors say the line in different ways; the program's name tells which. */
+ * $VISUAL or $EDITOR is split at spaces and run without a shell. Editors say the line in different ways; the program's name tells
+ * which. */
 #include "print_hits.h"
 
 #include "../base/buffer.h"
@@ -24,9 +25,9 @@ static line_form form_of(const char *program)
     static const struct {
         const char *name;
         line_form form;
-    } known[] = {{"code", COLON_AFTER_GOTO}, {"codium", COLON_AFTER_GOTO}, {"code-insiders", COLON_AFTER_GOTO}, {"cursor", COLON_AFTER_GOTO},
-                 {"subl", COLON_AFTER},      {"hx", COLON_AFTER},          {"helix", COLON_AFTER},               {"zed", COLON_AFTER},
-                 {"kate", LINE_OPTION}};
+    } known[] = {{"code", COLON_AFTER_GOTO},   {"codium", COLON_AFTER_GOTO}, {"code-insiders", COLON_AFTER_GOTO},
+                 {"cursor", COLON_AFTER_GOTO}, {"subl", COLON_AFTER},        {"hx", COLON_AFTER},
+                 {"helix", COLON_AFTER},       {"zed", COLON_AFTER},         {"kate", LINE_OPTION}};
     const char *name = sx_path_name(program);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(name, known[i].name))

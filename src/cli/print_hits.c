@@ -164,7 +164,8 @@ static void print_code(const sx_cli *cli, const char *query, const sx_hit *hit)
 {
     text_line lines[512];
     size_t count = 0, best = 0, first = 0;
-    for (const char *at = hit->text, *end = hit->text + hit->text_length; at < end && count < sizeof lines / sizeof *lines; count++) {
+    for (const char *at = hit->text, *end = hit->text + hit->text_length; at < end && count < sizeof lines / sizeof *lines;
+         count++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t length = newline ? (size_t)(newline - at) : (size_t)(end - at);
         lines[count] = (text_line){at, length, count_words(query, at, length)};

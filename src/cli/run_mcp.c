@@ -1,8 +1,8 @@
 /* run_mcp.c - `sextant mcp`: coding assistants search collections over the Model Context Protocol, on standard input and output.
  *
- * One JSON-RPC message a line comes in, one a line goes out; nothing else is ever written to standard output. The tools read what was
- * indexed and nothing else: no file is opened for an assistant. A collection's model is loaded at the first search that needs it, and
- * kept; another one takes its place when another collection's model is needed. */
+ * One JSON-RPC message a line comes in, one a line goes out; nothing else is ever written to standard output. The tools read what
+ * was indexed and nothing else: no file is opened for an assistant. A collection's model is loaded at the first search that needs
+ * it, and kept; another one takes its place when another collection's model is needed. */
 #include "cli.h"
 #include "model_choice.h"
 
@@ -23,8 +23,8 @@ enum { LONGEST_LINE = 8 * 1024 * 1024, READ_BYTES = 65536, LOOK_AT_STOP_MS = 200
 typedef struct service {
     sx_cli *cli;
     sx_database *database;
-    sx_embedder *embedder;  /* or NULL */
-    char *embedder_of;      /* the collection it was opened for */
+    sx_embedder *embedder; /* or NULL */
+    char *embedder_of;     /* the collection it was opened for */
 } service;
 
 /* ---- Ids of passages: ROOT//DOCUMENT#INDEX ---- */
@@ -113,8 +113,8 @@ static sx_status open_embedder(service *s, const char *collection, const char *r
 }
 
 /* A collection that was moved to another model since its own was opened is asked once more. */
-static sx_status find(service *s, const char *collection, const char *role, sx_text query, const sx_search_options *options, sx_hits **hits,
-                      sx_error *error)
+static sx_status find(service *s, const char *collection, const char *role, sx_text query, const sx_search_options *options,
+                      sx_hits **hits, sx_error *error)
 {
     bool by_words = options->mode && !strcmp(options->mode, "keyword");
     sx_status status = sx_cli_require_collection(s->database, collection, error);
@@ -134,8 +134,12 @@ static sx_status find(service *s, const char *collection, const char *role, sx_t
 
 static sx_search_options options_of(const service *s, const sx_mcp_arguments *arguments)
 {
-    return (sx_search_options){.size = sizeof(sx_search_options), .collection = collection_of(s, arguments), .count = arguments->count,
-                               .filters = arguments->filters, .filter_count = arguments->filter_count, .mode = arguments->mode,
+    return (sx_search_options){.size = sizeof(sx_search_options),
+                               .collection = collection_of(s, arguments),
+                               .count = arguments->count,
+                               .filters = arguments->filters,
+                               .filter_count = arguments->filter_count,
+                               .mode = arguments->mode,
                                .type = arguments->type};
 }
 

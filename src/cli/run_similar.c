@@ -98,7 +98,8 @@ int sx_cli_similar(sx_cli *cli)
     if (!status)
         status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
     if (!status)
-        status = is_text ? find_like_text(cli, database, &options, &hits, &error) : sx_similar(database, &place, &options, &hits, &error);
+        status = is_text ? find_like_text(cli, database, &options, &hits, &error)
+                         : sx_similar(database, &place, &options, &hits, &error);
     int code = SX_EXIT_DONE;
     if (status)
         code = sx_cli_fail(cli, &error);

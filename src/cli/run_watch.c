@@ -1,8 +1,7 @@
 /* run_watch.c - `sextant index --watch`: indexes, then waits for changes and indexes those, until a signal.
  *
- * Each run is an ordinary one, with the collection's lease, limited to what changed. A run that fails (a path is away for a moment, a
- * service is down) is told, and the next one
- * looks at everything. */
+ * Each run is an ordinary one, with the collection's lease, limited to what changed. A run that fails (a path is away for a
+ * moment, a service is down) is told, and the next one looks at everything. */
 #include "index_run.h"
 #include "money.h"
 
@@ -33,7 +32,8 @@ static void print_run(watching *watch, const sx_index_report *report, bool first
     char documents[200] = "", now[16] = "";
     time_t seconds = time(NULL);
     struct tm local;
-    bool happened = report->documents.added + report->documents.changed + report->documents.removed + report->documents.failed > 0;
+    bool happened =
+        report->documents.added + report->documents.changed + report->documents.removed + report->documents.failed > 0;
     if (!happened && !first && !watch->cli->verbose)
         return;
     if (localtime_r(&seconds, &local))
@@ -70,8 +70,8 @@ static sx_status run(watching *watch, bool first, sx_error *error)
 /* Whether another try may do better: not when the call itself is wrong. */
 static bool may_pass(sx_status status)
 {
-    return status != SX_E_STOPPED && status != SX_E_INVALID && status != SX_E_NOMEM && status != SX_E_MISMATCH && status != SX_E_LIMIT &&
-           status != SX_E_UNSUPPORTED;
+    return status != SX_E_STOPPED && status != SX_E_INVALID && status != SX_E_NOMEM && status != SX_E_MISMATCH &&
+           status != SX_E_LIMIT && status != SX_E_UNSUPPORTED;
 }
 
 static void complain(watching *watch, const sx_error *error)

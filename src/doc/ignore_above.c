@@ -1,7 +1,7 @@
 /* ignore_above.c - the rules that hold for a folder from outside of it, inside a git repository.
  *
- * gitignore(5): a repository's own ignore files win over .git/info/exclude, and that over the user's core.excludesFile. A repository's top
- * is the innermost folder with a ".git" in it; that is a file in submodules and work trees. */
+ * gitignore(5): a repository's own ignore files win over .git/info/exclude, and that over the user's core.excludesFile. A
+ * repository's top is the innermost folder with a ".git" in it; that is a file in submodules and work trees. */
 #include "ignore_above.h"
 
 #include "../base/error.h"

@@ -10,8 +10,8 @@
 bool sx_is_vendored_folder(const char *name);
 /* Why a file of this name is left out ("lock file", "minified", "generated"), or NULL. *pattern: the rule, a glob on the name. */
 const char *sx_left_out_by_name(const char *name, const char **pattern);
-/* Whether an include glob asks for the file although `pattern` leaves it out: it is at least as special, as "*.min.js" or "a.min.js"
- * is and "*.js" is not. pattern NULL: it names the file without a wildcard. */
+/* Whether an include glob asks for the file although `pattern` leaves it out: it is at least as special, as "*.min.js" or
+ * "a.min.js" is and "*.js" is not. pattern NULL: it names the file without a wildcard. */
 bool sx_include_brings_back(const char *include, const char *pattern);
 /* Whether a glob has a folder of this name spelt out. */
 bool sx_glob_names_folder(const char *glob, const char *name, size_t length);

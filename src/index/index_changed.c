@@ -1,4 +1,5 @@
-/* index_changed.c - a run that looks only at what somebody says has changed: from sx_index_options.changed to paths below the roots. */
+/* index_changed.c - a run that looks only at what somebody says has changed: from sx_index_options.changed to paths below the
+ * roots. */
 #include "index_job.h"
 
 #include "../base/error.h"

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MOST_READS = 3 };
+
 static const char *const own_keys[] = {"author", "date", "encoding", "language", "media_type", "note", "title", SX_PAGES_KEY};
 
 /* ---- Metadata ---- */
@@ -257,6 +259,23 @@ static const char *user_value(void *user, const char *key)
     return json_string_value(json_object_get(user, key));
 }
 
+/* Reads a file again that was written to meanwhile: half of each version is neither. One that never rests is taken as it is, and is read
+ * again by the next run, since its times differ from those recorded. */
+static sx_status read_whole(const char *path, size_t most, sx_document *document, struct stat *file, sx_error *error)
+{
+    for (unsigned tries = 0;; tries++) {
+        struct stat after;
+        sx_status status = sx_document_read(path, most, document, file, error);
+        bool same = stat(path, &after) != 0 || !file->st_ino ||
+                    (after.st_ino == file->st_ino && after.st_size == file->st_size && after.st_mtim.tv_sec == file->st_mtim.tv_sec &&
+                     after.st_mtim.tv_nsec == file->st_mtim.tv_nsec);
+        if (same || tries == MOST_READS)
+            return status;
+        sx_document_clear(document);
+        *file = (struct stat){0};
+    }
+}
+
 static sx_status read_document(index_job *job, const index_pending *pending, index_work *work, const char *path, bool *done,
                                sx_error *error)
 {
@@ -270,7 +289,7 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
         problem.code = sx_document_parse(given->text.data ? given->text.data : "", given->text.length,
                                          given->media_type ? given->media_type : "text/plain", &work->document, &problem);
     } else {
-        problem.code = sx_document_read(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
+        problem.code = read_whole(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
     }
     if (file.st_ino)
         record_file(row, &file, scanned_ns);

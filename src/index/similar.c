@@ -1,7 +1,7 @@
 /* similar.c - sx_similar and sx_passages: from a place in an indexed document to passages like it, or to the passages around it.
  *
- * The place's own vector is the query, as it is stored: nothing is embedded. Of a whole document it is the mean of its passages'. What is
- * read is what was indexed; the file itself is never opened. */
+ * The place's own vector is the query, as it is stored: nothing is embedded. Of a whole document it is the mean of its passages'.
+ * What is read is what was indexed; the file itself is never opened. */
 #include "index_target.h"
 #include "search_by_vector.h"
 
@@ -35,8 +35,8 @@ static sx_status find_by_path(sx_database *database, int64_t collection, const c
     return status;
 }
 
-static sx_status find_document(sx_database *database, const sx_collection_row *collection, const sx_place *place, sx_document_row *row,
-                               sx_error *error)
+static sx_status find_document(sx_database *database, const sx_collection_row *collection, const sx_place *place,
+                               sx_document_row *row, sx_error *error)
 {
     sx_status status = place->path ? find_by_path(database, collection->id, place->path, row, error)
                                    : sx_store_document_find(database, collection->id, place->root, place->document, row, error);
@@ -70,7 +70,8 @@ static sx_status choose(const passages *of, const sx_place *place, const char *n
         last = row->end_line > last ? row->end_line : last;
         if (!row->vector || (!place->line && row->index != place->index))
             continue;
-        uint32_t far = place->line ? distance(row, place->line) : 0, least = found && place->line ? distance(best, place->line) : 0;
+        uint32_t far = place->line ? distance(row, place->line) : 0,
+                 least = found && place->line ? distance(best, place->line) : 0;
         if (!found || far < least || (far == least && row->end - row->start < best->end - best->start))
             *chosen = i;
         found = true;
@@ -82,8 +83,8 @@ static sx_status choose(const passages *of, const sx_place *place, const char *n
 
 /* ---- Similar ones ---- */
 
-static sx_status add_vector(sx_database *database, const sx_collection_row *collection, const sx_chunk_row *row, float *one, float *sum,
-                            sx_error *error)
+static sx_status add_vector(sx_database *database, const sx_collection_row *collection, const sx_chunk_row *row, float *one,
+                            float *sum, sx_error *error)
 {
     sx_vector_row found = {0};
     sx_status status = sx_store_lookup(database, collection->recipe, &row->hash, 1, &found, one, error);
@@ -134,7 +135,8 @@ static sx_status read_place(const sx_place *place, sx_place *known, sx_error *er
     return status;
 }
 
-sx_status sx_similar(sx_database *database, const sx_place *place, const sx_search_options *options, sx_hits **out, sx_error *error)
+sx_status sx_similar(sx_database *database, const sx_place *place, const sx_search_options *options, sx_hits **out,
+                     sx_error *error)
 {
     if (out)
         *out = NULL;
@@ -163,8 +165,8 @@ sx_status sx_similar(sx_database *database, const sx_place *place, const sx_sear
         status = vectors && skip ? SX_OK : sx_fail_nomem(error, collection.dimensions * sizeof *vectors);
     }
     if (!status)
-        status = make_query(database, &collection, &of, &known, document.path, vectors, vectors + collection.dimensions, skip, &skip_count,
-                            error);
+        status = make_query(database, &collection, &of, &known, document.path, vectors, vectors + collection.dimensions, skip,
+                            &skip_count, error);
     if (!status)
         status = sx_search_by_vector(database, &collection, &how, vectors + collection.dimensions, skip, skip_count, out, error);
     sx_store_chunks_free(of.rows, of.count);

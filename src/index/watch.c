@@ -1,9 +1,9 @@
 /* watch.c - sx_watch_...: what changes below some paths, told by the kernel (inotify(7)), gathered into bursts.
  *
- * Every folder that a walk would enter is watched. inotify tells names in watched folders, so a folder that is new is itself named as
- * changed: what was put into it before its own watch stood is found by looking at all of it. Where the kernel cannot tell (its queue ran
- * over, there are more folders than it watches, a path went away), the answer is to look at everything. Editors that write a new file and
- * rename it over the old one give one name like all others.
+ * Every folder that a walk would enter is watched. inotify tells names in watched folders, so a folder that is new is itself
+ * named as changed: what was put into it before its own watch stood is found by looking at all of it. Where the kernel cannot
+ * tell (its queue ran over, there are more folders than it watches, a path went away), the answer is to look at everything.
+ * Editors that write a new file and rename it over the old one give one name like all others.
  *
  * Nothing is read here: the answer is only where to look, and looking twice is harmless. */
 #include "watch.h"
@@ -26,27 +26,27 @@
 
 enum { SETTLE_MS = 300, MOST_MS = 5000, POLL_MS = 10000, MOST_CHANGES = 10000, LOOK_AT_STOP_MS = 200, EVENT_BYTES = 64 * 1024 };
 
-static const uint32_t events_wanted = IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO |
-                                      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+static const uint32_t events_wanted = IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM |
+                                      IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
 
 typedef struct watched {
-    int number;  /* the kernel's */
-    char *path;  /* absolute */
+    int number; /* the kernel's */
+    char *path; /* absolute */
 } watched;
 
 struct sx_watch {
     sx_watch_options options;
     sx_index_targets targets;
     char *excludes_file;
-    int descriptor;            /* -1: polling */
-    watched *folders;          /* by number */
+    int descriptor;   /* -1: polling */
+    watched *folders; /* by number */
     size_t count, capacity;
     char **changes;
     size_t change_count, change_capacity;
-    bool everything, lost;     /* lost: a path is away; it is looked for now and then */
+    bool everything, lost; /* lost: a path is away; it is looked for now and then */
     char reason[256];
     sx_burst burst;
-    sx_error *error;           /* of the call that is going on */
+    sx_error *error; /* of the call that is going on */
 };
 
 /* ---- Bursts ---- */
@@ -217,9 +217,14 @@ static sx_status add_tree(sx_watch *watch, const sx_index_target *target, const 
 {
     const char *only = path + strlen(target->absolute);
     only += *only == '/';
-    sx_walk_options options = {.folders = true, .excludes_file = watch->excludes_file, .include = watch->options.include,
-                               .include_count = watch->options.include_count, .exclude = watch->options.exclude,
-                               .exclude_count = watch->options.exclude_count, .only = &only, .only_count = 1};
+    sx_walk_options options = {.folders = true,
+                               .excludes_file = watch->excludes_file,
+                               .include = watch->options.include,
+                               .include_count = watch->options.include_count,
+                               .exclude = watch->options.exclude,
+                               .exclude_count = watch->options.exclude_count,
+                               .only = &only,
+                               .only_count = 1};
     tree t = {watch, target->absolute};
     sx_error gone;
     sx_status status = sx_walk(target->absolute, &options, add_entered, &t, &gone);

@@ -1,10 +1,10 @@
-/* mcp.c - the Model Context Protocol over JSON-RPC 2.0, server side, as modelcontextprotocol.io specifies it (revisions 2024-11-05 to
- * 2025-11-25).
+/* mcp.c - the Model Context Protocol over JSON-RPC 2.0, server side, as modelcontextprotocol.io specifies it (revisions
+ * 2024-11-05 to 2025-11-25).
  *
- * Of the protocol: initialize with version negotiation, ping, tools/list, tools/call, notifications, batches (which one revision has).
- * A table says what tools there are and what arguments each takes; the schemas in tools/list and the checks of tools/call come from it.
- * What is wrong with a message is an error of JSON-RPC; what goes wrong in a tool is a result marked isError, which the assistant
- * reads. */
+ * Of the protocol: initialize with version negotiation, ping, tools/list, tools/call, notifications, batches (which one revision
+ * has). A table says what tools there are and what arguments each takes; the schemas in tools/list and the checks of tools/call
+ * come from it. What is wrong with a message is an error of JSON-RPC; what goes wrong in a tool is a result marked isError, which
+ * the assistant reads. */
 #include "mcp.h"
 
 #include "../base/error.h"
@@ -30,8 +30,8 @@ typedef struct argument {
     const char *name;
     argument_kind kind;
     size_t offset;
-    uint32_t least, most;  /* of a whole number */
-    const char *choices;   /* separated by | */
+    uint32_t least, most; /* of a whole number */
+    const char *choices;  /* separated by | */
     const char *about;
 } argument;
 
@@ -63,12 +63,13 @@ typedef struct tool {
 static const tool tools[] = {
     {"search", "Search the indexed code and documents by meaning and by words. Gives passages with file, lines and id.",
      "query collection count type mode filters", "query", offsetof(sx_mcp, search)},
-    {"similar", "Find passages like a given one: by its id, by an indexed file and line, or by a text. The passage itself is left out.",
+    {"similar",
+     "Find passages like a given one: by its id, by an indexed file and line, or by a text. The passage itself is left out.",
      "text id document line collection count filters", NULL, offsetof(sx_mcp, similar)},
     {"collections", "List the collections that can be searched, and the model each was made with.", "", NULL,
      offsetof(sx_mcp, collections)},
-    {"passage", "Read an indexed passage again by its id, with neighbouring ones of the same file.", "id before after collection", "id",
-     offsetof(sx_mcp, passage)},
+    {"passage", "Read an indexed passage again by its id, with neighbouring ones of the same file.", "id before after collection",
+     "id", offsetof(sx_mcp, passage)},
 };
 enum { TOOLS = sizeof tools / sizeof *tools };
 
@@ -134,8 +135,7 @@ static bool is_choice(const argument *a, const char *value)
     json_t *list = choices_of(a), *choice;
     size_t i;
     bool found = false;
-    json_array_foreach(list, i, choice)
-        found = found || !strcmp(json_string_value(choice), value);
+    json_array_foreach(list, i, choice) found = found || !strcmp(json_string_value(choice), value);
     json_decref(list);
     return found;
 }
@@ -166,7 +166,8 @@ static bool read_argument(const argument *a, json_t *value, sx_mcp_arguments *kn
             memcpy(place, &text, sizeof text);
             return true;
         }
-        sx_fail(error, SX_E_INVALID, "%s: %s%s", a->name, a->kind == TEXT ? "is no string" : "is none of ", a->kind == TEXT ? "" : a->choices);
+        sx_fail(error, SX_E_INVALID, "%s: %s%s", a->name, a->kind == TEXT ? "is no string" : "is none of ",
+                a->kind == TEXT ? "" : a->choices);
         return false;
     case WHOLE:
         if (json_is_integer(value) && json_integer_value(value) >= a->least && json_integer_value(value) <= a->most) {
@@ -193,7 +194,8 @@ static bool read_arguments(const tool *t, json_t *given, sx_mcp_arguments *known
         sx_fail(error, SX_E_INVALID, "arguments: is no object");
         return false;
     }
-    json_object_foreach(given, name, value) {
+    json_object_foreach(given, name, value)
+    {
         const argument *found = NULL;
         for (size_t i = 0; i < ARGUMENTS; i++)
             if (!strcmp(arguments[i].name, name) && takes(t, name))
@@ -280,8 +282,8 @@ static json_t *initialize(sx_mcp *mcp, json_t *params, json_t **failure)
     for (size_t i = 0; i < sizeof revisions / sizeof *revisions; i++)
         if (!strcmp(revisions[i], asked))
             mcp->protocol = revisions[i];
-    return json_pack("{s:s, s:{s:{}}, s:{s:s, s:s}, s:s}", "protocolVersion", mcp->protocol, "capabilities", "tools", "serverInfo", "name",
-                     "sextant", "version", sx_version(), "instructions",
+    return json_pack("{s:s, s:{s:{}}, s:{s:s, s:s}, s:s}", "protocolVersion", mcp->protocol, "capabilities", "tools",
+                     "serverInfo", "name", "sextant", "version", sx_version(), "instructions",
                      "Searches collections of code and documents that were indexed on this machine. Use `search` to find where "
                      "something is done or described, `passage` to read more around a result, `similar` to find code like it.");
 }
@@ -331,7 +333,8 @@ static json_t *answer_batch(sx_mcp *mcp, json_t *messages)
 {
     json_t *replies = json_array(), *message;
     size_t i;
-    json_array_foreach(messages, i, message) {
+    json_array_foreach(messages, i, message)
+    {
         json_t *reply = answer(mcp, message);
         if (reply)
             json_array_append_new(replies, reply);

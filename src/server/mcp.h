@@ -17,7 +17,8 @@ typedef struct sx_mcp_arguments {
 } sx_mcp_arguments;
 
 /* Does what a tool does: text for the assistant's eyes, data one JSON object for programs. A failure is told to the assistant. */
-typedef sx_status (*sx_mcp_tool)(void *user, const sx_mcp_arguments *arguments, sx_buffer *text, sx_buffer *data, sx_error *error);
+typedef sx_status (*sx_mcp_tool)(void *user, const sx_mcp_arguments *arguments, sx_buffer *text, sx_buffer *data,
+                                 sx_error *error);
 
 typedef struct sx_mcp {
     sx_mcp_tool search, similar, collections, passage;
