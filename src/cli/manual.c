@@ -90,6 +90,7 @@ static void print_environment(const sx_cli_option *first, const sx_cli_option *s
                 printf(".TP\n.B %s\nThe same as \\fB\\-\\-%s\\fR.\n", option->setting, option->name);
     printf(".TP\n.B DB_DIR\nFolder of the database sextant.db.\n.TP\n.B EMBEDDING_CACHE_DIR\nWhere the cache lies.\n"
            ".TP\n.B EMBEDDING_PROVIDER\nOnly \"local\" in this version.\n.TP\n.B SEXTANT_MODELS\nFolder of imported models.\n"
+           ".TP\n.B SEXTANT_GRAMMARS\nParsers of code, an absolute path; default ~/.local/share/sextant/grammars.so.\n"
            ".TP\n.BR HF_HOME \", \" HF_HUB_CACHE\nThe Hugging Face cache.\n.TP\n.B NO_COLOR\nNo colours when set.\n");
 }
 

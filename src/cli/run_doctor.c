@@ -268,6 +268,8 @@ int sx_cli_doctor(sx_cli *cli)
     examination run = {.cli = cli};
     sx_buffer_append_string(&run.json, "{\"checks\":[");
     check_machine(&run);
+    record(&run, "grammars", FINE, cli->grammars_path ? cli->grammars_path : "none: code is cut by lines, not by functions",
+           cli->grammars_path ? NULL : "scripts/install-grammars makes them");
     check_model(&run);
     check_database(&run);
     int code = run.failures ? SX_EXIT_FAILED : SX_EXIT_DONE;
