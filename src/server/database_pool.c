@@ -20,8 +20,8 @@ typedef struct kept_embedder {
 } kept_embedder;
 
 typedef struct lent {
-    sx_lent_database view; /* first: what callers hold is a pointer to it */
-    struct lent *next;     /* in the stack of free ones */
+    sx_lent_database view;                   /* first: what callers hold is a pointer to it */
+    struct lent *next;                       /* in the stack of free ones */
     kept_embedder embedders[MOST_EMBEDDERS]; /* the one used last is first */
     size_t embedder_count;
     int64_t used_ns;
@@ -126,8 +126,8 @@ sx_status sx_database_lend(sx_database_pool *pool, bool make, sx_lent_database *
     if (status)
         return status;
     if (!of->view.database) {
-        sx_database_options options = {.size = sizeof options, .must_exist = !make, .log = pool->options.log,
-                                       .log_user = pool->options.log_user};
+        sx_database_options options = {
+            .size = sizeof options, .must_exist = !make, .log = pool->options.log, .log_user = pool->options.log_user};
         status = sx_database_open(pool->options.path, &options, &of->view.database, error);
     }
     if (status)
@@ -157,7 +157,8 @@ static bool is_wanted(const kept_embedder *kept, const char *model, uint32_t dim
     return kept->dimensions == dimensions && strcmp(kept->model, model) == 0;
 }
 
-static sx_status open_embedder(sx_database_pool *pool, const char *model, uint32_t dimensions, kept_embedder *kept, sx_error *error)
+static sx_status open_embedder(sx_database_pool *pool, const char *model, uint32_t dimensions, kept_embedder *kept,
+                               sx_error *error)
 {
     sx_served_models *models = pool->options.models;
     sx_text name = {model, strlen(model)};

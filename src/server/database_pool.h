@@ -11,7 +11,7 @@
 typedef struct sx_database_pool sx_database_pool;
 
 typedef struct sx_database_pool_options {
-    const char *path;             /* NULL: there is none, and lending is SX_E_NOT_FOUND */
+    const char *path; /* NULL: there is none, and lending is SX_E_NOT_FOUND */
     sx_served_models *models;
     sx_embedder_options embedder; /* what embedders are opened with; role and threads are the pool's */
     const char *role;             /* "query" or "document" */
@@ -33,10 +33,11 @@ void sx_database_pool_close(sx_database_pool *pool);
  * Any thread. */
 sx_status sx_database_lend(sx_database_pool *pool, bool make, sx_lent_database **out, sx_error *error);
 void sx_database_return(sx_database_pool *pool, sx_lent_database *lent);
-/* The embedder for a model as a collection names it, with its number of dimensions (0: the model's): one that is served here, else
- * the first model, which then is not of the collection's space. It is the pool's. *served (may be NULL): the model's name. */
-sx_status sx_lent_embedder(sx_database_pool *pool, sx_lent_database *lent, const char *model, uint32_t dimensions, sx_embedder **out,
-                           const char **served, sx_error *error);
+/* The embedder for a model as a collection names it, with its number of dimensions (0: the model's): one that is served here,
+ * else the first model, which then is not of the collection's space. It is the pool's. *served (may be NULL): the model's name.
+ */
+sx_status sx_lent_embedder(sx_database_pool *pool, sx_lent_database *lent, const char *model, uint32_t dimensions,
+                           sx_embedder **out, const char **served, sx_error *error);
 /* Lets go what has been idle for long. Called now and then. */
 void sx_database_pool_sweep(sx_database_pool *pool);
 

@@ -46,7 +46,8 @@ void sx_hits_write_members(sx_buffer *to, sx_text query, const sx_hits *hits)
         const sx_hit *hit = &hits->hits[i];
         sx_buffer_printf(to, "%s{\"rank\":%u", i ? "," : "", hit->rank);
         sx_hit_write_place(to, hit);
-        sx_buffer_printf(to, ",\"semantic_rank\":%u,\"keyword_rank\":%u,\"joined\":%u,\"folded\":%u,\"text\":", hit->semantic_rank,
+        sx_buffer_printf(to,
+                         ",\"semantic_rank\":%u,\"keyword_rank\":%u,\"joined\":%u,\"folded\":%u,\"text\":", hit->semantic_rank,
                          hit->keyword_rank, hit->joined, hit->folded);
         sx_json_write_string(to, hit->text, hit->text_length);
         sx_buffer_append_byte(to, '}');
@@ -54,7 +55,8 @@ void sx_hits_write_members(sx_buffer *to, sx_text query, const sx_hits *hits)
     sx_buffer_append_byte(to, ']');
 }
 
-static void write_problems(sx_buffer *to, const sx_problem *problems, size_t count, const char *state, const char *name, bool *any)
+static void write_problems(sx_buffer *to, const sx_problem *problems, size_t count, const char *state, const char *name,
+                           bool *any)
 {
     for (size_t i = 0; i < count; i++) {
         sx_buffer_printf(to, "%s{\"state\":\"%s\",\"%s\":", *any ? "," : "", state, name);

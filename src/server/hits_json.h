@@ -10,8 +10,8 @@
 void sx_hits_write_members(sx_buffer *to, sx_text query, const sx_hits *hits);
 /* Members that say where a hit stands, from score to metadata; the object holds one already. */
 void sx_hit_write_place(sx_buffer *to, const sx_hit *hit);
-/* Members of an object that has begun: documents, chunks, tokens, truncated, seconds, problems (at most so many of each kind; each
- * names its document in a member called `name`). */
+/* Members of an object that has begun: documents, chunks, tokens, truncated, seconds, problems (at most so many of each kind;
+ * each names its document in a member called `name`). */
 void sx_report_write_members(sx_buffer *to, const sx_index_report *report, size_t most, const char *name);
 
 #endif

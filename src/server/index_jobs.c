@@ -124,8 +124,8 @@ static void show(const sx_progress *progress, void *user)
 }
 
 /* The model that the collection was made with, malloc'ed; of a new one the server's first. */
-static sx_status collection_model(sx_index_jobs *jobs, sx_database *database, const char *name, char **model, uint32_t *dimensions,
-                                  sx_error *error)
+static sx_status collection_model(sx_index_jobs *jobs, sx_database *database, const char *name, char **model,
+                                  uint32_t *dimensions, sx_error *error)
 {
     sx_database_status *there = NULL;
     *dimensions = 0;

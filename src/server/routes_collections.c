@@ -84,8 +84,8 @@ static sx_status lend_or_none(sx_server *server, sx_lent_database **lent, sx_err
 }
 
 /* An embedder for a collection, which must exist. */
-static sx_status open_embedder(sx_server *server, sx_request *request, sx_database_pool *pool, sx_lent_database *lent, const char *name,
-                               sx_embedder **embedder, sx_error *error)
+static sx_status open_embedder(sx_server *server, sx_request *request, sx_database_pool *pool, sx_lent_database *lent,
+                               const char *name, sx_embedder **embedder, sx_error *error)
 {
     sx_database_status *there = NULL;
     const sx_collection_info *info = NULL;
@@ -121,7 +121,8 @@ static void write_collection(sx_server *server, const sx_collection_info *info, 
     member(to, ",\"space\":", info->space);
     sx_buffer_printf(to, ",\"dimensions\":%u", info->dimensions);
     if (counted)
-        sx_buffer_printf(to, ",\"documents\":%llu,\"chunks\":%llu,\"vectors\":%llu,\"pending\":%llu,\"failed\":%llu,\"bytes\":%llu",
+        sx_buffer_printf(to,
+                         ",\"documents\":%llu,\"chunks\":%llu,\"vectors\":%llu,\"pending\":%llu,\"failed\":%llu,\"bytes\":%llu",
                          (unsigned long long)info->documents, (unsigned long long)info->chunks, (unsigned long long)info->vectors,
                          (unsigned long long)info->pending, (unsigned long long)info->failed, (unsigned long long)info->bytes);
     if (info->moving_to) {
@@ -141,7 +142,8 @@ static void list(sx_server *server, sx_request *request, sx_response *response)
     bool counted = !sx_text_is(counts, "false") && !sx_text_is(counts, "0");
     sx_status status = lend_or_none(server, &lent, &error);
     if (!status && lent)
-        status = counted ? sx_database_describe(lent->database, &there, &error) : sx_database_list(lent->database, &there, &error);
+        status =
+            counted ? sx_database_describe(lent->database, &there, &error) : sx_database_list(lent->database, &there, &error);
     sx_database_return(server->readers, lent);
     if (status) {
         fail_with(request, response, &error);
@@ -267,8 +269,8 @@ static void create(sx_server *server, sx_request *request, sx_response *response
         sx_text wanted = {model, model ? strlen(model) : 0};
         char *text = sx_is_collection_name(name) ? sx_arena_strndup(&request->arena, name.data, name.length) : NULL;
         if (!text)
-            sx_api_invalid(request, response, "name", "name is missing, or no name: 1 to %d bytes, without / and not beginning with .",
-                           LONGEST_NAME);
+            sx_api_invalid(request, response, "name",
+                           "name is missing, or no name: 1 to %d bytes, without / and not beginning with .", LONGEST_NAME);
         else if (model && !sx_served_models_has(server->models, wanted))
             sx_api_fail(request, response, 404, "model", "not_found", "model '%.200s' is not served here", model);
         else if (make(server, request, text, model ? model : server->default_model, &chunk, &there, &error))
@@ -356,7 +358,8 @@ static bool read_documents(sx_embed_call *call, sx_json *json, documents *to)
     size_t most = call->server->options.max_inputs;
     bool good = sx_json_array(json);
     while (good && sx_json_element(json))
-        good = to->count < most ? read_document(call, json, to) : sx_json_reject(json, "more documents than --max-client-batch-size");
+        good = to->count < most ? read_document(call, json, to)
+                                : sx_json_reject(json, "more documents than --max-client-batch-size");
     return good && !json->problem;
 }
 
@@ -435,8 +438,8 @@ static void add(sx_server *server, sx_request *request, sx_response *response)
     sx_embed_call_end(&call);
 }
 
-static void remove_documents(sx_server *server, sx_request *request, sx_response *response, const char *name, const char *const *ids,
-                             size_t count)
+static void remove_documents(sx_server *server, sx_request *request, sx_response *response, const char *name,
+                             const char *const *ids, size_t count)
 {
     sx_error error = {0};
     sx_lent_database *lent = NULL;

@@ -119,10 +119,7 @@ static void status(sx_server *server, sx_request *request, sx_response *response
 }
 
 const sx_route sx_routes_jobs[] = {
-    {"GET", "/v1/jobs", SX_FORM_SEXTANT, 0, list},
-    {"POST", "/v1/jobs", SX_FORM_SEXTANT, 0, start},
-    {"GET", "/v1/jobs/{ID}", SX_FORM_SEXTANT, 0, write_job},
-    {"DELETE", "/v1/jobs/{ID}", SX_FORM_SEXTANT, 0, cancel},
-    {"GET", "/v1/status", SX_FORM_SEXTANT, 0, status},
-    {NULL, NULL, SX_FORM_SEXTANT, 0, NULL},
+    {"GET", "/v1/jobs", SX_FORM_SEXTANT, 0, list},           {"POST", "/v1/jobs", SX_FORM_SEXTANT, 0, start},
+    {"GET", "/v1/jobs/{ID}", SX_FORM_SEXTANT, 0, write_job}, {"DELETE", "/v1/jobs/{ID}", SX_FORM_SEXTANT, 0, cancel},
+    {"GET", "/v1/status", SX_FORM_SEXTANT, 0, status},       {NULL, NULL, SX_FORM_SEXTANT, 0, NULL},
 };

@@ -33,9 +33,14 @@ static bool read_body(sx_embed_call *call)
     if (!call->failed && !json.problem && !call->count && sx_json_end(&json)) {
         if (!sx_embed_choose_model(call, SX_OUTPUT_DENSE))
             return false;
-        sx_buffer_append_string(&call->response->body, "{\"model\":");
-        sx_json_write_string(&call->response->body, call->model->name, strlen(call->model->name));
-        sx_buffer_append_string(&call->response->body, ",\"embeddings\":[]}");
+        sx_buffer *to = &call->response->body;
+        if (strcmp(call->input_name, "prompt") == 0) {
+            sx_buffer_append_string(to, "{\"embedding\":[]}");
+            return false;
+        }
+        sx_buffer_append_string(to, "{\"model\":");
+        sx_json_write_string(to, call->model->name, strlen(call->model->name));
+        sx_buffer_append_string(to, ",\"embeddings\":[]}");
         return false;
     }
     return sx_embed_body_ends(call, &json) && sx_embed_call_run(call);

@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-static const char content_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-                                     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static const char content_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static void send_file(sx_request *request, sx_response *response, sx_text name)
 {

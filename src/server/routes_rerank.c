@@ -1,5 +1,5 @@
-/* routes_rerank.c - a cross-encoder's opinion of documents for a query, as Cohere's and Jina's clients ask for it and as TEI's do;
- * TEI's /predict.
+/* routes_rerank.c - a cross-encoder's opinion of documents for a query, as Cohere's and Jina's clients ask for it and as TEI's
+ * do; TEI's /predict.
  *
  * Which of the two a POST /rerank is shows in the member that holds the texts: `documents` or `texts`.
  */
@@ -116,8 +116,8 @@ static bool score(sx_embed_call *call, score_work *work)
     int64_t start = sx_system_clock.monotonic_ns(sx_system_clock.user);
     slice_check check = {call, work, true};
     while (check.good && work->next < work->count) {
-        sx_status status = sx_batcher_exclusive(call->model->batcher, request->connection, &request->gone, score_and_check, &check,
-                                                &error);
+        sx_status status =
+            sx_batcher_exclusive(call->model->batcher, request->connection, &request->gone, score_and_check, &check, &error);
         if (status)
             return fail_score(call, status, &error);
     }
