@@ -35,8 +35,8 @@ static sx_status check_ids(const sx_new_document *documents, size_t count, sx_er
         sx_sha256 hash;
         bool added = true;
         if (!is_id(document->id)) {
-            status = sx_fail(error, SX_E_INVALID, "document %zu: its id is no text of 1 to %d bytes without control characters", i,
-                             LONGEST_ID);
+            status = sx_fail(error, SX_E_INVALID, "document %zu: its id is no text of 1 to %d bytes without control characters",
+                             i, LONGEST_ID);
         } else if (!document->text.data && document->text.length) {
             status = sx_fail(error, SX_E_INVALID, "document %zu (%.200s): text is NULL with length %zu", i, document->id,
                              document->text.length);
@@ -62,7 +62,8 @@ static sx_status read_metadata(index_job *job, size_t count, sx_error *error)
         json_t *metadata = json_loads(document->metadata ? document->metadata : "{}", JSON_REJECT_DUPLICATES, &problem);
         job->given_metadata[i] = metadata;
         if (!metadata)
-            return sx_fail(error, SX_E_INVALID, "document %zu (%.200s): its metadata are no JSON: %s", i, document->id, problem.text);
+            return sx_fail(error, SX_E_INVALID, "document %zu (%.200s): its metadata are no JSON: %s", i, document->id,
+                           problem.text);
         if (!json_is_object(metadata))
             return sx_fail(error, SX_E_INVALID, "document %zu (%.200s): its metadata are no JSON object", i, document->id);
     }
