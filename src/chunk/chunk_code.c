@@ -1,8 +1,8 @@
 /* chunk_code.c - source code by what it defines.
  *
  * The outline says on which lines nodes of the syntax tree begin and how deep. A range that fits is a unit; one that does not
- * is cut at its outermost such lines, and what is still too large at the next inner ones, down to a leaf, which is cut as text. So
- * a function stays whole if it can, and a long one is cut between statements (the idea is that of cAST, Zhang et al. 2025).
+ * is cut at its outermost such lines, and what is still too large at the next inner ones, down to a leaf, which is cut as text. So a
+ * function stays whole if it can, and a long one is cut between statements (the idea is that of cAST, Zhang et al. 2025).
  * Neighbours on one level share a chunk as long as none of them is a definition of some size: that has a chunk of its own,
  * which also keeps an edit from moving the cuts of other functions. Nothing is repeated from one chunk to the next. */
 #include "chunk_internal.h"

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* Enclosing definitions beyond this many are left out, the outermost first; names beyond so many bytes in one heading, the last. */
+/* Enclosing definitions beyond this many are left out, the outermost first; names beyond so many bytes in one heading,
+ * the last. */
 enum { MOST_AROUND = 16, NAMES_BYTES = 200 };
 
 /* The innermost item that began before `offset` and has not ended there, or SX_CODE_NONE. */

@@ -1,7 +1,7 @@
 /* chunk_header_template.c - headers made of a template or of parts, and what they may cost.
  *
- * A template is text with names in braces: "[{project}][{module}]". What is not known leaves nothing behind, nor do brackets around
- * nothing. docs/code.md lists the names. */
+ * A template is text with names in braces: "[{project}][{module}]". What is not known leaves nothing behind, nor do brackets
+ * around nothing. docs/code.md lists the names. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"
@@ -77,7 +77,8 @@ static size_t name_at(const char *text)
 sx_status sx_header_template_check(const char *text, sx_error *error)
 {
     if (strlen(text) >= SX_HEADER_TEMPLATE)
-        return sx_fail(error, SX_E_INVALID, "header template: %zu bytes, at most %d are taken", strlen(text), SX_HEADER_TEMPLATE - 1);
+        return sx_fail(error, SX_E_INVALID, "header template: %zu bytes, at most %d are taken", strlen(text),
+                       SX_HEADER_TEMPLATE - 1);
     bool any = strcmp(text, "tags") == 0;
     for (const char *at = text; *at; at++) {
         size_t length = *at == '{' ? name_at(at) : 0;

@@ -1,5 +1,5 @@
-/* code_grammars.c - opening the shared object with the parsers of programming languages (code_pack.h), and parsing a file with the
- * grammar of its language that reads it best. */
+/* code_grammars.c - opening the shared object with the parsers of programming languages (code_pack.h), and parsing a
+ * file with the grammar of its language that reads it best. */
 #include "code_grammars.h"
 
 #include "../base/error.h"

@@ -114,7 +114,8 @@ static uint32_t child_of_kind(const outliner *o, uint32_t node, const char *kind
     return SX_CODE_NONE;
 }
 
-/* One step along "declarator": int *f(void) is a pointer's declarator around a function's around a name. References have no role. */
+/* One step along "declarator": int *f(void) is a pointer's declarator around a function's around a name.
+ * References have no role. */
 static uint32_t declarator_in(const outliner *o, uint32_t node)
 {
     uint32_t child = child_in(o, node, o->declarator_field);

@@ -1,7 +1,8 @@
 /* code_pack.c - the door of the shared object that holds tree-sitter's runtime and the grammars; see code_pack.h.
  *
  * No part of the library: scripts/install-grammars compiles it with the runtime's header, the list of grammars in SX_GRAMMARS
- * (GRAMMAR(python) GRAMMAR(c) ...) and what they are in SX_GRAMMARS_IDENTITY. Trees are walked with a cursor, without recursion. */
+ * (GRAMMAR(python) GRAMMAR(c) ...) and what they are in SX_GRAMMARS_IDENTITY. Trees are walked with a cursor,
+ * without recursion. */
 #include "code_pack.h"
 
 #include <stdlib.h>

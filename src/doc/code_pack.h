@@ -1,8 +1,8 @@
 /* code_pack.h - the boundary between Sextant and the parsers of programming languages.
  *
- * The parsers are tree-sitter's runtime and grammars, in one shared object that scripts/install-grammars makes from pinned packages
- * (code_pack.c is its door) and that Sextant opens when it is there. Only what stands here crosses the boundary, so Sextant is built
- * without tree-sitter's headers, and a pack made for another version of this header is refused by its number. */
+ * The parsers are tree-sitter's runtime and grammars, in one shared object that scripts/install-grammars makes from pinned
+ * packages (code_pack.c is its door) and that Sextant opens when it is there. Only what stands here crosses the boundary, so
+ * Sextant is built without tree-sitter's headers, and a pack made for another version of this header is refused by its number. */
 #ifndef SX_DOC_CODE_PACK_H
 #define SX_DOC_CODE_PACK_H
 

@@ -1,7 +1,7 @@
 /* fuzz_code.c - bytes become a source file in one of the languages, whose chunks keep chunk.h's promises.
  *
- * The first byte chooses the language, the second the size of chunks; the rest is the text, in which what is not ASCII is replaced. The
- * grammars are those that SX_TEST_GRAMMARS names; without, the way without a syntax tree is tried. */
+ * The first byte chooses the language, the second the size of chunks; the rest is the text, in which what is not ASCII is replaced.
+ * The grammars are those that SX_TEST_GRAMMARS names; without, the way without a syntax tree is tried. */
 #include "../unit/chunk_documents.h"
 #include "doc/code_outline.h"
 
@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const languages[] = {"python", "c", "cpp", "javascript", "typescript", "go", "rust", "java", "csharp", "ruby",
-                                            "php", "shell", "kotlin", "swift", "sql", "lua"};
+    static const char *const languages[] = {"python", "c", "cpp", "javascript", "typescript", "go", "rust", "java", "csharp",
+                                            "ruby", "php", "shell", "kotlin", "swift", "sql", "lua"};
     static const char *const headers[] = {NULL, "tags", "[{project}] {symbol}: {signature}"};
     static sx_grammars *grammars;
     static int looked;
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     document.language = languages[data[0] % 16];
     sx_token_counter counter = make_counter((counter_kind)0, 2, 0, 0);
     sx_chunk_context context = {.grammars = grammars, .path = "a/b", .project = "p"};
-    sx_chunk_options options = {.size = sizeof options, .strategy = "code", .chunk_size = 8u + data[1], .header = headers[data[0] / 16 % 3]};
+    sx_chunk_options options = {.size = sizeof options, .strategy = "code", .chunk_size = 8u + data[1],
+                                .header = headers[data[0] / 16 % 3]};
     sx_chunk_plan plan;
     sx_chunk_list list;
     if (sx_chunk_plan_make_for(&options, &document, &context, &counter, &plan, &error) != SX_OK ||

@@ -111,8 +111,8 @@ static void test_promises(void **state)
         sx_chunk_plan plan;
         sx_token_counter counter;
         sx_chunk_list list;
-        cut(text, length, samples[index].language, round < SAMPLES ? 48 : (uint32_t)(12 + below(90)), headers[round % 3], &document,
-            &plan, &counter, &list);
+        cut(text, length, samples[index].language, round < SAMPLES ? 48 : (uint32_t)(12 + below(90)), headers[round % 3],
+            &document, &plan, &counter, &list);
         assert_null(broken_promise(&document, &plan, &counter, &list));
         sx_chunk_list_clear(&list);
         free(text);
