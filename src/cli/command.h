@@ -93,6 +93,8 @@ int sx_cli_migrate(sx_cli *cli);
 int sx_cli_compare(sx_cli *cli);
 int sx_cli_compress(sx_cli *cli);
 int sx_cli_duplicates(sx_cli *cli);
+int sx_cli_clusters(sx_cli *cli);
+int sx_cli_classify(sx_cli *cli);
 int sx_cli_map(sx_cli *cli);
 int sx_cli_eval(sx_cli *cli);
 int sx_cli_backup(sx_cli *cli);

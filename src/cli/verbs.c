@@ -476,6 +476,29 @@ static const sx_cli_option duplicates_options[] = {
     {NULL},
 };
 
+static const sx_cli_option clusters_options[] = {
+    {"count", 'n', SX_CLI_COUNT, "N", "how many clusters (default: chosen)", NULL, NULL, 1, 256},
+    {"typical", 0, SX_CLI_COUNT, "N", "typical passages to show of each", NULL, "3", 1, 1000},
+    {"outliers", 0, SX_CLI_COUNT, "N", "passages to show that are like no other", NULL, "5", 1, 1000},
+    {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds", NULL, NULL, 0, 0, true},
+    {NULL},
+};
+
+static const sx_cli_option classify_options[] = {
+    OPTION_INPUT,
+    {"examples", 0, SX_CLI_TEXT, "FILE", "texts with labels (csv, jsonl, json); without it, the collection's documents", NULL, NULL},
+    {"label", 0, SX_CLI_TEXT, "NAME", "column, member or metadata key that holds the label", NULL, "label"},
+    {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds an example's text", NULL, "text"},
+    {"neighbours", 'k', SX_CLI_COUNT, "N", "nearest examples that vote", NULL, "5", 1, 1000},
+    {"threshold", 0, SX_CLI_NUMBER, "X", "no label when the nearest example of it is less similar than this", NULL, "0"},
+    {"confidence", 0, SX_CLI_NUMBER, "X", "no label when its share of the votes is less than this, 0 to 1", NULL, "0"},
+    OPTION_BATCH,
+    OPTIONS_REMOTE,
+    OPTION_BUDGET,
+    OPTIONS_COST,
+    {NULL},
+};
+
 static const sx_cli_option map_options[] = {
     OPTION_OUTPUT("the picture: .svg, .png, .html (a page to explore) or .json"),
     {"layout", 0, SX_CLI_CHOICE, "neighbours|pca", "keep neighbours together, or show the two main components", NULL, "neighbours"},
@@ -658,6 +681,16 @@ const sx_cli_verb sx_cli_verbs[] = {
      "as --threshold. Then documents that are equal or alike, compared by the mean of their passages, with the share of passages that each "
      "has in common with the others. Equal ones come first. Every pair is looked at. Nothing is changed.",
      "sextant duplicates -c handbook --threshold 0.97", "i", sx_cli_duplicates},
+    {"clusters", "what a collection is about", "", 0, 0, clusters_options, false,
+     "Groups the passages by what they are about (spherical k-means), names each group by the words that it has and the others have not, and "
+     "shows its most typical passages, of different documents where it can; then the passages that are like no other.",
+     "sextant clusters -c handbook --count 12", "i", sx_cli_clusters},
+    {"classify", "labels of texts, by examples", "", 0, 0, classify_options, true,
+     "Gives each text of -i the label that its nearest examples vote for, each by its similarity. Examples are a file of texts with labels, or "
+     "the documents of a collection that have the metadata key. A line has the label, its share of the votes, the similarity to the nearest "
+     "example of it and the text.\n\n"
+     "Says how many of the examples get their own label from the others, passages of the same document left out; without -i that is all.",
+     "sextant classify -i mails.txt --examples labelled.csv --threshold 0.4", "4i", sx_cli_classify},
     {"map", "a picture of a collection", "", 0, 0, map_options, false,
      "Draws each passage as a point, so that passages about one thing lie together, coloured by cluster or by metadata; clusters are named by "
      "the words that tell them apart. The HTML page is to explore: point at a passage to read it, find words, zoom, hide groups; it is one "

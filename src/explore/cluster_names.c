@@ -173,6 +173,9 @@ char *sx_names_choose(const sx_names *names, size_t cluster)
         for (size_t c = 0; c < names->clusters; c++)
             elsewhere += c == cluster ? 0 : word->counts[c];
         double p = here / inside, q = (elsewhere + 0.5) / (outside + 1);
+        /* What is nearly as common elsewhere tells nothing. */
+        if (p < 1.5 * q)
+            continue;
         candidate one = {word, p * log(p / q)};
         for (size_t b = 0; one.score > 0 && b < NAME_WORDS; b++)
             if (is_better(&one, &best[b])) {

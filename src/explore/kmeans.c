@@ -3,7 +3,8 @@
  * numbers; several candidates are drawn for each and the one that helps most is taken.
  *
  * How many: on a sample each of some counts is tried, and the one is taken whose simplified silhouette (Vendramin, Campello and
- * Hruschka 2010: distances to centers instead of to all rows) is best. */
+ * Hruschka 2010: distances to centers instead of to all rows) is best. Where even that is low there are no clusters
+ * with a number of their own, as in most collections: then there are as many as the cube root of the rows, at most 16. */
 #include "kmeans.h"
 
 #include "random.h"
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 40, CHOICE_ROUNDS = 12, CHOICE_SAMPLE = 3000, TRIES = 3, BLOCK = 64 };
+static const double clear_silhouette = 0.5; /* a silhouette that tells clusters apart */
+enum { READABLE = 16, ROUNDS = 40, CHOICE_ROUNDS = 12, CHOICE_SAMPLE = 3000, TRIES = 3, BLOCK = 64 };
 
 typedef struct fit {
     const float *rows;
@@ -241,6 +243,10 @@ static sx_status choose_count(const fit *whole, size_t *chosen, sx_error *error)
         close_fit(&trial);
         if (whole->stop && *whole->stop)
             break;
+    }
+    if (best<clear_silhouette && * chosen> 1) {
+        size_t some = (size_t)lround(cbrt((double)whole->count));
+        *chosen = some < READABLE ? some : READABLE;
     }
     free(rows);
     return status;
