@@ -56,9 +56,9 @@ static bool list_has(const char *list, const char *word)
 
 static const char *reader_of_extension(const char *path)
 {
-    const char *dot = strrchr(sx_path_name(path), '.');
+    const char *name = sx_path_name(path), *dot = strrchr(name, '.');
     char extension[16];
-    size_t length = dot ? strlen(dot + 1) : 0;
+    size_t length = dot && dot != name ? strlen(dot + 1) : 0; /* .pdf is a hidden file's name */
     if (!length || length >= sizeof extension)
         return NULL;
     for (size_t i = 0; i <= length; i++)
