@@ -1,8 +1,8 @@
 /* chunk_code.c - source code by what it defines.
  *
  * The outline says on which lines nodes of the syntax tree begin and how deep. A range that fits is a unit; one that does not
- * is cut at its outermost such lines, and what is still too large at the next inner ones, down to a leaf, which is cut as text. So a
- * function stays whole if it can, and a long one is cut between statements (the idea is that of cAST, Zhang et al. 2025).
+ * is cut at its outermost such lines, and what is still too large at the next inner ones, down to a leaf, which is cut as text.
+ * So a function stays whole if it can, and a long one is cut between statements (the idea is that of cAST, Zhang et al. 2025).
  * Neighbours on one level share a chunk as long as none of them is a definition of some size: that has a chunk of its own,
  * which also keeps an edit from moving the cuts of other functions. Nothing is repeated from one chunk to the next. */
 #include "chunk_internal.h"
@@ -88,18 +88,20 @@ static sx_status add_part(sx_chunker *chunker, code_group *group, const code_gro
     return status;
 }
 
-/* Cuts from place `first` to place `last`. As deep as depths differ: at most SX_CODE_DEPTH + 1 calls. */
-static sx_status cut_range(sx_chunker *chunker, size_t first, size_t last)
+/* Cuts from place `first` to place `last`; the group may hold what stands before, and may be left open. As deep as depths differ:
+ * at most SX_CODE_DEPTH + 1 calls. */
+static sx_status cut_range(sx_chunker *chunker, size_t first, size_t last, code_group *group)
 {
     size_t start = place_offset(chunker, first), end = place_offset(chunker, last);
     uint64_t room;
     sx_status status = room_for(chunker, start, end, &room);
     uint64_t whole = sx_budget_cost(chunker, start, end);
-    if (status != SX_OK || whole <= room || last - first == 1)
+    if (status == SX_OK && last - first == 1) {
+        status = close_group(chunker, group);
         return status != SX_OK ? status : cut_as_text(chunker, start, end);
+    }
     uint64_t even = even_room(whole, room);
     unsigned level = outermost(chunker, first, last);
-    code_group group = {0};
     for (size_t from = first, to; status == SX_OK && from < last; from = to) {
         for (to = from + 1; to < last && chunker->outline.places[to].depth > level;)
             to++;
@@ -112,19 +114,25 @@ static sx_status cut_range(sx_chunker *chunker, size_t first, size_t last)
         bool defines = chunker->outline.places[from].item != SX_CODE_NONE && from > first;
         part.has_own = defines && is_part(part.cost, room, sx_chunk_tuned.own_code_percent);
         if (part.cost <= room) {
-            status = add_part(chunker, &group, &part, room, even < room ? even : room);
+            status = add_part(chunker, group, &part, room, even < room ? even : room);
             continue;
         }
-        status = close_group(chunker, &group);
+        /* A block, loop or the like goes on with the lines before it; a definition stands by itself. */
+        if (defines)
+            status = close_group(chunker, group);
         if (status == SX_OK)
-            status = cut_range(chunker, from, to);
+            status = cut_range(chunker, from, to, group);
+        if (status == SX_OK && defines)
+            status = close_group(chunker, group);
     }
-    return status == SX_OK ? close_group(chunker, &group) : status;
+    return status;
 }
 
 sx_status sx_chunk_code(sx_chunker *chunker)
 {
-    if (chunker->outline.place_count)
-        return cut_range(chunker, 0, chunker->outline.place_count);
-    return cut_as_text(chunker, 0, chunker->length);
+    if (!chunker->outline.place_count)
+        return cut_as_text(chunker, 0, chunker->length);
+    code_group group = {0};
+    sx_status status = cut_range(chunker, 0, chunker->outline.place_count, &group);
+    return status == SX_OK ? close_group(chunker, &group) : status;
 }

@@ -174,8 +174,8 @@ static size_t tidy(char *text, size_t length)
             text[used++] = text[i];
     }
     size_t from = strspn(text, joints) < used ? strspn(text, joints) : used;
-    while (used > from && strchr(joints, text[used - 1]))
-        used--;
+    while (used > from && strchr(joints, text[used - 1]) && !(text[used - 1] == '>' && used > 1 && text[used - 2] != ' '))
+        used--; /* List<int> ends with its own */
     memmove(text, text + from, used - from);
     return used - from;
 }
