@@ -1,8 +1,8 @@
 /* archive_parts.c - the parts of a document that is a zip file, by libarchive.
  *
- * Nothing is ever written to disk, so a name that leads outside of the archive can do no harm; it is refused all the same, since whoever
- * wrote it meant harm. The zip's directory at its end is required: a file cut short is called damaged. A small file that unpacks to
- * gigabytes ends at the limit on all parts together. */
+ * Nothing is ever written to disk, so a name that leads outside of the archive can do no harm; it is refused all the same,
+ * since whoever wrote it meant harm. The zip's directory at its end is required: a file cut short is called damaged. A small
+ * file that unpacks to gigabytes ends at the limit on all parts together. */
 #include "archive_parts.h"
 
 #include "../base/error.h"

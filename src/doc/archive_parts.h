@@ -16,8 +16,8 @@ typedef struct sx_archive {
     char refused[128]; /* the first name that leads outside ("../../x"), which is not read; else "" */
 } sx_archive;
 
-/* Unpacks into memory the parts whose names end with one of `endings` (space between them), at most 256 MiB together. Errors name `what`
- * ("Word document"): SX_E_UNSUPPORTED for damage and encryption, SX_E_LIMIT. */
+/* Unpacks into memory the parts whose names end with one of `endings` (space between them), at most 256 MiB together. Errors
+ * name `what` ("Word document"): SX_E_UNSUPPORTED for damage and encryption, SX_E_LIMIT. */
 sx_status sx_archive_read(const void *data, size_t length, const char *endings, const char *what, sx_archive *archive,
                           sx_error *error);
 /* NULL: there is none. */

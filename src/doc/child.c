@@ -2,13 +2,13 @@
  *
  * Why fork, and not a program of ours that is started: the library is used by other programs, which must not need to know where a
  * helper of ours lies, and the bytes are in memory already. What makes fork dangerous in a program with threads is a lock that
- * another thread holds at that moment; the child would wait for it for ever. glibc's own fork puts malloc and stdio in order. What is left (iconv's
- * and libxml2's few short locks) is met twice: parents open converters before the fork, and a child that hangs without having used
- * the processor is started once more.
+ * another thread holds at that moment; the child would wait for it for ever. glibc's own fork puts malloc and stdio in order.
+ * What is left (iconv's and libxml2's few short locks) is met twice: parents open converters before the fork, and a child that
+ * hangs without having used the processor is started once more.
  *
  * The child first closes all files but its pipe, so no lock of the database outlives the parent through it, and dies with the
- * parent. RLIMIT_AS is counted from what the parent has mapped, which the child inherits: a parent with a model of gigabytes in memory leaves
- * no less to it. Under the sanitizers, which map terabytes, it is left out. */
+ * parent. RLIMIT_AS is counted from what the parent has mapped, which the child inherits: a parent with a model of gigabytes
+ * in memory leaves no less to it. Under the sanitizers, which map terabytes, it is left out. */
 #include "child.h"
 
 #include "../base/clock.h"

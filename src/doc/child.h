@@ -21,9 +21,9 @@ typedef void (*sx_child_work)(int out, void *user);
 sx_status sx_child_call(sx_child_work work, void *user, const char *what, const sx_child_limits *limits, sx_buffer *output,
                         sx_error *error);
 
-/* Runs a program of the system with `input` as its standard input, which can be seeked; what it writes to standard output goes to output,
- * the first bytes of its standard error to complaints. The program can open files for reading only, and has no network and no
- * children. *code is its exit status. SX_E_NOT_FOUND when there is no such program. */
+/* Runs a program of the system with `input` as its standard input, which can be seeked; what it writes to standard output goes
+ * to output, the first bytes of its standard error to complaints. The program can open files for reading only, and has no
+ * network and no children. *code is its exit status. SX_E_NOT_FOUND when there is no such program. */
 enum { SX_CHILD_COMPLAINTS = 1024 };
 sx_status sx_child_program(const char *const *arguments, const void *input, size_t length, const char *what,
                            const sx_child_limits *limits, sx_buffer *output, char complaints[SX_CHILD_COMPLAINTS], int *code,

@@ -1,4 +1,5 @@
-/* child_read.c - a reader run in a child process: the document goes back through the pipe and is believed only as far as it was checked.
+/* child_read.c - a reader run in a child process: the document goes back through the pipe and is believed only as far as it
+ * was checked.
  *
  * Who breaks a parser can write anything into the pipe. So every length is compared with what is there, text must be UTF-8,
  * blocks and pages ascending ranges of it. The form is that of one program on one machine: structures as they lie in memory. */

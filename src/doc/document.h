@@ -34,7 +34,7 @@ typedef struct sx_document {
     const char *encoding;   /* what it was read as */
     const char *title;      /* from the document itself, "" when it has none */
     const char *author, *date; /* as it says, the date as YYYY-MM-DD where it has that form; "" when it says none */
-    const char *note;       /* what the report should say of a document that is read all the same ("pages 3, 7 have no text"), or "" */
+    const char *note;       /* what the report should say of a document that is read all the same ("page 3 has no text"), or "" */
     const char *metadata;   /* further keys as a JSON object, or "" */
     const char *language;   /* "python" for source files by extension, "en" when the document says so, "" otherwise */
     sx_block *blocks;

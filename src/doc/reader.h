@@ -29,7 +29,8 @@ sx_status sx_read_org(sx_document *document, sx_block_list *blocks, sx_error *er
 sx_status sx_read_tex(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_html(sx_document *document, sx_block_list *blocks, sx_error *error);
 
-/* Of kinds that are taken apart in a child process: the document's text is the file's bytes, and extracted text takes its place. */
+/* Of kinds that are taken apart in a child process: the document's text is the file's bytes, and extracted text takes its
+ * place. */
 sx_status sx_read_pdf(sx_document *document, sx_block_list *blocks, sx_error *error); /* starts its children itself */
 sx_status sx_read_docx(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_odt(sx_document *document, sx_block_list *blocks, sx_error *error);
@@ -50,14 +51,16 @@ typedef struct sx_writer {
     bool joins; /* the last block may be extended */
 } sx_writer;
 void sx_writer_begin(sx_writer *writer, sx_block_list *blocks);
-/* Adds a block. The text's white space at both ends is left out (at its beginning only whole lines of it), invalid UTF-8 becomes U+FFFD,
- * control characters and soft hyphens vanish, ligatures (U+FB00 to U+FB06) become their letters. Blank text adds nothing. */
+/* Adds a block. The text's white space at both ends is left out (at its beginning only whole lines of it), invalid UTF-8
+ * becomes U+FFFD, control characters and soft hyphens vanish, ligatures (U+FB00 to U+FB06) become their letters. Blank text
+ * adds nothing. */
 void sx_writer_block(sx_writer *writer, sx_block_kind kind, unsigned level, const char *text, size_t length);
 /* As one line more of the last block when that was added by sx_writer_line too and is of the same kind; else a new block. */
 void sx_writer_line(sx_writer *writer, sx_block_kind kind, const char *text, size_t length);
 /* Adds what another reader makes of a part (UTF-8), with that reader's blocks. A part without text adds nothing. */
 sx_status sx_writer_part(sx_writer *writer, sx_reader read, const char *text, size_t length, sx_error *error);
-/* Puts the text into the document. SX_E_UNSUPPORTED when there is none: `what` is "Word document". Releases the writer in any case. */
+/* Puts the text into the document. SX_E_UNSUPPORTED when there is none: `what` is "Word document". Releases the writer in any
+ * case. */
 sx_status sx_writer_finish(sx_writer *writer, const char *what, sx_document *document, sx_error *error);
 /* As much as fits of a text, cleaned as above and with single spaces, in the document's arena; "" for NULL and on no memory. */
 const char *sx_document_words(sx_document *document, const char *text, size_t length);
@@ -72,6 +75,8 @@ void sx_document_set_date(sx_document *document, const char *text, size_t length
 /* The encoding label that an HTML file's first bytes declare, or false. */
 bool sx_html_declared_charset(const void *data, size_t length, char label[41]);
 
+/* What two hexadecimal digits stand for; -1 when they are none. */
+int sx_hex_pair(const char digits[2]);
 /* A copy in the arena with runs of white space (and NUL) as one space, trimmed. NULL on no memory. */
 char *sx_words_copy(sx_arena *arena, const char *text, size_t length);
 /* Sets the document's language to the primary part of a tag ("en-GB" gives "en"); leaves it when the tag makes no sense. */

@@ -1,6 +1,6 @@
 /* reader_epub.c - the text of e-books in EPUB 2 and 3 (W3C, EPUB 3.3): META-INF/container.xml names the package document, whose
- * spine lists the chapters in reading order; each is XHTML and read as HTML is. Title, author, date and language are the package's.
- * The navigation document is no text of the book. */
+ * spine lists the chapters in reading order; each is XHTML and read as HTML is. Title, author, date and language are the
+ * package's. The navigation document is no text of the book. */
 #include "archive_parts.h"
 
 #include "../base/error.h"
@@ -61,7 +61,8 @@ static void add_item(book *b, const sx_xml_attributes *attributes)
     item *one = &b->items[b->item_count++];
     *one = (item){copy_attribute(attributes, "id"), copy_attribute(attributes, "href"), false, false};
     if (sx_xml_attribute(attributes, "media-type", &value, &length))
-        one->is_text = (length == 21 && !memcmp(value, "application/xhtml+xml", 21)) || (length == 9 && !memcmp(value, "text/html", 9));
+        one->is_text = (length == 21 && !memcmp(value, "application/xhtml+xml", 21)) ||
+                       (length == 9 && !memcmp(value, "text/html", 9));
     if (sx_xml_attribute(attributes, "properties", &value, &length))
         one->is_navigation = length == 3 && !memcmp(value, "nav", 3);
 }
@@ -111,11 +112,6 @@ static void package_end(void *user, const char *name)
 
 /* ---- Paths ---- */
 
-static int hex_digit(char digit)
-{
-    return digit >= '0' && digit <= '9' ? digit - '0' : (digit | 0x20) >= 'a' && (digit | 0x20) <= 'f' ? (digit | 0x20) - 'a' + 10 : -1;
-}
-
 /* The part a link of the package document names; NULL when it leads outside or on no memory. */
 static char *resolve(const char *package, const char *href)
 {
@@ -128,8 +124,8 @@ static char *resolve(const char *package, const char *href)
     used = folder;
     for (size_t i = 0; i < length; i++) {
         char byte = href[i];
-        if (byte == '%' && i + 2 < length && hex_digit(href[i + 1]) >= 0 && hex_digit(href[i + 2]) >= 0) {
-            byte = (char)(hex_digit(href[i + 1]) * 16 + hex_digit(href[i + 2]));
+        if (byte == '%' && i + 2 < length && sx_hex_pair(href + i + 1) >= 0) {
+            byte = (char)sx_hex_pair(href + i + 1);
             i += 2;
         }
         path[used++] = byte;

@@ -1,5 +1,5 @@
-/* reader_notebook.c - the text of Jupyter notebooks (nbformat 4, and 3 with its worksheets): Markdown cells read as Markdown, code
- * cells as code, in order. Outputs and pictures are left out: they are made from the code, and bury it. */
+/* reader_notebook.c - the text of Jupyter notebooks (nbformat 4, and 3 with its worksheets): Markdown cells read as Markdown,
+ * code cells as code, in order. Outputs and pictures are left out: they are made from the code, and bury it. */
 #include "reader.h"
 
 #include "../base/error.h"

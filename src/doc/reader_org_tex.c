@@ -1,4 +1,5 @@
-/* reader_org_tex.c - Org (orgmode.org/worg, its syntax) and TeX: the file's bytes stay the text, and lines that begin a part are headings.
+/* reader_org_tex.c - Org (orgmode.org/worg, its syntax) and TeX: the file's bytes stay the text, and lines that begin a part
+ * are headings.
  *
  * Neither language is carried out: macros of a TeX file stay as they are written. Its preamble is a block of its own, so that it
  * does not mix with the text. */
@@ -161,7 +162,8 @@ sx_status sx_read_tex(sx_document *document, sx_block_list *blocks, sx_error *er
         if (level) {
             char plain[512];
             sx_open_block_close(&block, blocks);
-            sx_blocks_add(blocks, SX_BLOCK_HEADING, level, line.start, line.end, plain, plain_words(words, size, plain, sizeof plain));
+            size = plain_words(words, size, plain, sizeof plain);
+            sx_blocks_add(blocks, SX_BLOCK_HEADING, level, line.start, line.end, plain, size);
         } else if (verbatim) {
             sx_open_block_extend(&block, blocks, SX_BLOCK_CODE, &line);
         } else if (line.blank) {

@@ -302,7 +302,8 @@ static void note_blank_pages(sx_document *document, const bool *has_text, size_t
         }
         while (last + 1 < pages && !has_text[last + 1])
             last++;
-        used += (size_t)snprintf(note + used, sizeof note - used, last > i ? "%s%zu-%zu" : "%s%zu", named ? ", " : " ", i + 1, last + 1);
+        used += (size_t)snprintf(note + used, sizeof note - used, last > i ? "%s%zu-%zu" : "%s%zu", named ? ", " : " ", i + 1,
+                                 last + 1);
         named++;
         i = last + 1;
     }
@@ -350,7 +351,10 @@ static sx_status write_pages(layout *l, sx_block_list *blocks, sx_error *error)
 /* In the child: the document's text is the listing. */
 sx_status sx_read_pdf_listing(sx_document *document, sx_block_list *blocks, sx_error *error)
 {
-    layout l = {.document = document, .at = document->owned, .end = document->owned + document->length, .words = {.maximum = SIZE_MAX / 4}};
+    layout l = {.document = document,
+                .at = document->owned,
+                .end = document->owned + document->length,
+                .words = {.maximum = SIZE_MAX / 4}};
     sx_status status = SX_OK;
     read_listing(&l);
     if (!l.failed && l.count)

@@ -1,8 +1,8 @@
 /* reader_rtf.c - the text of RTF (Rich Text Format 1.9.1).
  *
  * A file is groups in braces, control words, and bytes in the code page of the font they are set in. Groups are kept on a stack
- * of bounded height, so nothing recurses. Destinations that are no text (fonts, colours, pictures, page headers) are left out, as is
- * every "\*" destination that is not known, which is what the specification asks of readers.
+ * of bounded height, so nothing recurses. Destinations that are no text (fonts, colours, pictures, page headers) are left out,
+ * as is every "\*" destination that is not known, which is what the specification asks of readers.
  *
  * Converters from code pages are opened before the child is started: opening one reads files, which the child may not. */
 #include "child.h"
@@ -366,11 +366,6 @@ static void take_word(rtf *r, const char *word, bool has_number, int number)
     }
 }
 
-static int hex_digit(unsigned char digit)
-{
-    return digit >= '0' && digit <= '9' ? digit - '0' : (digit | 0x20) >= 'a' && (digit | 0x20) <= 'f' ? (digit | 0x20) - 'a' + 10 : -1;
-}
-
 /* Behind a backslash. */
 static void read_control(rtf *r)
 {
@@ -379,8 +374,8 @@ static void read_control(rtf *r)
     unsigned char first = *r->at;
     if (!((first | 0x20) >= 'a' && (first | 0x20) <= 'z')) {
         r->at++;
-        if (first == '\'' && r->end - r->at >= 2 && hex_digit(r->at[0]) >= 0 && hex_digit(r->at[1]) >= 0) {
-            put_byte(r, (unsigned char)(hex_digit(r->at[0]) * 16 + hex_digit(r->at[1])));
+        if (first == '\'' && r->end - r->at >= 2 && sx_hex_pair((const char *)r->at) >= 0) {
+            put_byte(r, (unsigned char)sx_hex_pair((const char *)r->at));
             r->at += 2;
         } else if (first == '*') {
             r->unknown_star = true;

@@ -11,6 +11,18 @@
 
 enum { LONGEST_WORDS = 2000 };
 
+static int hex_digit(char digit)
+{
+    char small = (char)(digit | 0x20);
+    return digit >= '0' && digit <= '9' ? digit - '0' : small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+}
+
+int sx_hex_pair(const char digits[2])
+{
+    int high = hex_digit(digits[0]), low = high < 0 ? -1 : hex_digit(digits[1]);
+    return low < 0 ? -1 : high * 16 + low;
+}
+
 /* ---- Cleaning ---- */
 
 static const struct {
@@ -85,7 +97,8 @@ const char *sx_document_words(sx_document *document, const char *text, size_t le
 
 static bool says_nothing(const char *words)
 {
-    static const char *const empty[] = {"untitled", "unknown", "anonymous", "(anonymous)", "(unspecified)", "unspecified", "title", "none"};
+    static const char *const empty[] = {"untitled", "unknown", "anonymous", "(anonymous)",
+                                        "(unspecified)", "unspecified", "title", "none"};
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
         if (!strcasecmp(words, empty[i]))
             return true;

@@ -1,7 +1,7 @@
 /* xml_events.c - XML as events, by libxml2's SAX2 interface without what makes XML dangerous.
  *
- * No tree is built. Entities are never replaced but for the five that XML has itself and numbers; the first declaration of one ends the
- * reading, so that "a billion laughs" costs nothing. libxml2's own limits stay: 256 open elements, 10 MB in one text. */
+ * No tree is built. Entities are never replaced but for the five that XML has itself and numbers; the first declaration of one
+ * ends the reading, so that "a billion laughs" costs nothing. libxml2's own limits stay: 256 open elements, 10 MB in one text. */
 #include "archive_parts.h"
 
 #include "../base/error.h"
@@ -76,7 +76,8 @@ sx_status sx_xml_read(const void *data, size_t length, const char *what, const c
 {
     sx_status status = SX_OK;
     if (length > INT_MAX)
-        return sx_fail(error, SX_E_LIMIT, "%s: %s has %zu bytes, more than the parser's limit of %d", what, part, length, INT_MAX);
+        return sx_fail(error, SX_E_LIMIT, "%s: %s has %zu bytes, more than the parser's limit of %d", what, part, length,
+                       INT_MAX);
     xml_reading reading = {.events = events};
     xmlSAXHandler handler = {.initialized = XML_SAX2_MAGIC,
                              .startElementNs = on_start,
@@ -105,7 +106,8 @@ sx_status sx_xml_read(const void *data, size_t length, const char *what, const c
         if (parser->lastError.code == XML_ERR_INTERNAL_ERROR && strstr(said, "depth"))
             status = sx_fail(error, SX_E_UNSUPPORTED, "%s: %s nests more than 256 elements", what, part);
         else
-            status = sx_fail(error, SX_E_UNSUPPORTED, "damaged %s: %s: line %d: %.*s", what, part, parser->lastError.line, shown, said);
+            status = sx_fail(error, SX_E_UNSUPPORTED, "damaged %s: %s: line %d: %.*s", what, part, parser->lastError.line,
+                             shown, said);
     }
     if (parser->myDoc)
         xmlFreeDoc(parser->myDoc);

@@ -9,8 +9,8 @@
 
 /* The value of that key; malloc'ed, NULL on no memory. */
 char *sx_pages_to_words(const sx_document *document);
-/* Puts what it says of [start, end) in place of the key: "page", "last_page" when the range ends on another one, and "pages". Metadata
- * without the key stay as they are. *metadata is malloc'ed JSON. */
+/* Puts what it says of [start, end) in place of the key: "page", "last_page" when the range ends on another one, and "pages".
+ * Metadata without the key stay as they are. *metadata is malloc'ed JSON. */
 sx_status sx_pages_resolve(char **metadata, uint64_t start, uint64_t end, sx_error *error);
 
 #endif
