@@ -452,6 +452,11 @@ const sx_cli_value *sx_cli_get(const sx_cli *cli, const char *option)
     return value ? value : &nothing;
 }
 
+bool sx_cli_has(const sx_cli *cli, const char *option)
+{
+    return find(cli, option, strlen(option), 0) != NULL;
+}
+
 bool sx_cli_flag(const sx_cli *cli, const char *option)
 {
     return sx_cli_get(cli, option)->text != NULL;

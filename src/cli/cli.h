@@ -47,6 +47,8 @@ void sx_cli_clear(sx_cli *cli);
 const char *sx_cli_nearest_verb(const char *name);
 
 const sx_cli_value *sx_cli_get(const sx_cli *cli, const char *option);
+/* Whether the verb has such an option at all. */
+bool sx_cli_has(const sx_cli *cli, const char *option);
 bool sx_cli_flag(const sx_cli *cli, const char *option);
 const char *sx_cli_text(const sx_cli *cli, const char *option);
 /* 0 when not set. */

@@ -108,6 +108,8 @@ sx_status sx_cli_read_remote(sx_cli *cli, const char *reference, sx_remote_optio
 
 sx_status sx_cli_read_fallback(sx_cli *cli, sx_embedder_options *options, sx_error *error)
 {
+    if (!sx_cli_has(cli, "fallback")) /* eval's --split is another */
+        return SX_OK;
     const char *model = sx_cli_text(cli, "fallback");
     options->split = (unsigned)sx_cli_count(cli, "split");
     options->split_schedule = sx_cli_flag(cli, "split-schedule");
