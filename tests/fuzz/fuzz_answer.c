@@ -25,6 +25,8 @@ static sx_status feed(const uint8_t *data, size_t size, size_t step, sx_buffer *
     return status;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)

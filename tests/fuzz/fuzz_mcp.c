@@ -20,6 +20,8 @@ static sx_status echo(void *user, const sx_mcp_arguments *arguments, sx_buffer *
     return arguments->count == 13 ? SX_E_IO : SX_OK;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     sx_mcp mcp = {.search = echo, .similar = echo, .collections = echo, .passage = echo};
