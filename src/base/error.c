@@ -1,16 +1,24 @@
 /* error.c - filling a caller's sx_error; status names. */
 #include "error.h"
 
+#include "code_point.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void make_one_line(char *text)
+void sx_make_one_line(char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
+    size_t length = strlen(text);
+    for (size_t at = 0; at < length;) {
+        sx_code_point point = sx_utf8_decode(text + at, length - at);
+        if (!point.valid)
+            memset(text + at, '?', point.length);
+        else if (point.code < 0x20 || point.code == 0x7f)
+            text[at] = ' ';
+        at += point.length;
+    }
 }
 
 /* snprintf may cut inside a UTF-8 sequence; messages stay valid UTF-8. */
@@ -36,7 +44,7 @@ static void set_message(sx_error *error, sx_status code, const char *format, va_
     error->hint[0] = '\0';
     vsnprintf(error->message, sizeof error->message, format, arguments);
     drop_cut_sequence(error->message, sizeof error->message);
-    make_one_line(error->message);
+    sx_make_one_line(error->message);
 }
 
 sx_status sx_fail(sx_error *error, sx_status code, const char *format, ...)
@@ -75,6 +83,7 @@ sx_status sx_fail_errno(sx_error *error, int errno_value, const char *format, ..
         size_t used = strlen(error->message);
         snprintf(error->message + used, sizeof error->message - used, ": %s", strerror(errno_value));
         drop_cut_sequence(error->message, sizeof error->message);
+        sx_make_one_line(error->message + used);
     }
     return code;
 }

@@ -111,6 +111,7 @@ static void say_once(sx_shared_cache *cache, bool *said, const sx_error *problem
         return;
     *said = true;
     snprintf(message, sizeof message, "shared cache %.120s: %s; %s", cache->url.shown, problem->message, consequence);
+    sx_make_one_line(message); /* the name may have been cut inside a character */
     if (cache->options.log)
         cache->options.log(SX_LOG_WARNING, message, cache->options.log_user);
 }

@@ -191,6 +191,10 @@ static void handle(void *user, sx_request *request, sx_response *response)
     if (!response->body.maximum)
         response->body.maximum = (size_t)4 << 30;
     request->route->handle(user, request, response);
+    /* Before the answer leaves: whoever has read it and asks again finds the tokens spent. */
+    const sx_server *server = user;
+    if (server->keys && request->key_name && request->tokens)
+        sx_api_keys_charge(server->keys, request->key_name, request->tokens);
 }
 
 static void refuse(void *user, sx_request *request, int status, const char *problem, sx_response *response)
@@ -214,8 +218,6 @@ static void finished(void *user, sx_request *request, const sx_response *respons
         if (listing.name == request->model)
             model = i;
     }
-    if (server->keys && request->key_name && request->tokens)
-        sx_api_keys_charge(server->keys, request->key_name, request->tokens);
     sx_metrics_count(server->metrics, request, response, model, duration);
     sx_access_log_write(server->log, request, response, sent, duration);
 }

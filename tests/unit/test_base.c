@@ -23,6 +23,9 @@ static void test_error_is_one_line_of_valid_utf8(void **state)
     sx_error error = {0};
     assert_int_equal(sx_fail(&error, SX_E_FORMAT, "a\nb\tc"), SX_E_FORMAT);
     assert_string_equal(error.message, "a b c");
+    /* a lone continuation, a surrogate, an overlong form, a cut sequence at the end; what is valid stays */
+    sx_fail(&error, SX_E_FORMAT, "x\x80y \xed\xa0\x80 \xc0\xaf %s \xe2\x82", "\xc3\xa9\xf0\x9f\x98\x80");
+    assert_string_equal(error.message, "x?y ??? ?? \xc3\xa9\xf0\x9f\x98\x80 ??");
     char name[3000];
     for (size_t i = 0; i + 2 < sizeof name; i += 2)
         memcpy(name + i, "\xc3\xa9", 3);

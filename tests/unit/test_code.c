@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "chunk_documents.h"
 #include "doc/code_outline.h"
+#include "needs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,10 +181,8 @@ int main(void)
 {
     const char *path = getenv("SX_TEST_GRAMMARS");
     sx_error error;
-    if (!path) {
-        fprintf(stderr, "skipped: SX_TEST_GRAMMARS names no grammars (scripts/install-grammars prints where they are)\n");
-        return 77;
-    }
+    if (lacks("SX_TEST_GRAMMARS", "scripts/install-grammars prints its value"))
+        return SKIPPED;
     if (sx_grammars_open(path, &grammars, &error) != SX_OK) {
         fprintf(stderr, "%s\n", error.message);
         return 1;

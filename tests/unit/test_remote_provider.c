@@ -3,6 +3,7 @@
  */
 #include "index_support.h"
 #include "loopback.h"
+#include "needs.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -410,10 +411,8 @@ static void tokens_with_ranks(void **state)
     sx_error error;
     const char *ranks = getenv("SX_TEST_OPENAI_RANKS");
     char folder[4096], path[32];
-    if (!ranks || snprintf(folder, sizeof folder, "%s/..", ranks) >= (int)sizeof folder)
-        skip();
-    if (strcmp(strrchr(ranks, '/') ? strrchr(ranks, '/') : "", "/openai-ranks") != 0)
-        skip();
+    assert_true(snprintf(folder, sizeof folder, "%s/..", ranks) < (int)sizeof folder);
+    assert_string_equal(strrchr(ranks, '/'), "/openai-ranks"); /* the name by which a models folder has them */
     bench->model = "text-embedding-3-small";
     bench->models_folder = folder;
     bench->texts[1] = (sx_text){"text 1 is longer than ten tokens, as anybody can see who counts them", 69};
@@ -473,6 +472,8 @@ static void cancelled_batches_come_out(void **state)
 
 int main(void)
 {
+    if (lacks("SX_TEST_OPENAI_RANKS", "scripts/install-openai-ranks"))
+        return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(order_and_shares, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(waits_as_the_service_asks, open_bench, close_bench),

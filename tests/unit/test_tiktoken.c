@@ -1,5 +1,5 @@
 /* test_tiktoken.c - OpenAI's encodings against tiktoken's ids (the rank files are installed by scripts/install-openai-ranks; without
- * SX_TEST_OPENAI_RANKS that part is skipped), damaged rank files, and vocab.json with merges.txt against the tokenizer.json of the
+ * SX_TEST_OPENAI_RANKS the program says that it is skipped), damaged rank files, and vocab.json with merges.txt against the tokenizer.json of the
  * same model. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "needs.h"
 #include "sextant.h"
 #include "tok/tokenizer_internal.h"
 
@@ -97,8 +98,6 @@ static void as_tiktoken(void **state)
 {
     (void)state;
     const char *folder = getenv("SX_TEST_OPENAI_RANKS");
-    if (!folder || !*folder)
-        skip();
     check_encoding(folder, "cl100k_base");
     check_encoding(folder, "o200k_base");
 }
@@ -116,8 +115,6 @@ static void older_encodings(void **state)
         {"p50k_base", "hello world", 2, {31373, 995}},
     };
     const char *folder = getenv("SX_TEST_OPENAI_RANKS");
-    if (!folder || !*folder)
-        skip();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[4096];
         sx_tokenizer *tokenizer;
@@ -323,6 +320,8 @@ static int remove_folder(void **state)
 
 int main(void)
 {
+    if (lacks("SX_TEST_OPENAI_RANKS", "scripts/install-openai-ranks"))
+        return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_tiktoken),       cmocka_unit_test(older_encodings), cmocka_unit_test(damaged_ranks),
         cmocka_unit_test(as_tokenizer_json), cmocka_unit_test(configured),      cmocka_unit_test(refused),
