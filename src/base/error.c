@@ -102,7 +102,7 @@ void sx_hint(sx_error *error, const char *format, ...)
     vsnprintf(error->hint, sizeof error->hint, format, arguments);
     va_end(arguments);
     drop_cut_sequence(error->hint, sizeof error->hint);
-    make_one_line(error->hint);
+    sx_make_one_line(error->hint);
 }
 
 const char *sx_status_name(sx_status status)
