@@ -123,6 +123,16 @@ sx_status sx_write_all(int descriptor, const void *data, size_t length, const ch
     return SX_OK;
 }
 
+sx_status sx_write_start(int descriptor, const void *data, size_t length, const char *name, sx_error *error)
+{
+    if (lseek(descriptor, 0, SEEK_SET) != 0)
+        return sx_fail_errno(error, errno, "%s: cannot be written", name);
+    sx_status status = sx_write_all(descriptor, data, length, name, error);
+    if (!status && fsync(descriptor) != 0)
+        status = sx_fail_errno(error, errno, "%s: cannot be flushed to disk", name);
+    return status;
+}
+
 static void sync_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');

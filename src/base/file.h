@@ -27,6 +27,8 @@ sx_status sx_file_read(const char *path, size_t maximum, char **data, size_t *le
 sx_status sx_file_write_atomic(const char *path, const void *data, size_t length, sx_error *error);
 /* write(2) until all is written. */
 sx_status sx_write_all(int descriptor, const void *data, size_t length, const char *name, sx_error *error);
+/* Ends a file that was written with room at its start: `data` goes there, and everything to disk. */
+sx_status sx_write_start(int descriptor, const void *data, size_t length, const char *name, sx_error *error);
 /* mkdir -p with mode 0700 for folders made. */
 sx_status sx_make_folders(const char *path, sx_error *error);
 bool sx_file_exists(const char *path);

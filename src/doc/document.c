@@ -5,6 +5,7 @@
 #include "../base/file.h"
 #include "../text/encoding.h"
 #include "child.h"
+#include "code_grammars.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,18 +43,6 @@ static const struct {
 };
 enum { READERS = sizeof readers / sizeof readers[0] };
 
-static bool list_has(const char *list, const char *word)
-{
-    size_t length = strlen(word);
-    for (const char *at = list; *at;) {
-        size_t span = strcspn(at, " ");
-        if (span == length && !memcmp(at, word, length))
-            return true;
-        at += span + (at[span] == ' ');
-    }
-    return false;
-}
-
 static const char *reader_of_extension(const char *path)
 {
     const char *name = sx_path_name(path), *dot = strrchr(name, '.');
@@ -64,7 +53,7 @@ static const char *reader_of_extension(const char *path)
     for (size_t i = 0; i <= length; i++)
         extension[i] = (char)(dot[1 + i] >= 'A' && dot[1 + i] <= 'Z' ? dot[1 + i] | 0x20 : dot[1 + i]);
     for (size_t i = 0; i < READERS; i++)
-        if (list_has(readers[i].extensions, extension))
+        if (sx_word_in(readers[i].extensions, extension))
             return readers[i].media_type;
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include "tensors_internal.h"
 
 #include "../base/error.h"
+#include "../base/little_endian.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -47,19 +48,11 @@ typedef struct reader {
     sx_error *error;
 } reader;
 
-static uint64_t number(const unsigned char *bytes, unsigned size)
-{
-    uint64_t value = 0;
-    for (unsigned i = size; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
 static bool take(reader *r, unsigned size, uint64_t *value)
 {
     if (size > r->length - r->at)
         return false;
-    *value = number(r->data + r->at, size);
+    *value = sx_little_endian(r->data + r->at, size);
     r->at += size;
     return true;
 }
@@ -300,7 +293,7 @@ static sx_status wrong_kind(const sx_gguf *gguf, const char *key, const char *ex
 static double element(const sx_gguf_value *value, size_t i)
 {
     const unsigned char *at = value->data + i * type_bytes[value->type];
-    uint64_t bits = number(at, type_bytes[value->type]);
+    uint64_t bits = sx_little_endian(at, type_bytes[value->type]);
     float single;
     double wide;
     switch (value->type) {
@@ -337,7 +330,7 @@ sx_status sx_gguf_unsigned(const sx_gguf *gguf, const char *key, uint64_t *value
     if (here->type == SX_GGUF_STRING || here->type == SX_GGUF_FLOAT32 || here->type == SX_GGUF_FLOAT64 ||
         here->type == SX_GGUF_BOOL || element(here, 0) < 0)
         return wrong_kind(gguf, key, "whole number from 0 on", error);
-    *value = number(here->data, type_bytes[here->type]);
+    *value = sx_little_endian(here->data, type_bytes[here->type]);
     return SX_OK;
 }
 
@@ -373,7 +366,7 @@ sx_status sx_gguf_string(const sx_gguf *gguf, const char *key, sx_text *value, b
         return status;
     if (here->type != SX_GGUF_STRING)
         return wrong_kind(gguf, key, "text", error);
-    *value = (sx_text){(const char *)here->data + 8, (size_t)number(here->data, 8)};
+    *value = (sx_text){(const char *)here->data + 8, (size_t)sx_little_endian(here->data, 8)};
     return SX_OK;
 }
 
@@ -389,7 +382,7 @@ sx_status sx_gguf_strings(const sx_gguf *gguf, const char *key, sx_arena *arena,
         return sx_fail_nomem(error, here->count * sizeof *texts);
     const unsigned char *at = here->data;
     for (size_t i = 0; i < here->count; i++) {
-        texts[i] = (sx_text){(const char *)at + 8, (size_t)number(at, 8)};
+        texts[i] = (sx_text){(const char *)at + 8, (size_t)sx_little_endian(at, 8)};
         at += 8 + texts[i].length;
     }
     *values = texts;

@@ -6,6 +6,7 @@
 #include "torch_zip.h"
 
 #include "../base/error.h"
+#include "../base/little_endian.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,14 +25,6 @@ typedef struct reader {
     const char *path;
     sx_error *error;
 } reader;
-
-static uint64_t number(const unsigned char *bytes, unsigned size)
-{
-    uint64_t value = 0;
-    for (unsigned i = size; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
 
 static sx_status broken(const reader *r, const char *what, uint64_t place)
 {
@@ -55,23 +48,23 @@ static sx_status find_directory(const reader *r, directory *found)
     size_t at = r->length, lowest = r->length > END_BYTES + COMMENT_MAX ? r->length - END_BYTES - COMMENT_MAX : 0;
     const unsigned char *end = NULL;
     for (at = r->length < END_BYTES ? 0 : r->length - END_BYTES + 1; at-- > lowest && !end;)
-        if (number(r->data + at, 4) == END_SIGNATURE && number(r->data + at + 20, 2) == r->length - at - END_BYTES)
+        if (sx_little_endian(r->data + at, 4) == END_SIGNATURE && sx_little_endian(r->data + at + 20, 2) == r->length - at - END_BYTES)
             end = r->data + at;
     if (!end)
         return sx_fail(r->error, SX_E_FORMAT, "%s: a zip archive without its directory at the end of %zu bytes (truncated?)",
                        r->path, r->length);
-    *found = (directory){number(end + 10, 2), number(end + 12, 4), number(end + 16, 4)};
+    *found = (directory){sx_little_endian(end + 10, 2), sx_little_endian(end + 12, 4), sx_little_endian(end + 16, 4)};
     if (found->entries != UINT16_MAX && found->bytes != UINT32_MAX && found->place != UINT32_MAX)
         return SX_OK;
     size_t end_at = (size_t)(end - r->data);
     const unsigned char *locator = end_at < LOCATOR_BYTES ? NULL : end - LOCATOR_BYTES;
-    if (!locator || number(locator, 4) != LOCATOR_SIGNATURE)
+    if (!locator || sx_little_endian(locator, 4) != LOCATOR_SIGNATURE)
         return broken(r, "no zip64 locator", end_at);
-    uint64_t place = number(locator + 8, 8);
+    uint64_t place = sx_little_endian(locator + 8, 8);
     const unsigned char *end64 = range(r, place, END64_BYTES);
-    if (!end64 || number(end64, 4) != END64_SIGNATURE)
+    if (!end64 || sx_little_endian(end64, 4) != END64_SIGNATURE)
         return broken(r, "no zip64 end record", place);
-    *found = (directory){number(end64 + 32, 8), number(end64 + 40, 8), number(end64 + 48, 8)};
+    *found = (directory){sx_little_endian(end64 + 32, 8), sx_little_endian(end64 + 40, 8), sx_little_endian(end64 + 48, 8)};
     return SX_OK;
 }
 
@@ -80,10 +73,10 @@ static bool read_zip64(const unsigned char *extra, size_t length, uint64_t *size
 {
     uint64_t *fields[] = {size, stored, place};
     while (length >= 4) {
-        size_t bytes = (size_t)number(extra + 2, 2);
+        size_t bytes = (size_t)sx_little_endian(extra + 2, 2);
         if (bytes > length - 4)
             return false;
-        if (number(extra, 2) == EXTRA_ZIP64) {
+        if (sx_little_endian(extra, 2) == EXTRA_ZIP64) {
             const unsigned char *at = extra + 4;
             size_t left = bytes;
             for (int i = 0; i < 3; i++) {
@@ -91,7 +84,7 @@ static bool read_zip64(const unsigned char *extra, size_t length, uint64_t *size
                     continue;
                 if (left < 8)
                     return false;
-                *fields[i] = number(at, 8);
+                *fields[i] = sx_little_endian(at, 8);
                 at += 8;
                 left -= 8;
             }
@@ -105,26 +98,26 @@ static bool read_zip64(const unsigned char *extra, size_t length, uint64_t *size
 
 static sx_status read_entry(const reader *r, const unsigned char *at, size_t left, sx_zip_entry *entry, size_t *used)
 {
-    if (left < ENTRY_BYTES || number(at, 4) != ENTRY_SIGNATURE)
+    if (left < ENTRY_BYTES || sx_little_endian(at, 4) != ENTRY_SIGNATURE)
         return broken(r, "no directory entry", (uint64_t)(at - r->data));
-    size_t name = (size_t)number(at + 28, 2), extra = (size_t)number(at + 30, 2), comment = (size_t)number(at + 32, 2);
+    size_t name = (size_t)sx_little_endian(at + 28, 2), extra = (size_t)sx_little_endian(at + 30, 2), comment = (size_t)sx_little_endian(at + 32, 2);
     *used = ENTRY_BYTES + name + extra + comment;
     if (left < *used)
         return broken(r, "a directory entry cut off", (uint64_t)(at - r->data));
     entry->name = (sx_text){(const char *)at + ENTRY_BYTES, name};
-    uint64_t stored = number(at + 20, 4), size = number(at + 24, 4), place = number(at + 42, 4);
+    uint64_t stored = sx_little_endian(at + 20, 4), size = sx_little_endian(at + 24, 4), place = sx_little_endian(at + 42, 4);
     if (!read_zip64(at + ENTRY_BYTES + name, extra, &size, &stored, &place))
         return broken(r, "a directory entry without its zip64 sizes", (uint64_t)(at - r->data));
-    if (number(at + 8, 2) & FLAG_ENCRYPTED || number(at + 10, 2) != 0)
+    if (sx_little_endian(at + 8, 2) & FLAG_ENCRYPTED || sx_little_endian(at + 10, 2) != 0)
         return sx_fail(r->error, SX_E_UNSUPPORTED, "%s: entry %.*s is %s; only stored entries are read", r->path, (int)name,
-                       entry->name.data, number(at + 8, 2) & FLAG_ENCRYPTED ? "encrypted" : "compressed");
+                       entry->name.data, sx_little_endian(at + 8, 2) & FLAG_ENCRYPTED ? "encrypted" : "compressed");
     if (stored != size)
         return sx_fail(r->error, SX_E_FORMAT, "%s: entry %.*s is stored in %" PRIu64 " bytes but has %" PRIu64, r->path,
                        (int)name, entry->name.data, stored, size);
     const unsigned char *local = range(r, place, LOCAL_BYTES);
-    if (!local || number(local, 4) != LOCAL_SIGNATURE)
+    if (!local || sx_little_endian(local, 4) != LOCAL_SIGNATURE)
         return broken(r, "no local header", place);
-    uint64_t data = place + LOCAL_BYTES + number(local + 26, 2) + number(local + 28, 2);
+    uint64_t data = place + LOCAL_BYTES + sx_little_endian(local + 26, 2) + sx_little_endian(local + 28, 2);
     entry->data = range(r, data, size);
     if (!entry->data)
         return sx_fail(r->error, SX_E_FORMAT,

@@ -33,6 +33,22 @@ size_t sx_exact_lower_bound(const int64_t *ids, size_t count, int64_t id)
     return low;
 }
 
+bool sx_allowed_runs_next(sx_allowed_runs *runs, const sx_id_set *allowed, const int64_t *ids, size_t count)
+{
+    size_t at = runs->at + runs->length, wanted = runs->wanted;
+    while (at < count && wanted < allowed->count && ids[at] != allowed->ids[wanted]) {
+        if (ids[at] < allowed->ids[wanted])
+            at += sx_exact_lower_bound(ids + at, count - at, allowed->ids[wanted]);
+        else
+            wanted += sx_exact_lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
+    }
+    size_t length = 0;
+    while (at + length < count && wanted + length < allowed->count && ids[at + length] == allowed->ids[wanted + length])
+        length++;
+    *runs = (sx_allowed_runs){at, length, wanted + length};
+    return length > 0;
+}
+
 void sx_exact_scan(const sx_dot_kernels *kernels, const float *query, size_t dimensions, const float *rows, size_t stride,
                    const int64_t *ids, size_t count, const sx_id_set *allowed, sx_topk *topk)
 {
@@ -40,22 +56,8 @@ void sx_exact_scan(const sx_dot_kernels *kernels, const float *query, size_t dim
         scan_run(kernels, query, dimensions, rows, stride, ids, count, topk);
         return;
     }
-    size_t at = 0;
-    size_t wanted = count ? sx_exact_lower_bound(allowed->ids, allowed->count, ids[0]) : 0;
-    while (at < count && wanted < allowed->count) {
-        if (ids[at] < allowed->ids[wanted]) {
-            at += sx_exact_lower_bound(ids + at, count - at, allowed->ids[wanted]);
-        } else if (ids[at] > allowed->ids[wanted]) {
-            wanted += sx_exact_lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
-        } else {
-            size_t run = 1;
-            while (at + run < count && wanted + run < allowed->count && ids[at + run] == allowed->ids[wanted + run])
-                run++;
-            scan_run(kernels, query, dimensions, rows + at * stride, stride, ids + at, run, topk);
-            at += run;
-            wanted += run;
-        }
-    }
+    for (sx_allowed_runs run = {0}; sx_allowed_runs_next(&run, allowed, ids, count);)
+        scan_run(kernels, query, dimensions, rows + run.at * stride, stride, ids + run.at, run.length, topk);
 }
 
 void sx_exact_normalize(float *row, size_t dimensions)

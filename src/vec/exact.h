@@ -5,6 +5,8 @@
 #include "../kern/dot.h"
 #include "topk.h"
 
+#include <stdbool.h>
+
 /* Which ids may be found: ascending. NULL in a search means all. */
 typedef struct sx_id_set {
     const int64_t *ids;
@@ -18,6 +20,13 @@ void sx_exact_scan(const sx_dot_kernels *kernels, const float *query, size_t dim
 
 /* The first position in ascending ids whose id is not below `id`. */
 size_t sx_exact_lower_bound(const int64_t *ids, size_t count, int64_t id);
+
+/* Walks through the rows that are allowed, a run of neighbours at a time: zero-initialise, then next until false. */
+typedef struct sx_allowed_runs {
+    size_t at, length; /* the run: rows at .. at + length - 1 */
+    size_t wanted;     /* of those allowed, the next to be looked for */
+} sx_allowed_runs;
+bool sx_allowed_runs_next(sx_allowed_runs *runs, const sx_id_set *allowed, const int64_t *ids, size_t count);
 
 /* Scales the row to length 1 (sums in double); a row of zeros stays as it is. */
 void sx_exact_normalize(float *row, size_t dimensions);

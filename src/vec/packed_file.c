@@ -168,12 +168,8 @@ sx_status sx_packed_finish(sx_packed_writer *writer, uint64_t *identity, uint64_
         status = write_zeros(writer, end, header->ids_offset, error);
     if (!status)
         status = sx_write_all(writer->descriptor, writer->ids, header->rows * sizeof(int64_t), writer->path, error);
-    if (!status && lseek(writer->descriptor, 0, SEEK_SET) != 0)
-        status = sx_fail_errno(error, errno, "%s: cannot be written", writer->path);
     if (!status)
-        status = sx_write_all(writer->descriptor, first, sizeof first, writer->path, error);
-    if (!status && fsync(writer->descriptor) != 0)
-        status = sx_fail_errno(error, errno, "%s: cannot be flushed to disk", writer->path);
+        status = sx_write_start(writer->descriptor, first, sizeof first, writer->path, error);
     writer->finished = !status;
     *identity = header->header_sum;
     *bytes = header->file_bytes;

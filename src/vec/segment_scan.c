@@ -124,23 +124,9 @@ static bool scan_run(const block_scan *block, size_t begin, size_t count)
 /* The runs of rows whose ids are allowed. */
 static bool scan_allowed(const block_scan *block, const int64_t *ids, size_t count)
 {
-    const sx_id_set *allowed = block->scan->allowed;
-    size_t at = 0, wanted = sx_exact_lower_bound(allowed->ids, allowed->count, ids[0]);
-    while (at < count && wanted < allowed->count) {
-        if (ids[at] < allowed->ids[wanted]) {
-            at += sx_exact_lower_bound(ids + at, count - at, allowed->ids[wanted]);
-        } else if (ids[at] > allowed->ids[wanted]) {
-            wanted += sx_exact_lower_bound(allowed->ids + wanted, allowed->count - wanted, ids[at]);
-        } else {
-            size_t run = 1;
-            while (at + run < count && wanted + run < allowed->count && ids[at + run] == allowed->ids[wanted + run])
-                run++;
-            if (!scan_run(block, at, run))
-                return false;
-            at += run;
-            wanted += run;
-        }
-    }
+    for (sx_allowed_runs run = {0}; sx_allowed_runs_next(&run, block->scan->allowed, ids, count);)
+        if (!scan_run(block, run.at, run.length))
+            return false;
     return true;
 }
 

@@ -166,12 +166,8 @@ sx_status sx_segment_finish(sx_segment_writer *writer, uint64_t *identity, sx_er
     header->header_sum = XXH3_64bits(header, offsetof(sx_segment_header, header_sum));
     if ((status = sx_write_all(writer->descriptor, writer->codes_sums, codes_sums_bytes, writer->path, error)))
         return status;
-    if (lseek(writer->descriptor, 0, SEEK_SET) != 0)
-        return sx_fail_errno(error, errno, "%s: cannot be written", writer->path);
-    if ((status = sx_write_all(writer->descriptor, header, sizeof *header, writer->path, error)))
+    if ((status = sx_write_start(writer->descriptor, header, sizeof *header, writer->path, error)))
         return status;
-    if (fsync(writer->descriptor) != 0)
-        return sx_fail_errno(error, errno, "%s: cannot be flushed to disk", writer->path);
     *identity = header->header_sum;
     writer->finished = true;
     return SX_OK;
