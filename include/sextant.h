@@ -249,6 +249,8 @@ typedef struct sx_session_options {
 SX_API sx_status sx_session_open(const sx_model *model, const sx_session_options *options, sx_session **out,
                                  sx_error *error);
 SX_API void sx_session_close(sx_session *session);
+/* The model it was opened with; NULL for NULL. */
+SX_API const sx_model *sx_session_model(const sx_session *session);
 
 typedef struct sx_embed_options {
     size_t size;

@@ -13,7 +13,6 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/ranking.h"
-#include "../model/session_internal.h"
 #include "../text/lower.h"
 #include "../text/unicode.h"
 
@@ -266,11 +265,11 @@ static sx_status score_by_model(const sx_rerank_context *context, const sx_passa
                                 float *scores, sx_error *error)
 {
     sx_session *session = context->cross_encoder;
-    uint32_t labels = session->model->head.output.outputs;
-    if (!(session->model->outputs & SX_OUTPUT_SCORES))
+    const sx_model_info *model = sx_model_describe(sx_session_model(session));
+    if (!(model->outputs & SX_OUTPUT_SCORES))
         return sx_fail(error, SX_E_UNSUPPORTED, "rerank: the model gives no scores of pairs, it is no cross-encoder");
-    if (labels != 1)
-        return sx_fail(error, SX_E_UNSUPPORTED, "rerank: the cross-encoder gives %u labels; ranking needs one", labels);
+    if (model->labels != 1)
+        return sx_fail(error, SX_E_UNSUPPORTED, "rerank: the cross-encoder gives %u labels; ranking needs one", model->labels);
     sx_arena arena = {0};
     sx_buffer buffer = {0};
     sx_text *texts = sx_calloc(count, sizeof *texts);

@@ -96,6 +96,11 @@ out:
     return status;
 }
 
+const sx_model *sx_session_model(const sx_session *session)
+{
+    return session ? session->model : NULL;
+}
+
 void sx_session_close(sx_session *session)
 {
     if (!session)
