@@ -25,13 +25,9 @@ sx_status sx_chroma_call(sx_chroma *c, const char *method, const char *verb, con
 sx_status sx_chroma_learn_limits(sx_chroma *c, sx_error *error);
 sx_status sx_chroma_count(sx_chroma *c, const char *collection, uint64_t *count, sx_error *error);
 
-sx_status sx_chroma_upsert(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count,
-                           sx_error *error);
-sx_status sx_chroma_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count,
-                           uint64_t *removed, sx_error *error);
-sx_status sx_chroma_query(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
-                          const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
-                          size_t *count, sx_error *error);
-sx_status sx_chroma_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
+sx_vector_upsert sx_chroma_upsert;
+sx_vector_remove sx_chroma_remove;
+sx_vector_query sx_chroma_query;
+sx_vector_scan sx_chroma_scan;
 
 #endif

@@ -98,16 +98,12 @@ sx_status sx_pg_finish(sx_vector_store *store, const char *collection, sx_error 
 
 /* ---- pgvector_write.c ---- */
 
-sx_status sx_pg_upsert(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count,
-                       sx_error *error);
-sx_status sx_pg_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count, uint64_t *removed,
-                       sx_error *error);
+sx_vector_upsert sx_pg_upsert;
+sx_vector_remove sx_pg_remove;
 
 /* ---- pgvector_read.c ---- */
 
-sx_status sx_pg_search(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
-                       const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
-                       size_t *count, sx_error *error);
-sx_status sx_pg_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
+sx_vector_query sx_pg_search;
+sx_vector_scan sx_pg_scan;
 
 #endif

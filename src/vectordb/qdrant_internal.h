@@ -27,13 +27,9 @@ sx_status sx_qdrant_call(sx_qdrant *q, const char *method, const char *what, sx_
 /* The answer to something that changes: {"result":true} or {"result":{"status":"completed"}}. */
 sx_status sx_qdrant_expect_done(sx_qdrant *q, sx_error *error);
 
-sx_status sx_qdrant_upsert(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count,
-                           sx_error *error);
-sx_status sx_qdrant_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count,
-                           uint64_t *removed, sx_error *error);
-sx_status sx_qdrant_query(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
-                          const double *threshold, const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits,
-                          size_t *count, sx_error *error);
-sx_status sx_qdrant_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
+sx_vector_upsert sx_qdrant_upsert;
+sx_vector_remove sx_qdrant_remove;
+sx_vector_query sx_qdrant_query;
+sx_vector_scan sx_qdrant_scan;
 
 #endif

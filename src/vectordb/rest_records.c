@@ -15,7 +15,6 @@
 #include <string.h>
 
 enum { BYTES_PER_NUMBER = 12, BYTES_PER_RECORD = 256, BATCH_OF_IDS = 1024 };
-static const double largest_whole = 9007199254740992.0; /* 2^53: above, doubles are not exact integers */
 
 /* ---- Checks ---- */
 
@@ -113,79 +112,6 @@ sx_status sx_rest_send_batches(const sx_vector_record *records, size_t count, ui
         at += end;
     }
     return status;
-}
-
-/* ---- Scalars ---- */
-
-bool sx_rest_scalars(const char *metadata, sx_rest_take_scalar take, void *user)
-{
-    sx_json json;
-    sx_buffer name = {0}, value = {0};
-    bool taken = true;
-    sx_rest_scalar scalar = {0};
-    if (!metadata)
-        return true;
-    sx_json_begin(&json, metadata, strlen(metadata), "metadata");
-    sx_json_object(&json);
-    while (taken && sx_json_member(&json, &name, &scalar.key)) {
-        scalar.type = sx_json_peek(&json);
-        if (scalar.type == SX_JSON_STRING)
-            taken = sx_json_string(&json, &value, &scalar.text) && take(user, &scalar);
-        else if (scalar.type == SX_JSON_NUMBER)
-            taken = sx_json_number(&json, &scalar.number) && take(user, &scalar);
-        else if (scalar.type == SX_JSON_BOOLEAN)
-            taken = sx_json_boolean(&json, &scalar.truth) && take(user, &scalar);
-        else
-            sx_json_skip(&json);
-    }
-    sx_buffer_clear(&name);
-    sx_buffer_clear(&value);
-    return taken && !json.problem;
-}
-
-sx_status sx_rest_filter_scalar(const sx_vector_filter *filter, sx_rest_scalar *scalar, sx_error *error)
-{
-    const char *key = strcmp(filter->key, "document") == 0 ? SX_PROPERTY_DOCUMENT : filter->key;
-    *scalar = (sx_rest_scalar){.key = {key, strlen(key)}, .type = SX_JSON_STRING, .text = {filter->value, strlen(filter->value)}};
-    if (!filter->is_number)
-        return SX_OK;
-    sx_json json;
-    sx_json_begin(&json, filter->value, strlen(filter->value), "filter");
-    scalar->type = sx_json_peek(&json);
-    if (scalar->type == SX_JSON_BOOLEAN)
-        sx_json_boolean(&json, &scalar->truth);
-    else
-        sx_json_number(&json, &scalar->number);
-    sx_json_end(&json);
-    return json.problem ? sx_fail(error, SX_E_INVALID, "filter: the value of %s is neither a number nor true or false: %s",
-                                  filter->key, filter->value)
-                        : SX_OK;
-}
-
-bool sx_rest_write_scalar(sx_buffer *buffer, const sx_rest_scalar *scalar)
-{
-    if (scalar->type == SX_JSON_STRING)
-        return sx_json_write_string(buffer, scalar->text.data, scalar->text.length);
-    if (scalar->type == SX_JSON_BOOLEAN)
-        return sx_buffer_append_string(buffer, scalar->truth ? "true" : "false");
-    if (scalar->number == floor(scalar->number) && fabs(scalar->number) <= largest_whole)
-        return sx_json_write_integer(buffer, (int64_t)scalar->number);
-    return sx_json_write_double(buffer, scalar->number);
-}
-
-bool sx_rest_write_key(sx_buffer *buffer, const char *key)
-{
-    char last = buffer->length ? buffer->data[buffer->length - 1] : '{';
-    if (last != '{' && last != '[')
-        sx_buffer_append_byte(buffer, ',');
-    sx_json_write_string(buffer, key, strlen(key));
-    return sx_buffer_append_byte(buffer, ':');
-}
-
-bool sx_rest_write_member(sx_buffer *buffer, const char *key, const char *value)
-{
-    sx_rest_write_key(buffer, key);
-    return value ? sx_json_write_string(buffer, value, strlen(value)) : sx_buffer_append_string(buffer, "null");
 }
 
 /* ---- Pages ---- */

@@ -60,6 +60,22 @@ typedef struct sx_vector_filter {
 
 typedef sx_status (*sx_vector_visit)(const sx_vector_record *record, void *user, sx_error *error);
 
+/* The calls that every class has, as types of functions. */
+
+/* Any count: it is cut into the batches that the server takes. Acknowledged means durable as the server understands it. */
+typedef sx_status sx_vector_upsert(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count,
+                                   sx_error *error);
+/* Ids that are not there are no error; *removed may be NULL. */
+typedef sx_status sx_vector_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count,
+                                   uint64_t *removed, sx_error *error);
+/* At most `most` hits, nearest first, none below *threshold (NULL: no threshold). *hits is freed with sx_vector_hits_free. */
+typedef sx_status sx_vector_query(sx_vector_store *store, const char *collection, const float *vector, uint32_t most,
+                                  const double *threshold, const sx_vector_filter *filters, size_t filter_count,
+                                  sx_vector_hit **hits, size_t *count, sx_error *error);
+/* Every record once, vectors and all, in pages of a bounded size; order is the server's. */
+typedef sx_status sx_vector_scan(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user,
+                                 sx_error *error);
+
 typedef struct sx_vector_store_class {
     const char *name;         /* "pgvector" */
     const char *scheme;       /* of its URLs */
@@ -69,18 +85,12 @@ typedef struct sx_vector_store_class {
     sx_status (*create)(sx_vector_store *store, const char *collection, const sx_vector_space *space, sx_error *error);
     /* SX_E_NOT_FOUND. *space's strings live until the next call. count: records in it; may be NULL. */
     sx_status (*describe)(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count, sx_error *error);
-    /* Acknowledged means durable as the server understands it. Any count: it is cut into the batches that the server takes. */
-    sx_status (*upsert)(sx_vector_store *store, const char *collection, const sx_vector_record *records, size_t count, sx_error *error);
-    /* Ids that are not there are no error; *removed may be NULL. */
-    sx_status (*remove)(sx_vector_store *store, const char *collection, const char *const *ids, size_t count, uint64_t *removed,
-                        sx_error *error);
+    sx_vector_upsert *upsert;
+    sx_vector_remove *remove;
     /* Drops the collection and all in it; one that is not there is SX_E_NOT_FOUND. */
     sx_status (*drop)(sx_vector_store *store, const char *collection, sx_error *error);
-    /* At most `most` hits, nearest first, none below *threshold (NULL: no threshold). *hits is freed with sx_vector_hits_free. */
-    sx_status (*query)(sx_vector_store *store, const char *collection, const float *vector, uint32_t most, const double *threshold,
-                       const sx_vector_filter *filters, size_t filter_count, sx_vector_hit **hits, size_t *count, sx_error *error);
-    /* Every record once, vectors and all, in pages of a bounded size; order is the server's. */
-    sx_status (*scan)(sx_vector_store *store, const char *collection, sx_vector_visit visit, void *user, sx_error *error);
+    sx_vector_query *query;
+    sx_vector_scan *scan;
     /* What was written becomes searchable by index now (builds pgvector's index after a load); may be NULL: nothing to do. */
     sx_status (*finish)(sx_vector_store *store, const char *collection, sx_error *error);
     /* Points an alias at a collection, in one step for those who ask by it; an alias that is there moves. May be NULL: the server
