@@ -101,6 +101,7 @@ void sx_tokenizer_close(sx_tokenizer *tokenizer)
     sx_token_matcher_clear(&tokenizer->written);
     sx_token_matcher_clear(&tokenizer->normalized);
     sx_vocabulary_clear(&tokenizer->vocabulary);
+    sx_wordpiece_clear(&tokenizer->wordpiece);
     sx_vocabulary_clear(&tokenizer->added_names);
     sx_arena_clear(&tokenizer->arena);
     sx_normalizer_clear(&tokenizer->normalizer);
@@ -178,6 +179,10 @@ static void fill_ascii_tables(sx_tokenizer *tokenizer)
                                 !((code | 0x20) >= 'a' && (code | 0x20) <= 'z')) ? SX_ASCII_PUNCTUATION
                                                                              : SX_ASCII_WORD;
         tokenizer->ascii_kind[byte] = (unsigned char)kind;
+        sx_text alone = {(const char *)&tokenizer->ascii_code[byte], 1};
+        if (kind != SX_ASCII_PUNCTUATION || !tokenizer->wordpiece.longest_word ||
+            !sx_vocabulary_find(&tokenizer->vocabulary, alone, &tokenizer->ascii_piece[byte]))
+            tokenizer->ascii_piece[byte] = UINT32_MAX;
     }
 }
 
@@ -232,7 +237,8 @@ sx_status sx_tokenizer_finish(sx_tokenizer *tokenizer, sx_error *error)
         return sx_fail(error, SX_E_FORMAT, "%s: the unknown token \"%.*s\" is not in the vocabulary of %u pieces",
                        tokenizer->path, model->unknown.length > 80 ? 80 : (int)model->unknown.length, model->unknown.data,
                        tokenizer->vocabulary.entries);
-    model->prefix_hash = sx_hash_bytes(sx_hash_start, model->prefix.data, model->prefix.length);
+    if (type == SX_TOKEN_MODEL_WORDPIECE && !sx_wordpiece_prepare(model, &tokenizer->vocabulary))
+        return sx_fail_nomem(error, tokenizer->vocabulary.count);
     fill_ascii_tables(tokenizer);
     sx_status status = set_patterns(tokenizer, error);
     if (status)

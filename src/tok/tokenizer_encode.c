@@ -153,6 +153,10 @@ static void encode_plain(sx_encoder *e, const char *text, size_t at, size_t end)
             break;
         case SX_ASCII_PUNCTUATION:
             end_word(e);
+            if (tokenizer->ascii_piece[byte] != UINT32_MAX) {
+                sx_encoder_put(e, tokenizer->ascii_piece[byte], (uint32_t)at, (uint32_t)at + 1);
+                break;
+            }
             sx_word_add(&e->word, tokenizer->ascii_code[byte], (uint32_t)at, (uint32_t)at + 1);
             end_word(e);
             break;

@@ -50,6 +50,7 @@ struct sx_tokenizer {
 
     bool direct;                /* BERT's normalizer (or none), pre-tokenizer and WordPiece: text is never copied */
     unsigned char ascii_kind[128], ascii_code[128]; /* for that way */
+    uint32_t ascii_piece[128];                      /* what a punctuation mark becomes; UINT32_MAX: not known beforehand */
 };
 
 struct sx_tokenizer_overrides;

@@ -1,13 +1,54 @@
 /* wordpiece.c - greedy longest-match-first splitting of words (Wu et al. 2016; tokenizers' models/wordpiece).
  *
  * Most words are pieces themselves: the hash built while the word was collected finds them at once. For the rest the hashes of
- * all beginnings come from one pass per piece, bounded by the longest piece, so a word of n bytes costs O(n * longest). */
+ * all beginnings come from one pass per piece, bounded by the longest piece, so a word of n bytes costs O(n * longest). How long
+ * a piece can be is known better after three and six bytes: a table says the length of the longest piece that begins with them,
+ * found by the same hash. Beginnings that share an entry share the larger length, which costs a look-up and no piece. */
 #include "wordpiece.h"
 
+#include "../base/memory.h"
 #include "../text/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { REACH_BITS = 17, FEW = 3, MORE = 6, FAR = UINT8_MAX }; /* FAR: that long or longer */
+
+static uint8_t *reach_of(const sx_wordpiece *model, uint64_t hash)
+{
+    return &model->reach[((hash ^ hash >> 32) * 0x9e3779b97f4a7c15u) >> (64 - REACH_BITS)];
+}
+
+bool sx_wordpiece_prepare(sx_wordpiece *model, const sx_vocabulary *vocabulary)
+{
+    model->prefix_hash = sx_hash_bytes(sx_hash_start, model->prefix.data, model->prefix.length);
+    model->reach = sx_calloc((size_t)1 << REACH_BITS, 1);
+    if (!model->reach)
+        return false;
+    for (uint32_t id = 0; id < vocabulary->count; id++) {
+        sx_text piece = sx_vocabulary_piece_text(vocabulary, id);
+        size_t prefix = model->prefix.length;
+        bool inner = piece.length > prefix && prefix && memcmp(piece.data, model->prefix.data, prefix) == 0;
+        uint64_t hash = sx_hash_start;
+        for (size_t i = 0; i < piece.length && i < prefix + MORE; i++) {
+            hash = sx_hash_byte(hash, (unsigned char)piece.data[i]);
+            size_t first = i + 1, later = i + 1 - prefix;
+            for (int side = 0; side <= inner; side++) {
+                size_t bytes = side ? later : first, length = piece.length - (side ? prefix : 0);
+                uint8_t *reach = reach_of(model, hash);
+                if ((bytes == FEW || bytes == MORE) && *reach < length)
+                    *reach = length < FAR ? (uint8_t)length : FAR;
+            }
+        }
+    }
+    return true;
+}
+
+void sx_wordpiece_clear(sx_wordpiece *model)
+{
+    free(model->reach);
+    model->reach = NULL;
+}
 
 void sx_word_begin(sx_word *word, size_t limit)
 {
@@ -90,8 +131,17 @@ static size_t longest_piece(const sx_wordpiece *model, const sx_vocabulary *voca
         return from;
     size_t most = vocabulary->longest - prefix.length, end = word->length - from > most ? from + most : word->length;
     uint64_t hash = from ? model->prefix_hash : sx_hash_start;
-    for (size_t i = from; i < end; i++)
+    for (size_t i = from; i < end; i++) {
         word->hashes[i] = hash = sx_hash_byte(hash, (unsigned char)word->bytes[i]);
+        size_t bytes = i + 1 - from;
+        if (bytes != FEW && bytes != MORE)
+            continue;
+        size_t reach = *reach_of(model, hash);
+        if (reach < bytes)
+            end = i; /* no piece begins with these bytes */
+        else if (reach < FAR && from + reach < end)
+            end = from + reach;
+    }
     for (; end > from; end--) {
         if (end < word->length && ((unsigned char)word->bytes[end] & 0xc0) == 0x80)
             continue;

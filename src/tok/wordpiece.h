@@ -10,7 +10,13 @@ typedef struct sx_wordpiece {
     sx_text prefix;         /* put before a piece that does not begin its word: "##" */
     uint64_t prefix_hash;
     uint32_t longest_word;  /* code points; a longer word is unknown */
+    uint8_t *reach;         /* see sx_wordpiece_prepare */
 } sx_wordpiece;
+
+/* Once the vocabulary and the prefix are known: fills prefix_hash and a table of how long the pieces are that begin in a given
+ * way, so that few lengths need to be looked up. False on no memory. */
+bool sx_wordpiece_prepare(sx_wordpiece *model, const sx_vocabulary *vocabulary);
+void sx_wordpiece_clear(sx_wordpiece *model);
 
 enum { SX_WORD_ROOM = 512 };
 
