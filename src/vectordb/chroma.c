@@ -12,12 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DEFAULT_BATCH = 50, /* as the clients of Chroma that came before Sextant use */
-    DEFAULT_M = 16,
-    DEFAULT_EF_CONSTRUCTION = 128,
-    DEFAULT_EF_SEARCH = 96
-};
+enum { DEFAULT_BATCH = 50 }; /* as the clients of Chroma that came before Sextant use */
 
 static const sx_rest_service service = {"chroma", 8000, 443, "x-chroma-token: ", NULL};
 static const char name_prefix[] = "sextant-";
@@ -308,9 +303,9 @@ static sx_status make(sx_chroma *c, const char *collection, const sx_vector_spac
     sx_buffer_printf(body,
                      ",\"get_or_create\":false,\"configuration\":{\"hnsw\":{\"space\":\"%s\",\"max_neighbors\":%u,"
                      "\"ef_construction\":%u,\"ef_search\":%u}},\"metadata\":{\"sextant_dimensions\":%u",
-                     strcmp(similarity, "dot") == 0 ? "ip" : similarity, space->m ? space->m : DEFAULT_M,
-                     space->ef_construction ? space->ef_construction : DEFAULT_EF_CONSTRUCTION,
-                     space->ef_search ? space->ef_search : DEFAULT_EF_SEARCH, space->dimensions);
+                     strcmp(similarity, "dot") == 0 ? "ip" : similarity, space->m ? space->m : SX_DEFAULT_M,
+                     space->ef_construction ? space->ef_construction : SX_DEFAULT_EF_CONSTRUCTION,
+                     space->ef_search ? space->ef_search : SX_DEFAULT_EF_SEARCH, space->dimensions);
     sx_rest_write_member(body, "sextant_name", collection);
     if (space->model)
         sx_rest_write_member(body, "sextant_model", space->model);

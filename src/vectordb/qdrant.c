@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_M = 16, DEFAULT_EF_CONSTRUCTION = 128 };
-
-
 static const sx_rest_service service = {"qdrant", 6333, 6333, "api-key: ", NULL};
 static const char name_prefix[] = "sextant-", nameless[] = "vector";
 
@@ -258,13 +255,14 @@ static sx_status make(sx_qdrant *q, const char *collection, const char *name, co
     sx_buffer_printf(body, "{\"size\":%u,\"distance\":\"%s\"%s}},\"hnsw_config\":{\"m\":%u,\"ef_construct\":%u},\"metadata\":{",
                      space->dimensions, distance,
                      space->element && strcmp(space->element, "f16") == 0 ? ",\"datatype\":\"float16\"" : "",
-                     space->m ? space->m : DEFAULT_M, space->ef_construction ? space->ef_construction : DEFAULT_EF_CONSTRUCTION);
+                     space->m ? space->m : SX_DEFAULT_M,
+                     space->ef_construction ? space->ef_construction : SX_DEFAULT_EF_CONSTRUCTION);
     sx_rest_write_member(body, "sextant_name", collection);
     if (space->model)
         sx_rest_write_member(body, "sextant_model", space->model);
     if (space->space)
         sx_rest_write_member(body, "sextant_space", space->space);
-    sx_buffer_printf(body, ",\"sextant_ef_search\":%u}}", space->ef_search ? space->ef_search : SX_QDRANT_EF_SEARCH);
+    sx_buffer_printf(body, ",\"sextant_ef_search\":%u}}", space->ef_search ? space->ef_search : SX_DEFAULT_EF_SEARCH);
     sx_status status = sx_rest_call(&q->rest, "PUT", "create", collection, error);
     if (!status)
         status = sx_qdrant_expect_done(q, error);

@@ -5,8 +5,6 @@
 #include "rest_records.h"
 #include "vector_store_internal.h"
 
-enum { SX_QDRANT_EF_SEARCH = 96 }; /* when nothing is said */
-
 typedef struct sx_qdrant {
     sx_vector_store base;
     sx_rest rest;

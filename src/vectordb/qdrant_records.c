@@ -283,7 +283,7 @@ sx_status sx_qdrant_query(sx_vector_store *store, const char *collection, const 
     if (status || !most)
         return status;
     bool euclid = strcmp(q->space.similarity, "l2") == 0;
-    uint32_t ef = q->space.ef_search ? q->space.ef_search : SX_QDRANT_EF_SEARCH;
+    uint32_t ef = q->space.ef_search ? q->space.ef_search : SX_DEFAULT_EF_SEARCH;
     sx_qdrant_begin(q, q->server_name, "/points/query");
     sx_buffer_append_string(body, "{\"query\":{\"nearest\":");
     sx_json_write_floats(body, vector, q->space.dimensions);

@@ -18,6 +18,8 @@ static const struct {
     {"chromas", &sx_vector_chroma},
     {"qdrant", &sx_vector_qdrant},
     {"qdrants", &sx_vector_qdrant},
+    {"weaviate", &sx_vector_weaviate},
+    {"weaviates", &sx_vector_weaviate},
 };
 
 static sx_status fail_unknown(const char *scheme, size_t length, sx_error *error)
