@@ -23,6 +23,33 @@ static size_t first_slot(uint64_t hash, unsigned bits)
     return (size_t)(((hash ^ hash >> 32) * 0x9e3779b97f4a7c15u) >> (64 - bits));
 }
 
+/* memcmp for what is short: pieces have a few bytes, of which two loads that overlap see all. */
+static inline bool same_bytes(const char *a, const char *b, size_t length)
+{
+    uint64_t a8, b8, a8_end, b8_end;
+    uint32_t a4, b4, a4_end, b4_end;
+    if (length > 16)
+        return memcmp(a, b, length) == 0;
+    if (length >= 8) {
+        memcpy(&a8, a, 8);
+        memcpy(&b8, b, 8);
+        memcpy(&a8_end, a + length - 8, 8);
+        memcpy(&b8_end, b + length - 8, 8);
+        return ((a8 ^ b8) | (a8_end ^ b8_end)) == 0;
+    }
+    if (length >= 4) {
+        memcpy(&a4, a, 4);
+        memcpy(&b4, b, 4);
+        memcpy(&a4_end, a + length - 4, 4);
+        memcpy(&b4_end, b + length - 4, 4);
+        return ((a4 ^ b4) | (a4_end ^ b4_end)) == 0;
+    }
+    for (size_t i = 0; i < length; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 bool sx_vocabulary_find_hashed(const sx_vocabulary *vocabulary, uint64_t hash, sx_text prefix, const char *text,
                                size_t length, uint32_t *id)
 {
@@ -35,10 +62,9 @@ bool sx_vocabulary_find_hashed(const sx_vocabulary *vocabulary, uint64_t hash, s
             return false;
         if (slot.check != (uint32_t)hash)
             continue;
-        sx_vocabulary_piece piece = vocabulary->pieces[slot.number - 1];
-        const char *bytes = vocabulary->bytes.data + piece.offset;
-        if (piece.length == prefix.length + length && (prefix.length == 0 || memcmp(bytes, prefix.data, prefix.length) == 0) &&
-            (length == 0 || memcmp(bytes + prefix.length, text, length) == 0)) {
+        const char *bytes = vocabulary->bytes.data + slot.offset;
+        if (slot.length == prefix.length + length && same_bytes(bytes, prefix.data, prefix.length) &&
+            same_bytes(bytes + prefix.length, text, length)) {
             *id = slot.number - 1;
             return true;
         }
@@ -58,12 +84,12 @@ sx_text sx_vocabulary_piece_text(const sx_vocabulary *vocabulary, uint32_t id)
     return (sx_text){vocabulary->bytes.data + vocabulary->pieces[id].offset, vocabulary->pieces[id].length};
 }
 
-static void put_slot(sx_vocabulary_slot *slots, unsigned bits, uint64_t hash, uint32_t id)
+static void put_slot(sx_vocabulary_slot *slots, unsigned bits, uint64_t hash, uint32_t id, sx_vocabulary_piece piece)
 {
     size_t mask = ((size_t)1 << bits) - 1, at = first_slot(hash, bits);
     while (slots[at].number)
         at = (at + 1) & mask;
-    slots[at] = (sx_vocabulary_slot){(uint32_t)hash, id + 1};
+    slots[at] = (sx_vocabulary_slot){(uint32_t)hash, id + 1, piece.offset, piece.length};
 }
 
 static bool grow_slots(sx_vocabulary *vocabulary)
@@ -75,8 +101,9 @@ static bool grow_slots(sx_vocabulary *vocabulary)
     size_t old = vocabulary->slots ? (size_t)1 << vocabulary->bits : 0;
     for (size_t i = 0; i < old; i++)
         if (vocabulary->slots[i].number) {
-            sx_text text = sx_vocabulary_piece_text(vocabulary, vocabulary->slots[i].number - 1);
-            put_slot(slots, bits, sx_hash_bytes(sx_hash_start, text.data, text.length), vocabulary->slots[i].number - 1);
+            uint32_t id = vocabulary->slots[i].number - 1;
+            sx_text text = sx_vocabulary_piece_text(vocabulary, id);
+            put_slot(slots, bits, sx_hash_bytes(sx_hash_start, text.data, text.length), id, vocabulary->pieces[id]);
         }
     free(vocabulary->slots);
     vocabulary->slots = slots;
@@ -114,7 +141,7 @@ sx_vocabulary_result sx_vocabulary_add(sx_vocabulary *vocabulary, sx_text text, 
     sx_vocabulary_result result = sx_vocabulary_name(vocabulary, text, id);
     if (result != SX_VOCABULARY_OK)
         return result;
-    put_slot(vocabulary->slots, vocabulary->bits, hash, id);
+    put_slot(vocabulary->slots, vocabulary->bits, hash, id, vocabulary->pieces[id]);
     vocabulary->entries++;
     if (text.length > vocabulary->longest)
         vocabulary->longest = (uint32_t)text.length;

@@ -12,9 +12,11 @@
 /* Ids at and beyond this are refused: the largest vocabularies have some 300,000 pieces. */
 enum { SX_VOCABULARY_LIMIT = 1 << 22 };
 
+/* The place and length of the piece stand here too: one cache line less to fetch for each word. */
 typedef struct sx_vocabulary_slot {
     uint32_t check;  /* low half of the hash */
     uint32_t number; /* id + 1; 0: free */
+    uint32_t offset, length;
 } sx_vocabulary_slot;
 
 typedef struct sx_vocabulary_piece {
