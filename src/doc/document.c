@@ -6,12 +6,13 @@
 #include "../text/encoding.h"
 #include "child.h"
 #include "code_grammars.h"
+#include "mailbox.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Counts up when a reader begins to give other text, blocks or titles for the same file: documents are then read again. */
-const uint32_t sx_reader_version = 2;
+const uint32_t sx_reader_version = 3;
 
 /* How a kind's bytes come to its reader. */
 typedef enum reader_input {
@@ -40,6 +41,8 @@ static const struct {
     {"application/epub+zip", "epub", sx_read_epub, INPUT_CHILD, "the EPUB reader"},
     {"application/rtf", "rtf", sx_read_rtf, INPUT_BYTES, NULL},
     {"application/x-ipynb+json", "ipynb", sx_read_notebook, INPUT_TEXT, NULL},
+    {sx_mail_media_type, "eml", sx_read_mail, INPUT_BYTES, NULL},
+    {sx_mailbox_media_type, "mbox", sx_read_mailbox, INPUT_BYTES, NULL},
 };
 enum { READERS = sizeof readers / sizeof readers[0] };
 

@@ -25,6 +25,14 @@ typedef struct sx_block {
     const char *heading;    /* headings: the words without markup; else NULL */
 } sx_block;
 
+/* Where text that was extracted stands in the file: from byte `start` of the text on, its lines are the file's from `line` on; or all of
+ * it comes from that line (fixed). */
+typedef struct sx_source_place {
+    uint64_t start;
+    uint32_t line;
+    uint32_t fixed;
+} sx_source_place;
+
 typedef struct sx_document {
     const char *text;       /* UTF-8, valid. For UTF-8 (and ASCII) plain text, Markdown and rst: the file's bytes unchanged, a
                                byte order mark included, as long as they are valid UTF-8; else the decoded or extracted text */
@@ -41,6 +49,8 @@ typedef struct sx_document {
     size_t block_count;
     uint64_t *page_starts;  /* where in text each page begins, ascending; page 1 first */
     size_t page_count;      /* 0: the kind has no pages */
+    sx_source_place *source_places; /* ascending; of kinds whose lines are not the file's */
+    size_t source_place_count;
     sx_sha256 content;      /* of the file's bytes */
     sx_arena arena;         /* holds all of it but text */
     char *owned;            /* text's memory */

@@ -15,7 +15,7 @@ static const name_row not_read[] = {
     {"odp ods odg fodt", "of OpenDocument only texts (.odt) are read"},
     {"mobi azw azw3", "of e-books only EPUB is read"},
     {"xls xlsx xlsm xlsb ppt pptx pps ppsx key numbers pages", "office documents are not read by this version"},
-    {"eml mbox msg", "e-mail is not read by this version"},
+    {"msg pst ost", "of e-mail only .eml and .mbox are read"},
     {"ps eps djvu dvi xps", "page images are not read by this version"},
     {"png jpg jpeg gif bmp ico webp tif tiff avif heic psd xcf svg svgz raw", "image"},
     {"mp3 wav flac ogg oga opus m4a aac mid midi", "audio"},

@@ -39,6 +39,8 @@ sx_status sx_read_rtf(sx_document *document, sx_block_list *blocks, sx_error *er
 /* The halves of these that run in the child: pdftotext's listing, and RTF with its converters (prepared; may be NULL). */
 sx_status sx_read_pdf_listing(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_rtf_groups(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_mail(sx_document *document, sx_block_list *blocks, sx_error *error);
+sx_status sx_read_mailbox(sx_document *document, sx_block_list *blocks, sx_error *error);
 sx_status sx_read_notebook(sx_document *document, sx_block_list *blocks, sx_error *error);
 
 /* ---- Text that a reader writes ---- */

@@ -3,16 +3,27 @@
 
 #include <string.h>
 
+/* "\r" alone ends lines of old Macintosh files too. Each end is looked for no further than twice the line's length, so that a file
+ * that has only one kind costs no more. */
+static size_t line_end(const char *text, size_t length, size_t at)
+{
+    for (size_t window = 256;; window *= 2) {
+        size_t span = length - at < window ? length - at : window;
+        const char *newline = memchr(text + at, '\n', span);
+        size_t before = newline ? (size_t)(newline - text) - at : span;
+        const char *lone = memchr(text + at, '\r', before);
+        if (lone)
+            return (size_t)(lone - text);
+        if (newline || span == length - at)
+            return newline ? (size_t)(newline - text) : length;
+    }
+}
+
 bool sx_line_at(const char *text, size_t length, size_t at, sx_line *line)
 {
     if (at >= length)
         return false;
-    size_t end = at;
-    const char *newline = memchr(text + at, '\n', length - at);
-    end = newline ? (size_t)(newline - text) : length;
-    const char *lone = memchr(text + at, '\r', end - at); /* "\r" alone ends lines of old Macintosh files */
-    if (lone)
-        end = (size_t)(lone - text);
+    size_t end = line_end(text, length, at);
     line->start = at;
     line->end = end;
     line->next = end;

@@ -248,7 +248,7 @@ static void test_hostile_sizes_are_bounded_in_time(void **state)
         {"text/markdown", "", "| a\n|-\n", "", 200000},   {"text/markdown", "", "> ", "", 500000},
         {"text/markdown", "# ", "{", "}", 500000},        {"text/x-rst", "", "== ==\nx\n\n", "", 100000},
         {"text/x-rst", "", "=====\n", "", 200000},        {"text/x-rst", "x", "`", "\n=====\n", 500000},
-        {"text/plain", "", "a\n\n", "", 300000},
+        {"text/plain", "", "a\n\n", "", 300000},        {"text/plain", "", "a\r", "", 4000000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t length;
