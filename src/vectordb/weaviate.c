@@ -156,39 +156,48 @@ sx_status sx_weaviate_find(sx_weaviate *w, const char *collection, sx_error *err
     return status;
 }
 
-/* GraphQL answers 200 to everything. A class that is gone is forgotten, and then the error is that it is not there. */
+/* What GraphQL refused may be refused because the class is gone, of which it says so in several ways: then it is forgotten, and
+ * the error is that it is not there. */
+static sx_status look_again(sx_weaviate *w, sx_status status, sx_error *error)
+{
+    char *name = sx_strdup(w->store.known);
+    sx_error gone = {0};
+    sx_rest_store_forget(&w->store);
+    if (name && sx_weaviate_find(w, name, &gone) == SX_E_NOT_FOUND) {
+        status = SX_E_NOT_FOUND;
+        if (error)
+            *error = gone;
+    }
+    free(name);
+    return status;
+}
+
 sx_status sx_weaviate_ask(sx_weaviate *w, const char *verb, const char *what, sx_json *found, sx_error *error)
 {
     sx_rest_store *store = &w->store;
     sx_json data, part, problems;
+    char said[512];
     sx_weaviate_begin(w, "graphql");
     sx_buffer_append_string(&store->rest.body, "{\"query\":");
     sx_json_write_string(&store->rest.body, w->graph.data, w->graph.length);
     if (w->graph.failed || !sx_buffer_append_byte(&store->rest.body, '}'))
         return sx_fail_nomem(error, w->graph.length);
     sx_status status = sx_rest_call(&store->rest, "POST", what, store->known, error);
+    if (status == SX_E_INVALID) /* 422, when there is no class at all */
+        return look_again(w, status, error);
     if (!status)
         status = sx_rest_result(&store->rest, "data", &data, error);
-    if (status && status != SX_E_FORMAT)
-        return status;
     if (!status && sx_rest_find(&data, verb, &part) && sx_rest_find(&part, store->server_name, found) &&
         sx_json_peek(found) == SX_JSON_ARRAY)
         return SX_OK;
+    if (status && status != SX_E_FORMAT)
+        return status;
     sx_rest_read(&store->rest, &data);
-    if (!sx_rest_find(&data, "errors", &problems))
+    if (!sx_rest_find(&data, "errors", &problems)) /* else 200, as to everything */
         return status ? status : sx_rest_odd_answer(&store->rest, error, "has neither a list of \"%s\" nor errors", verb);
-    char said[512], *name = sx_strdup(store->known);
     sx_rest_explain(&store->rest, said, sizeof said);
     status = sx_fail(error, SX_E_INVALID, "%s: %s %s: %s", store->base.name, what, store->known, said);
-    sx_error gone = {0};
-    sx_rest_store_forget(store);
-    if (name && sx_weaviate_find(w, name, &gone) == SX_E_NOT_FOUND) {
-        if (error)
-            *error = gone;
-        status = SX_E_NOT_FOUND;
-    }
-    free(name);
-    return status;
+    return look_again(w, status, error);
 }
 
 static void write_property(sx_buffer *body, const char *name, const char *type, bool filterable)

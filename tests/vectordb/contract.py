@@ -6,12 +6,12 @@ import tempfile
 import time
 
 
-def run_contract(program, url, restart, *more, limit=300):
-    """restart(): ends the server as a crash does and starts it again; returns when it answers. Returns whether all cases passed."""
+def run_contract(program, url, restart, *more, limit=300, inside=list):
+    """inside(words): the words that run these where the server can be reached. restart(): ends the server as a crash does and starts it again; returns when it answers. Returns whether all cases passed."""
     with tempfile.TemporaryDirectory(prefix="contract-") as folder:
         wanted, done = folder + "/wanted", folder + "/done"
         command = "touch %s; while [ ! -e %s ]; do [ -e %s ] || exit 1; sleep 0.02; done; rm %s" % (wanted, done, folder, done)
-        process = subprocess.Popen([program, url, "--restart", command, *more])
+        process = subprocess.Popen(inside([program, url, "--restart", command, *more]))
         end = time.monotonic() + limit
         try:
             while process.poll() is None:

@@ -166,19 +166,20 @@ class Weaviate:
         if where["path"] != ["id"] or where["operator"] != "ContainsAny":
             refuse(422, "the tests know only ids here")
         gone = [one for one in set(where["valueTextArray"]) if objects.pop(one, None)]
-        return 200, {"deletionTimeUnixMilli": 1, "dryRun": False, "match": match, "output": body["output"],
+        return 200, {"deletionTimeUnixMilli": 1, "dryRun": False, "match": dict(match, where=dict(where, operands=None)), "output": body["output"],
                      "results": {"failed": 0, "limit": 10000, "matches": len(gone), "objects": None, "successful": len(gone)}}
 
     def list(self, query, parts):
         if len(parts) == 4:
             found = self.objects.get(parts[2], {}).get(parts[3])
-            return (200, {key: value for key, value in found.items() if key != "vector"}) if found else (404, None)
+            return (200, dict({key: value for key, value in found.items() if key != "vector"}, vectorWeights=None)) if found else (404, None)
         name, limit = query["class"][0], int(query["limit"][0])
         if name not in self.classes:
-            return 200, {"deprecations": [], "objects": [], "totalResults": 0}
+            return 200, {"deprecations": [], "objects": []}
         after = query.get("after", [""])[0]
         found = [self.objects[name][key] for key in sorted(self.objects[name]) if key > after][:limit]
-        return 200, {"deprecations": [], "objects": [dict(one, vectorWeights=None) for one in found], "totalResults": len(found)}
+        reply = {"deprecations": [], "objects": [dict(one, vectorWeights=None) for one in found]}
+        return 200, dict(reply, totalResults=len(found)) if found else reply
 
     def passes(self, thing, where):
         if where["operator"] == "And":
@@ -191,6 +192,8 @@ class Weaviate:
 
     def graph(self, text):
         (verb, _, (((name, arguments, fields)),)), = Graph(text).selection()
+        if not self.classes:
+            refuse(422, "no graphql provider present, this is most likely because no schema is present. Import a schema first!")
         if name not in self.classes:
             return errors("Cannot query field \"%s\" on type \"%sObjectsObj\"." % (name, verb))
         objects = self.objects[name]
