@@ -4,6 +4,7 @@
  * -n VALUE, -nVALUE.
  */
 #include "cli.h"
+#include "nearest_word.h"
 
 #include "../base/error.h"
 #include "../base/memory.h"
@@ -16,65 +17,12 @@
 
 enum { LONGEST_WORD = 64 };
 
-/* Edit distance, where swapping two neighbours counts once (Damerau, optimal string alignment). */
-static unsigned distance(const char *a, const char *b)
-{
-    size_t m = strlen(a), n = strlen(b);
-    if (m > LONGEST_WORD || n > LONGEST_WORD)
-        return UINT32_MAX;
-    unsigned rows[3][LONGEST_WORD + 1];
-    for (size_t j = 0; j <= n; j++)
-        rows[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= m; i++) {
-        unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= n; j++) {
-            unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            if (above[j] + 1 < best)
-                best = above[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return rows[m % 3][n];
-}
-
-static void consider(const char *word, const char *candidate, const char **best, unsigned *least)
-{
-    unsigned d = distance(word, candidate);
-    size_t length = strlen(word);
-    if (length >= 3 && strncmp(candidate, word, length) == 0)
-        d = 1;
-    if (d < *least) {
-        *least = d;
-        *best = candidate;
-    }
-}
-
-const char *sx_cli_nearest_verb(const char *name)
-{
-    const char *best = NULL;
-    unsigned least = (unsigned)strlen(name) / 3 + 2;
-    for (const sx_cli_verb *verb = sx_cli_verbs; verb->name; verb++) {
-        if (strchr(verb->name, ' ') && !strchr(name, ' '))
-            continue;
-        consider(name, verb->name, &best, &least);
-    }
-    static const char *const groups[] = {"collections", "cache", "models"};
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
-        consider(name, groups[i], &best, &least);
-    return best;
-}
-
 static sx_status unknown_option(const sx_cli *cli, const char *name, const char *shown, sx_error *error)
 {
-    const char *best = NULL;
-    unsigned least = (unsigned)strlen(name) / 3 + 2;
+    sx_cli_nearest nearest = sx_cli_nearest_begin(name);
     for (size_t i = 0; i < cli->value_count; i++)
-        consider(name, cli->values[i].option->name, &best, &least);
+        sx_cli_nearest_consider(&nearest, cli->values[i].option->name);
+    const char *best = nearest.best;
     sx_fail(error, SX_E_INVALID, "%s%s%s: unknown option", cli->verb ? cli->verb->name : "", cli->verb ? ": " : "", shown);
     if (best)
         sx_hint(error, "did you mean --%s?", best);

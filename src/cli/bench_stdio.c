@@ -268,6 +268,24 @@ static void answer(stdio_run *run, const char *line, size_t length)
     sx_buffer_append_byte(&run->reply, '\n');
 }
 
+sx_status sx_cli_bench_open(sx_cli *cli, sx_model **out, sx_error *error)
+{
+    char *reference = NULL, *folder = NULL;
+    *out = NULL;
+    sx_status status = sx_cli_model_reference(cli, &reference, error);
+    if (!status)
+        status = sx_models_resolve(&cli->places, reference, &folder, error);
+    if (!status) {
+        sx_model_options options = {.size = sizeof options, .max_length = (uint32_t)sx_cli_count(cli, "max-length"),
+                                    .precision = sx_cli_text(cli, "precision"), .storage = sx_cli_text(cli, "storage"),
+                                    .hash_folder = cli->cache_folder};
+        status = sx_model_open(folder, &options, out, error);
+    }
+    sx_free(folder);
+    free(reference);
+    return status;
+}
+
 int sx_cli_bench_stdio(sx_cli *cli)
 {
     stdio_run run = {.reply = {.maximum = longest_request},

@@ -43,8 +43,6 @@ sx_status sx_cli_parse(sx_cli *cli, int count, char **arguments, sx_error *error
 /* Asks the settings for what no flag said, and checks it. */
 sx_status sx_cli_complete(sx_cli *cli, sx_error *error);
 void sx_cli_clear(sx_cli *cli);
-/* The nearest of the names, or NULL when none is near. */
-const char *sx_cli_nearest_verb(const char *name);
 
 const sx_cli_value *sx_cli_get(const sx_cli *cli, const char *option);
 /* Whether the verb has such an option at all. */

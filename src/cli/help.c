@@ -1,5 +1,6 @@
 /* help.c - --help, from the tables of verbs.c. */
 #include "cli.h"
+#include "nearest_word.h"
 
 #include <string.h>
 

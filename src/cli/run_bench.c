@@ -90,24 +90,6 @@ static const struct {
     {SX_CPU_AVX2, "avx2"}, {SX_CPU_AVX512, "avx512"}, {SX_CPU_AVX512_VNNI, "avx512-vnni"}, {SX_CPU_AVX_VNNI, "avx-vnni"},
     {SX_CPU_NEON, "neon"}, {SX_CPU_NEON_DOT, "neon-dot"}, {SX_CPU_NEON_I8MM, "neon-i8mm"}};
 
-sx_status sx_cli_bench_open(sx_cli *cli, sx_model **out, sx_error *error)
-{
-    char *reference = NULL, *folder = NULL;
-    *out = NULL;
-    sx_status status = sx_cli_model_reference(cli, &reference, error);
-    if (!status)
-        status = sx_models_resolve(&cli->places, reference, &folder, error);
-    if (!status) {
-        sx_model_options options = {.size = sizeof options, .max_length = (uint32_t)sx_cli_count(cli, "max-length"),
-                                    .precision = sx_cli_text(cli, "precision"), .storage = sx_cli_text(cli, "storage"),
-                                    .hash_folder = cli->cache_folder};
-        status = sx_model_open(folder, &options, out, error);
-    }
-    sx_free(folder);
-    free(reference);
-    return status;
-}
-
 /* ---- Encoder ---- */
 
 /* Calls with `count` texts until the time is over; the sorted times in run->times, how many in *rounds. */
