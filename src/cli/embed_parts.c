@@ -97,7 +97,7 @@ static void add_piece(sx_buffer *buffer, const char *text, size_t length)
     sx_buffer_append(buffer, text ? text : "", text ? length : 0);
 }
 
-static sx_status hash_items(sx_cli_parts *parts, const sx_cli_item *items, size_t count, sx_error *error)
+static sx_status hash_items(sx_cli_parts *parts, const sx_record *items, size_t count, sx_error *error)
 {
     sx_buffer buffer = {.maximum = longest_part};
     sx_sha256 hash;
@@ -127,7 +127,7 @@ static bool is_sound(const part_row *row, const char *path, const char *input)
     return strcmp(hex, row->file) == 0;
 }
 
-sx_status sx_cli_parts_next(sx_cli_parts *parts, const sx_cli_item *items, size_t count, bool *there, sx_cli_part_counts *counts,
+sx_status sx_cli_parts_next(sx_cli_parts *parts, const sx_record *items, size_t count, bool *there, sx_cli_part_counts *counts,
                             sx_cli_output *output, sx_error *error)
 {
     *there = false;

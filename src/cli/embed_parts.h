@@ -3,7 +3,7 @@
 #define SX_CLI_EMBED_PARTS_H
 
 #include "output.h"
-#include "records.h"
+#include "input_choice.h"
 
 /* What the summary says of a part. */
 typedef struct sx_cli_part_counts {
@@ -15,7 +15,7 @@ typedef struct sx_cli_parts sx_cli_parts;
 sx_status sx_cli_parts_open(const char *target, const char *recipe, sx_cli_parts **out, sx_error *error);
 /* The next part. *there: the earlier run made it of the same items, all of which have vectors; *counts then says what is in it.
  * Else *output is open for it, to be handed to _keep. */
-sx_status sx_cli_parts_next(sx_cli_parts *parts, const sx_cli_item *items, size_t count, bool *there, sx_cli_part_counts *counts,
+sx_status sx_cli_parts_next(sx_cli_parts *parts, const sx_record *items, size_t count, bool *there, sx_cli_part_counts *counts,
                             sx_cli_output *output, sx_error *error);
 sx_status sx_cli_parts_keep(sx_cli_parts *parts, const sx_cli_part_counts *counts, sx_cli_output *output, sx_error *error);
 /* Writes all parts' items to the output, between brackets unless they stand one a line. */

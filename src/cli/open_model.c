@@ -1,7 +1,7 @@
 /* open_model.c - opens the models that migrate, compare and eval name, and embeds lists of texts with them. */
 #include "open_model.h"
 #include "money.h"
-#include "records.h"
+#include "input_choice.h"
 #include "remote_choice.h"
 
 #include "../base/clock.h"
@@ -91,21 +91,21 @@ void sx_cli_clear_texts(sx_cli_texts *texts)
 
 sx_status sx_cli_read_texts(const char *path, sx_cli_texts *out, sx_error *error)
 {
-    sx_cli_input input = {.path = path, .fallback = "lines", .text_column = "text", .id_column = "id"};
-    sx_cli_reader *reader = NULL;
-    sx_cli_item item = {0};
+    sx_records_input input = {.path = path, .fallback = "lines", .text_column = "text", .id_column = "id"};
+    sx_records *reader = NULL;
+    sx_record item = {0};
     bool more = true;
-    sx_status status = sx_cli_reader_open(&input, &reader, error);
-    while (!status && !(status = sx_cli_reader_next(reader, &item, &more, error)) && more) {
+    sx_status status = sx_records_open(&input, &reader, error);
+    while (!status && !(status = sx_records_next(reader, &item, &more, error)) && more) {
         if (item.status)
             status = sx_fail(error, item.status, "%s: text %zu: %s", path, out->count + 1, item.problem ? item.problem
                 : "failed");
         else if (strspn(item.text, " \t\r\n") != item.length)
             status = sx_cli_add_text(out, item.text, item.length, error);
-        sx_cli_item_clear(&item);
+        sx_record_clear(&item);
     }
-    sx_cli_item_clear(&item);
-    sx_cli_reader_close(reader);
+    sx_record_clear(&item);
+    sx_records_close(reader);
     if (!status && !out->count)
         status = sx_fail(error, SX_E_INVALID, "%s: holds no text", path);
     return status;

@@ -50,7 +50,7 @@ int sx_cli_batch_check(sx_cli *cli)
     return other ? sx_cli_usage(cli, NULL, "%s: --batch-api does not go with %s", verb, other) : 0;
 }
 
-int sx_cli_batch_check_input(sx_cli *cli, const sx_cli_input *input)
+int sx_cli_batch_check_input(sx_cli *cli, const sx_records_input *input)
 {
     if (!sx_cli_flag(cli, "batch-api"))
         return sx_cli_flag(cli, "retry-failed") ? sx_cli_usage(cli, NULL, "embed: --retry-failed goes with --batch-api") : 0;
@@ -78,27 +78,27 @@ static sx_status wait_for_jobs(sx_cli *cli, sx_embedder *embedder, bool leave, s
     return status;
 }
 
-static sx_status gather(sx_cli_reader *reader, sx_embedder *embedder, const volatile int *stop, sx_error *error)
+static sx_status gather(sx_records *reader, sx_embedder *embedder, const volatile int *stop, sx_error *error)
 {
     sx_status status = SX_OK;
     for (bool more = true; more && !status;) {
-        sx_cli_item item = {0};
-        status = sx_cli_reader_next(reader, &item, &more, error);
+        sx_record item = {0};
+        status = sx_records_next(reader, &item, &more, error);
         sx_text text = {item.text, item.length};
         if (!status && more && !item.status)
             status = sx_embedder_batch_add(embedder, &text, 1, error);
         if (!status && *stop)
             status = sx_fail(error, SX_E_STOPPED, "embed: interrupted");
-        sx_cli_item_clear(&item);
+        sx_record_clear(&item);
     }
     return status;
 }
 
-sx_status sx_cli_batch_embed(sx_cli *cli, const sx_cli_input *input, sx_embedder *embedder, sx_error *error)
+sx_status sx_cli_batch_embed(sx_cli *cli, const sx_records_input *input, sx_embedder *embedder, sx_error *error)
 {
     const volatile int *stop = sx_cli_stop_flag();
-    sx_cli_reader *reader = NULL;
-    sx_status status = sx_cli_reader_open(input, &reader, error);
+    sx_records *reader = NULL;
+    sx_status status = sx_records_open(input, &reader, error);
     if (!status)
         status = sx_embedder_batch_begin(embedder, sx_cli_flag(cli, "retry-failed"), stop, error);
     if (!status) {
@@ -106,7 +106,7 @@ sx_status sx_cli_batch_embed(sx_cli *cli, const sx_cli_input *input, sx_embedder
         sx_status ended = sx_embedder_batch_end(embedder, !status, status ? NULL : error);
         status = status ? status : ended;
     }
-    sx_cli_reader_close(reader);
+    sx_records_close(reader);
     if (!status)
         status = wait_for_jobs(cli, embedder, false, error);
     return with_hint(status, error);
@@ -130,7 +130,7 @@ sx_status sx_cli_batch_index(sx_cli *cli, sx_database *database, sx_embedder *em
     return with_hint(status, error);
 }
 
-sx_status sx_cli_batch_mark(sx_embedder *embedder, sx_cli_item *items, size_t count, sx_error *error)
+sx_status sx_cli_batch_mark(sx_embedder *embedder, sx_record *items, size_t count, sx_error *error)
 {
     char problem[320];
     sx_status status = SX_OK;

@@ -2,7 +2,7 @@
 #include "model_choice.h"
 #include "money.h"
 #include "open_model.h"
-#include "records.h"
+#include "input_choice.h"
 
 #include "../base/error.h"
 #include "../base/memory.h"
@@ -43,12 +43,12 @@ static char *label_of(const char *members, const char *column)
 static sx_status read_examples(sx_cli *cli, sx_cli_texts *texts, label_list *labels, sx_error *error)
 {
     const char *path = sx_cli_text(cli, "examples"), *column = sx_cli_text(cli, "label");
-    sx_cli_input input = {.path = path, .fallback = "jsonl", .text_column = sx_cli_text(cli, "text-column"), .id_column = "id"};
-    sx_cli_reader *reader = NULL;
-    sx_cli_item item = {0};
+    sx_records_input input = {.path = path, .fallback = "jsonl", .text_column = sx_cli_text(cli, "text-column"), .id_column = "id"};
+    sx_records *reader = NULL;
+    sx_record item = {0};
     bool more = true;
-    sx_status status = sx_cli_reader_open(&input, &reader, error);
-    while (!status && !(status = sx_cli_reader_next(reader, &item, &more, error)) && more) {
+    sx_status status = sx_records_open(&input, &reader, error);
+    while (!status && !(status = sx_records_next(reader, &item, &more, error)) && more) {
         char *label = item.status ? NULL : label_of(item.members, column);
         if (item.status)
             status = sx_fail(error, item.status, "%s: example %zu: %s", path, texts->count + 1,
@@ -66,8 +66,8 @@ static sx_status read_examples(sx_cli *cli, sx_cli_texts *texts, label_list *lab
     }
     if (!status && !texts->count)
         status = sx_fail(error, SX_E_INVALID, "%s: holds no examples", path);
-    sx_cli_item_clear(&item);
-    sx_cli_reader_close(reader);
+    sx_record_clear(&item);
+    sx_records_close(reader);
     return status;
 }
 

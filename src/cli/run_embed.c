@@ -5,7 +5,7 @@
 #include "legs.h"
 #include "money.h"
 #include "output.h"
-#include "records.h"
+#include "input_choice.h"
 #include "remote_choice.h"
 
 #include "../base/clock.h"
@@ -36,7 +36,7 @@ typedef struct embed_run {
     sx_cli *cli;
     embed_format format;
     bool one_a_line; /* chunks of a jsonl input */
-    sx_cli_reader *reader;
+    sx_records *reader;
     sx_database *database;
     sx_embedder *embedder;
     const sx_embedder_info *info;
@@ -48,7 +48,7 @@ typedef struct embed_run {
     sx_cli_parts *parts; /* chunks into a file: they gather part by part */
     sx_buffer line;
     size_t room;        /* texts in hand at once: BATCH_TEXTS, or enough for many requests at once */
-    sx_cli_item *items; /* REMOTE_TEXTS, as texts and receipts */
+    sx_record *items; /* REMOTE_TEXTS, as texts and receipts */
     sx_text *texts;
     sx_receipt *receipts;
     float *vectors;
@@ -149,7 +149,7 @@ static void append_receipt(sx_buffer *line, const sx_receipt *receipt)
         sx_cli_member_integer(line, "retries", receipt->retries);
 }
 
-static void append_problem(sx_buffer *line, const sx_cli_item *item)
+static void append_problem(sx_buffer *line, const sx_record *item)
 {
     sx_cli_key(line, "error");
     sx_buffer_append_byte(line, '{');
@@ -158,7 +158,7 @@ static void append_problem(sx_buffer *line, const sx_cli_item *item)
     sx_buffer_append_byte(line, '}');
 }
 
-static void append_identity(sx_buffer *line, uint64_t index, const sx_cli_item *item)
+static void append_identity(sx_buffer *line, uint64_t index, const sx_record *item)
 {
     sx_buffer_append_byte(line, '{');
     sx_cli_member_integer(line, "index", index);
@@ -169,7 +169,7 @@ static void append_identity(sx_buffer *line, uint64_t index, const sx_cli_item *
 }
 
 /* One item in a textual format. */
-static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt,
+static sx_status write_item(embed_run *run, uint64_t index, const sx_record *item, const sx_receipt *receipt,
                             const float *vector, const sx_text_outputs *outputs, sx_error *error)
 {
     sx_buffer *line = &run->line;
@@ -205,7 +205,7 @@ static sx_status write_item(embed_run *run, uint64_t index, const sx_cli_item *i
 }
 
 /* One item of npy or bin: its row, and its receipt in the side file. */
-static sx_status write_row(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt,
+static sx_status write_row(embed_run *run, uint64_t index, const sx_record *item, const sx_receipt *receipt,
                            const float *vector, sx_error *error)
 {
     sx_buffer *line = &run->line;
@@ -227,7 +227,7 @@ static sx_status write_row(embed_run *run, uint64_t index, const sx_cli_item *it
     return flush_line(run, &run->side, error);
 }
 
-static void show_item(embed_run *run, uint64_t index, const sx_cli_item *item, const sx_receipt *receipt, const float *vector)
+static void show_item(embed_run *run, uint64_t index, const sx_record *item, const sx_receipt *receipt, const float *vector)
 {
     if (item->status)
         return;
@@ -246,7 +246,7 @@ static sx_status write_batch(embed_run *run, sx_error *error)
     size_t embedded = 0, output_count;
     const sx_text_outputs *outputs = sx_session_outputs(run->session, &output_count);
     for (size_t i = 0; i < run->count && !status; i++, run->index++) {
-        sx_cli_item *item = &run->items[i];
+        sx_record *item = &run->items[i];
         const sx_receipt *receipt = NULL;
         const float *vector = NULL;
         const sx_text_outputs *beside = NULL;
@@ -287,7 +287,7 @@ static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
     size_t bytes = 0, most = run->session ? OUTPUTS_TEXTS : run->room;
     *more = true;
     for (run->count = 0; run->count < most && bytes < BATCH_BYTES; run->count++) {
-        status = sx_cli_reader_next(run->reader, &run->items[run->count], more, error);
+        status = sx_records_next(run->reader, &run->items[run->count], more, error);
         if (status || !*more)
             break;
         bytes += run->items[run->count].length;
@@ -298,7 +298,7 @@ static sx_status read_batch(embed_run *run, bool *more, sx_error *error)
 static void clear_batch(embed_run *run)
 {
     for (size_t i = 0; i < run->room; i++)
-        sx_cli_item_clear(&run->items[i]);
+        sx_record_clear(&run->items[i]);
     run->count = 0;
 }
 
@@ -597,7 +597,7 @@ int sx_cli_embed(sx_cli *cli)
                      .line = {.maximum = (size_t)4 << 30},
                      .started_ns = sx_system_clock.monotonic_ns(NULL)};
     char *side_path = NULL;
-    sx_cli_input input;
+    sx_records_input input;
     int wrong = sx_cli_input_choose(cli, "lines", &input);
     if (wrong)
         return wrong;
@@ -626,9 +626,9 @@ int sx_cli_embed(sx_cli *cli)
     if (!status && (!run.items || !run.texts || !run.receipts))
         status = sx_fail_nomem(&error, REMOTE_TEXTS * sizeof *run.items);
     if (!status)
-        status = sx_cli_reader_open(&input, &run.reader, &error);
+        status = sx_records_open(&input, &run.reader, &error);
     if (!status) {
-        run.one_a_line = run.format == AS_CHUNKS && strcmp(sx_cli_reader_format(run.reader), "json") != 0;
+        run.one_a_line = run.format == AS_CHUNKS && strcmp(sx_records_format(run.reader), "json") != 0;
         status = open_embedder(&run, &error);
     }
     if (!status && sx_cli_flag(cli, "batch-api"))
@@ -648,7 +648,7 @@ int sx_cli_embed(sx_cli *cli)
     sx_session_close(run.session);
     sx_embedder_close(run.embedder);
     sx_database_close(run.database);
-    sx_cli_reader_close(run.reader);
+    sx_records_close(run.reader);
     if (run.items)
         clear_batch(&run);
     free(run.items);

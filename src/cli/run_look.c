@@ -1,7 +1,7 @@
 /* run_look.c - `sextant chunk` and `sextant tokenize`: what would be embedded, and as which tokens. */
 #include "model_choice.h"
 #include "output.h"
-#include "records.h"
+#include "input_choice.h"
 #include "remote_choice.h"
 
 #include "../base/error.h"
@@ -157,7 +157,7 @@ typedef struct tokenize_run {
     uint64_t index, failed;
 } tokenize_run;
 
-static sx_status tokenize_item(tokenize_run *run, sx_cli_item *item, sx_error *error)
+static sx_status tokenize_item(tokenize_run *run, sx_record *item, sx_error *error)
 {
     sx_encode_options options = {.size = sizeof options,
                                  .no_special = sx_cli_flag(run->cli, "no-special"),
@@ -238,29 +238,29 @@ static sx_status open_tokenizer(sx_cli *cli, sx_tokenizer **out, sx_model **owne
 
 int sx_cli_tokenize(sx_cli *cli)
 {
-    sx_cli_input input;
+    sx_records_input input;
     int wrong = sx_cli_input_choose(cli, "text", &input);
     if (wrong)
         return wrong;
     tokenize_run run = {.cli = cli, .line = {.maximum = (size_t)4 << 30}};
     sx_error error = {0};
-    sx_cli_reader *reader = NULL;
+    sx_records *reader = NULL;
     sx_tokenizer *own = NULL;
     sx_model *owner = NULL;
     sx_status status = open_tokenizer(cli, &own, &owner, &error);
     run.tokenizer = owner ? sx_model_tokenizer(owner) : own;
     if (!status)
-        status = sx_cli_reader_open(&input, &reader, &error);
+        status = sx_records_open(&input, &reader, &error);
     for (bool more = !status; more && !status;) {
-        sx_cli_item item;
-        status = sx_cli_reader_next(reader, &item, &more, &error);
+        sx_record item;
+        status = sx_records_next(reader, &item, &more, &error);
         if (!status && more)
             status = tokenize_item(&run, &item, &error);
-        sx_cli_item_clear(&item);
+        sx_record_clear(&item);
         run.index++;
     }
     int code = status ? sx_cli_fail(cli, &error) : run.failed ? SX_EXIT_ITEMS_FAILED : SX_EXIT_DONE;
-    sx_cli_reader_close(reader);
+    sx_records_close(reader);
     sx_encoding_clear(&run.encoding);
     sx_buffer_clear(&run.line);
     sx_tokenizer_close(own);

@@ -1,5 +1,5 @@
 /* run_rerank.c - `sextant rerank`: a cross-encoder's opinion of texts for one query, best first. */
-#include "records.h"
+#include "input_choice.h"
 
 #include "../base/error.h"
 #include "../base/json_writer.h"
@@ -25,7 +25,7 @@ typedef struct rerank_run {
     sx_text query;
     sx_model *model;
     sx_session *session;
-    sx_cli_reader *reader;
+    sx_records *reader;
     rerank_entry *entries;
     size_t count, capacity;
     uint64_t failed, truncated, invalid;
@@ -73,7 +73,7 @@ static void complain(rerank_run *run, rerank_entry *entry, sx_status status, con
 }
 
 /* Makes an entry of an item, taking its id over. */
-static sx_status take_item(rerank_run *run, sx_cli_item *item, sx_error *error)
+static sx_status take_item(rerank_run *run, sx_record *item, sx_error *error)
 {
     if (!sx_reserve((void **)&run->entries, &run->capacity, run->count + 1, sizeof *run->entries))
         return sx_fail_nomem(error, (run->count + 1) * sizeof *run->entries);
@@ -95,7 +95,7 @@ static sx_status take_item(rerank_run *run, sx_cli_item *item, sx_error *error)
 /* Reads and scores the next texts; *more false at the end. */
 static sx_status score_batch(rerank_run *run, bool *more, sx_error *error)
 {
-    sx_cli_item items[BATCH_TEXTS] = {0};
+    sx_record items[BATCH_TEXTS] = {0};
     sx_text texts[BATCH_TEXTS];
     size_t places[BATCH_TEXTS], count = 0, read = 0;
     float logits[BATCH_TEXTS], scores[BATCH_TEXTS];
@@ -103,7 +103,7 @@ static sx_status score_batch(rerank_run *run, bool *more, sx_error *error)
     sx_status status = SX_OK;
     *more = true;
     while (read < BATCH_TEXTS && !status) {
-        status = sx_cli_reader_next(run->reader, &items[read], more, error);
+        status = sx_records_next(run->reader, &items[read], more, error);
         if (status || !*more)
             break;
         if (!items[read].status) {
@@ -123,7 +123,7 @@ static sx_status score_batch(rerank_run *run, bool *more, sx_error *error)
             complain(run, entry, receipts[i].status, receipts[i].message);
     }
     for (size_t i = 0; i < BATCH_TEXTS; i++)
-        sx_cli_item_clear(&items[i]);
+        sx_record_clear(&items[i]);
     return status;
 }
 
@@ -215,7 +215,7 @@ int sx_cli_rerank(sx_cli *cli)
 {
     const volatile int *stop = sx_cli_stop_flag();
     rerank_run run = {.cli = cli, .query = {cli->arguments[0], strlen(cli->arguments[0])}};
-    sx_cli_input input;
+    sx_records_input input;
     sx_error error = {0};
     sx_cli rest = *cli; /* what follows the query are texts */
     rest.arguments++;
@@ -223,7 +223,7 @@ int sx_cli_rerank(sx_cli *cli)
     int wrong = sx_cli_input_choose(&rest, "lines", &input);
     if (wrong)
         return wrong;
-    sx_status status = sx_cli_reader_open(&input, &run.reader, &error);
+    sx_status status = sx_records_open(&input, &run.reader, &error);
     if (!status)
         status = open_model(&run, &error);
     for (bool more = true; more && !status;) {
@@ -238,7 +238,7 @@ int sx_cli_rerank(sx_cli *cli)
         free(run.entries[i].problem);
     }
     free(run.entries);
-    sx_cli_reader_close(run.reader);
+    sx_records_close(run.reader);
     sx_session_close(run.session);
     sx_model_close(run.model);
     return code;

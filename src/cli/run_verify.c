@@ -3,7 +3,7 @@
  * The weights' SHA-256 beside the one recorded at import; vectors (or a cross-encoder's logits or scores) beside a .npy file; and
  * token ids beside those in the records, since where vectors differ it is mostly because the tokens do. */
 #include "models.h"
-#include "records.h"
+#include "input_choice.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -101,7 +101,7 @@ static bool read_ids(sx_json *json, record_facts *facts)
 }
 
 /* `ids` and `query` of an item, which may have neither. */
-static sx_status read_facts(const sx_cli_item *item, const char *path, size_t row, record_facts *facts, sx_error *error)
+static sx_status read_facts(const sx_record *item, const char *path, size_t row, record_facts *facts, sx_error *error)
 {
     sx_buffer object = {0}, key = {0}, value = {0};
     sx_status status = SX_OK;
@@ -186,7 +186,7 @@ typedef struct comparison {
     token_difference shown[SHOWN];
 } comparison;
 
-static sx_status compare_tokens(comparison *run, const sx_cli_item *item, const record_facts *facts, sx_error *error)
+static sx_status compare_tokens(comparison *run, const sx_record *item, const record_facts *facts, sx_error *error)
 {
     sx_tokens tokens;
     sx_text text = {item->text, item->length}, query = {facts->query, facts->query_length};
@@ -211,7 +211,7 @@ static sx_status compare_tokens(comparison *run, const sx_cli_item *item, const 
     return SX_OK;
 }
 
-static sx_status compare_vectors(comparison *run, const sx_cli_item *item, const record_facts *facts, sx_error *error)
+static sx_status compare_vectors(comparison *run, const sx_record *item, const record_facts *facts, sx_error *error)
 {
     sx_text text = {item->text, item->length};
     if (run->texts >= run->array.rows)
@@ -234,7 +234,7 @@ static sx_status compare_vectors(comparison *run, const sx_cli_item *item, const
     return SX_OK;
 }
 
-static sx_status compare_record(comparison *run, const sx_cli_item *item, sx_error *error)
+static sx_status compare_record(comparison *run, const sx_record *item, sx_error *error)
 {
     record_facts facts;
     if (item->status)
@@ -284,17 +284,17 @@ static void close_comparison(comparison *run)
 
 static sx_status compare_all(comparison *run, sx_error *error)
 {
-    sx_cli_reader *reader = NULL;
-    sx_cli_input input = {.path = run->texts_path, .fallback = "jsonl", .text_column = "text", .id_column = "id"};
+    sx_records *reader = NULL;
+    sx_records_input input = {.path = run->texts_path, .fallback = "jsonl", .text_column = "text", .id_column = "id"};
     sx_status status = open_comparison(run, error);
     if (!status)
-        status = sx_cli_reader_open(&input, &reader, error);
+        status = sx_records_open(&input, &reader, error);
     for (bool more = true; more && !status;) {
-        sx_cli_item item;
-        status = sx_cli_reader_next(reader, &item, &more, error);
+        sx_record item;
+        status = sx_records_next(reader, &item, &more, error);
         if (!status && more)
             status = compare_record(run, &item, error);
-        sx_cli_item_clear(&item);
+        sx_record_clear(&item);
     }
     if (!status && run->vectors_path && run->texts != run->array.rows)
         status = sx_fail(error, SX_E_MISMATCH, "%s: %zu rows, but %s has %zu texts", run->vectors_path, run->array.rows,
@@ -303,7 +303,7 @@ static sx_status compare_all(comparison *run, sx_error *error)
         status = sx_fail(error, SX_E_FORMAT, "%s: no record has \"ids\"", run->texts_path);
         sx_hint(error, "give token ids with the texts, or vectors with --vectors");
     }
-    sx_cli_reader_close(reader);
+    sx_records_close(reader);
     return status;
 }
 

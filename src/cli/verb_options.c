@@ -218,7 +218,7 @@ const sx_cli_option sx_cli_ask_options[] = {
 const sx_cli_option sx_cli_embed_options[] = {
     {"input", 'i', SX_CLI_TEXT, "FILE", "read texts from a file, or several (-i A -i B); - is standard input; .gz and .zst are read too",
      NULL, NULL, 0, 0, true},
-    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
+    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv|tsv", "how to read it (default: by the file's name, else lines)", NULL,
      NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
@@ -339,7 +339,7 @@ const sx_cli_option sx_cli_eval_options[] = {
 
 const sx_cli_option sx_cli_rerank_options[] = {
     OPTION_INPUT,
-    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv", "how to read it (default: by the file's name, else lines)", NULL,
+    {"input-format", 0, SX_CLI_CHOICE, "lines|jsonl|json|csv|tsv", "how to read it (default: by the file's name, else lines)", NULL,
      NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},
@@ -357,7 +357,7 @@ const sx_cli_option sx_cli_chunk_options[] = {
 
 const sx_cli_option sx_cli_tokenize_options[] = {
     OPTION_INPUT,
-    {"input-format", 0, SX_CLI_CHOICE, "text|lines|jsonl|json|csv", "how to read it (default: by the file's name, else text)",
+    {"input-format", 0, SX_CLI_CHOICE, "text|lines|jsonl|json|csv|tsv", "how to read it (default: by the file's name, else text)",
      NULL, NULL},
     {"text-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the text", NULL, "text"},
     {"id-column", 0, SX_CLI_TEXT, "NAME", "column or member that holds the id", NULL, "id"},

@@ -1,35 +1,33 @@
-/* records.c - texts to embed or tokenize, one after another, from arguments, lines, JSONL, JSON or CSV.
+/* records.c - texts with ids, one after another, from arguments, lines, JSONL, JSON, CSV or TSV.
  *
  * Lines, JSONL and CSV are read as they come, so that a file of any length passes through bounded memory. CSV is RFC 4180
- * with a header row; line ends may be LF too.
+ * with a header row; line ends may be LF too; TSV is the same with tabs.
  */
 #include "records.h"
 
-#include "../base/buffer.h"
-#include "../base/code_point.h"
-#include "../base/compressed.h"
-#include "../base/error.h"
-#include "../base/file.h"
-#include "../base/json_reader.h"
-#include "../base/json_writer.h"
-#include "../base/memory.h"
+#include "buffer.h"
+#include "compressed.h"
+#include "error.h"
+#include "file.h"
+#include "json_reader.h"
+#include "json_writer.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_COLUMNS = 4096 };
 static const size_t longest_text = (size_t)1 << 30;
 static const size_t longest_document = (size_t)4 << 30;
 
-typedef enum record_format { FORMAT_ARGUMENTS, FORMAT_TEXT, FORMAT_LINES, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV } record_format;
-static const char *const format_names[] = {"arguments", "text", "lines", "jsonl", "json", "csv"};
+typedef enum record_format { FORMAT_ARGUMENTS, FORMAT_TEXT, FORMAT_LINES, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV, FORMAT_TSV } record_format;
+static const char *const format_names[] = {"arguments", "text", "lines", "jsonl", "json", "csv", "tsv"};
 
-struct sx_cli_reader {
-    sx_cli_input input;
+struct sx_records {
+    sx_records_input input;
     record_format format;
     const char *name; /* for messages */
     sx_source *source;
@@ -44,21 +42,23 @@ struct sx_cli_reader {
     sx_json json;
     sx_buffer key, value;
     size_t column_count, text_column, id_column; /* CSV; SIZE_MAX: no such column */
+    char *columns;                               /* the header row's fields as JSON strings, each ended by NUL */
+    char separator;
 };
 
-void sx_cli_item_clear(sx_cli_item *item)
+void sx_record_clear(sx_record *item)
 {
     free(item->text);
     free(item->id);
     free(item->members);
     free(item->problem);
-    *item = (sx_cli_item){0};
+    *item = (sx_record){0};
 }
 
-static void spoil(sx_cli_item *item, sx_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void spoil(sx_record *item, sx_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The item failed: says why and drops what was read of it but its id. */
-static void spoil(sx_cli_item *item, sx_status status, const char *format, ...)
+static void spoil(sx_record *item, sx_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -72,12 +72,13 @@ static void spoil(sx_cli_item *item, sx_status status, const char *format, ...)
     item->length = 0;
 }
 
-static bool decide_format(sx_cli_reader *reader, const char *path, const char *fallback)
+static bool decide_format(sx_records *reader, const char *path, const char *fallback)
 {
     static const struct {
         const char *suffix;
         record_format format;
-    } suffixes[] = {{".jsonl", FORMAT_JSONL}, {".ndjson", FORMAT_JSONL}, {".json", FORMAT_JSON}, {".csv", FORMAT_CSV}};
+    } suffixes[] = {{".jsonl", FORMAT_JSONL}, {".ndjson", FORMAT_JSONL}, {".json", FORMAT_JSON}, {".csv", FORMAT_CSV},
+                  {".tsv", FORMAT_TSV},     {".tab", FORMAT_TSV}};
     const char *wanted = reader->input.format;
     size_t stem = sx_compression_stem(path);
     for (size_t i = 0; !wanted && i < sizeof suffixes / sizeof *suffixes; i++) {
@@ -96,13 +97,13 @@ static bool decide_format(sx_cli_reader *reader, const char *path, const char *f
 }
 
 /* A stream that ended because its source cannot be read on. */
-static sx_status read_failed(const sx_cli_reader *reader, sx_error *error)
+static sx_status read_failed(const sx_records *reader, sx_error *error)
 {
     sx_status status = sx_source_problem(reader->source, error);
     return status ? status : sx_fail_errno(error, errno ? errno : EIO, "%s: cannot be read", reader->name);
 }
 
-static sx_status read_whole(sx_cli_reader *reader, sx_error *error)
+static sx_status read_whole(sx_records *reader, sx_error *error)
 {
     reader->document.maximum = longest_document;
     for (;;) {
@@ -128,7 +129,7 @@ static void skip_mark(const char **data, size_t *length)
     }
 }
 
-static sx_status begin_json(sx_cli_reader *reader, sx_error *error)
+static sx_status begin_json(sx_records *reader, sx_error *error)
 {
     const char *data = reader->document.data;
     size_t length = reader->document.length;
@@ -158,7 +159,7 @@ typedef struct csv_row {
 } csv_row;
 
 /* Reads one record. False at the end of the file. */
-static bool read_csv_row(sx_cli_reader *reader, csv_row *row)
+static bool read_csv_row(sx_records *reader, csv_row *row)
 {
     FILE *file = reader->file;
     int c = getc_unlocked(file);
@@ -201,7 +202,7 @@ static bool read_csv_row(sx_cli_reader *reader, csv_row *row)
         bool ends = c == EOF || c == '\n' || (c == '\r' && (after == '\n' || after == EOF));
         if (c == '\r' && !ends)
             ungetc(after, file);
-        if (c == ',' || ends) {
+        if (c == reader->separator || ends) {
             if (row->count < MAX_COLUMNS)
                 row->ends[row->count++] = row->bytes.length;
             else
@@ -212,7 +213,7 @@ static bool read_csv_row(sx_cli_reader *reader, csv_row *row)
                 break;
             continue;
         }
-        if (closed || c == '"')
+        if (closed || (c == '"' && reader->separator == ',')) /* without quotes in TSV a quote is a quote */
             row->problem = closed ? "text behind a closing quote" : "a quote inside a field that is not quoted";
         fresh = false;
         sx_buffer_append_byte(&row->bytes, (char)c);
@@ -229,12 +230,13 @@ static const char *csv_field(const csv_row *row, size_t column, size_t *length)
     return row->bytes.data ? row->bytes.data + start : "";
 }
 
-static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
+static sx_status begin_csv(sx_records *reader, sx_error *error)
 {
     csv_row *row = sx_calloc(1, sizeof *row);
     if (!row)
         return sx_fail_nomem(error, sizeof *row);
     sx_status status = SX_OK;
+    sx_buffer names = {0};
     reader->text_column = reader->id_column = SIZE_MAX;
     bool any = read_csv_row(reader, row);
     if (ferror(reader->file)) {
@@ -255,6 +257,13 @@ static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
             reader->text_column = i;
         else if (length == strlen(reader->input.id_column) && memcmp(field, reader->input.id_column, length) == 0)
             reader->id_column = i;
+        sx_json_write_string(&names, field, length);
+        sx_buffer_append_byte(&names, '\0');
+    }
+    reader->columns = sx_buffer_take(&names);
+    if (!reader->columns) {
+        status = sx_fail_nomem(error, 4096);
+        goto out;
     }
     if (reader->text_column == SIZE_MAX) {
         status =
@@ -262,12 +271,33 @@ static sx_status begin_csv(sx_cli_reader *reader, sx_error *error)
         sx_hint(error, "--text-column names the column that holds the texts");
     }
 out:
+    sx_buffer_clear(&names);
     sx_buffer_clear(&row->bytes);
     free(row);
     return status;
 }
 
-static sx_status next_csv(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+/* All fields but the text as JSON members; false on no memory. */
+static bool take_columns(const sx_records *reader, const csv_row *row, sx_record *item)
+{
+    sx_buffer members = {.maximum = longest_text};
+    const char *name = reader->columns;
+    sx_buffer_append_string(&members, "");
+    for (size_t i = 0; i < row->count; i++, name += strlen(name) + 1) {
+        size_t length;
+        const char *field = csv_field(row, i, &length);
+        if (i == reader->text_column)
+            continue;
+        sx_buffer_append_string(&members, members.length ? "," : "");
+        sx_buffer_append_string(&members, name);
+        sx_buffer_append_byte(&members, ':');
+        sx_json_write_string(&members, field, length);
+    }
+    item->members = sx_buffer_take(&members);
+    return item->members != NULL;
+}
+
+static sx_status next_csv(sx_records *reader, sx_record *item, bool *more, sx_error *error)
 {
     csv_row *row = sx_calloc(1, sizeof *row);
     sx_buffer id = {0};
@@ -289,9 +319,10 @@ static sx_status next_csv(sx_cli_reader *reader, sx_cli_item *item, bool *more, 
     } else {
         const char *field = csv_field(row, reader->text_column, &item->length);
         item->text = sx_strndup(field, item->length);
-        if (!item->text)
-            status = sx_fail_nomem(error, item->length);
+        if (!item->text || (reader->input.columns && !take_columns(reader, row, item)))
+            status = sx_fail_nomem(error, row->bytes.length);
     }
+    item->line = row->line;
     if (reader->id_column != SIZE_MAX && reader->id_column < row->count) {
         size_t length;
         const char *field = csv_field(row, reader->id_column, &length);
@@ -307,7 +338,7 @@ out:
 /* ---- JSON ---- */
 
 /* Reads one object or string at the reader's position into the item; what is well-formed but wrong spoils the item only. */
-static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_item *item, sx_error *error)
+static sx_status read_json_value(sx_records *reader, sx_json *json, sx_record *item, sx_error *error)
 {
     sx_buffer members = {.maximum = longest_text};
     sx_status status = SX_OK;
@@ -371,7 +402,7 @@ static sx_status read_json_value(sx_cli_reader *reader, sx_json *json, sx_cli_it
     return status;
 }
 
-static sx_status next_json(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+static sx_status next_json(sx_records *reader, sx_record *item, bool *more, sx_error *error)
 {
     *more = sx_json_element(&reader->json);
     if (!*more)
@@ -384,7 +415,7 @@ static sx_status next_json(sx_cli_reader *reader, sx_cli_item *item, bool *more,
 }
 
 /* *line without its end; false at the end of the file. */
-static sx_status next_line(sx_cli_reader *reader, sx_text *line, bool *more, sx_error *error)
+static sx_status next_line(sx_records *reader, sx_text *line, bool *more, sx_error *error)
 {
     errno = 0;
     ssize_t got = getdelim(&reader->memory, &reader->capacity, '\n', reader->file);
@@ -411,7 +442,7 @@ static bool is_blank(sx_text line)
     return true;
 }
 
-static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+static sx_status next_jsonl(sx_records *reader, sx_record *item, bool *more, sx_error *error)
 {
     sx_text line;
     sx_status status;
@@ -421,6 +452,7 @@ static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more
     if (status || !*more)
         return status;
     sx_json json;
+    item->line = reader->line;
     sx_json_begin(&json, line.data, line.length, reader->name);
     status = read_json_value(reader, &json, item, error);
     if (!status && !json.problem)
@@ -432,31 +464,7 @@ static sx_status next_jsonl(sx_cli_reader *reader, sx_cli_item *item, bool *more
 
 /* ---- The reader ---- */
 
-int sx_cli_input_choose(sx_cli *cli, const char *fallback, sx_cli_input *input)
-{
-    const sx_cli_value *given = sx_cli_get(cli, "input");
-    const char *path = given->text;
-    if (cli->argument_count && path)
-        return sx_cli_usage(cli, NULL, "%s: both texts and --input are given", cli->verb->name);
-    if (!cli->argument_count && !path && isatty(STDIN_FILENO))
-        return sx_cli_usage(cli, "give TEXT, or -i FILE (- is standard input)", "%s: no text is given", cli->verb->name);
-    *input = (sx_cli_input){
-        .texts = cli->arguments,
-        .text_count = cli->argument_count,
-        .path = path                  ? path
-                : cli->argument_count ? NULL
-                                      : "-",
-        .paths = given->all,
-        .path_count = given->all_count,
-        .format = sx_cli_text(cli, "input-format"),
-        .fallback = fallback,
-        .text_column = sx_cli_text(cli, "text-column"),
-        .id_column = sx_cli_text(cli, "id-column"),
-    };
-    return 0;
-}
-
-static void close_path(sx_cli_reader *reader)
+static void close_path(sx_records *reader)
 {
     if (reader->file)
         fclose(reader->file);
@@ -465,7 +473,7 @@ static void close_path(sx_cli_reader *reader)
     reader->source = NULL;
 }
 
-static sx_status open_path(sx_cli_reader *reader, const char *path, sx_error *error)
+static sx_status open_path(sx_records *reader, const char *path, sx_error *error)
 {
     reader->line = reader->row = reader->next = 0;
     sx_buffer_reset(&reader->document);
@@ -480,15 +488,18 @@ static sx_status open_path(sx_cli_reader *reader, const char *path, sx_error *er
         status = read_whole(reader, error);
     if (!status && reader->format == FORMAT_JSON)
         status = begin_json(reader, error);
-    if (!status && reader->format == FORMAT_CSV)
+    reader->separator = reader->format == FORMAT_TSV ? '\t' : ',';
+    free(reader->columns);
+    reader->columns = NULL;
+    if (!status && (reader->format == FORMAT_CSV || reader->format == FORMAT_TSV))
         status = begin_csv(reader, error);
     return status;
 }
 
-sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_error *error)
+sx_status sx_records_open(const sx_records_input *input, sx_records **out, sx_error *error)
 {
     *out = NULL;
-    sx_cli_reader *reader = sx_calloc(1, sizeof *reader);
+    sx_records *reader = sx_calloc(1, sizeof *reader);
     if (!reader)
         return sx_fail_nomem(error, sizeof *reader);
     reader->input = *input;
@@ -498,50 +509,40 @@ sx_status sx_cli_reader_open(const sx_cli_input *input, sx_cli_reader **out, sx_
     else
         status = open_path(reader, input->path_count ? input->paths[0] : input->path, error);
     if (status)
-        sx_cli_reader_close(reader);
+        sx_records_close(reader);
     else
         *out = reader;
     return status;
 }
 
-void sx_cli_reader_close(sx_cli_reader *reader)
+void sx_records_close(sx_records *reader)
 {
     if (!reader)
         return;
     close_path(reader);
     free(reader->memory);
+    free(reader->columns);
     sx_buffer_clear(&reader->document);
     sx_buffer_clear(&reader->key);
     sx_buffer_clear(&reader->value);
     free(reader);
 }
 
-bool sx_cli_is_utf8(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length;) {
-        sx_code_point point = sx_utf8_decode(text + i, length - i);
-        if (!point.valid)
-            return false;
-        i += point.length;
-    }
-    return true;
-}
-
-const char *sx_cli_reader_format(const sx_cli_reader *reader)
+const char *sx_records_format(const sx_records *reader)
 {
     return format_names[reader->format];
 }
 
-static sx_status take(sx_cli_item *item, const char *data, size_t length, sx_error *error)
+static sx_status take(sx_record *item, const char *data, size_t length, sx_error *error)
 {
     item->text = sx_strndup(data, length);
     item->length = length;
     return item->text ? SX_OK : sx_fail_nomem(error, length);
 }
 
-static sx_status next_of_path(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+static sx_status next_of_path(sx_records *reader, sx_record *item, bool *more, sx_error *error)
 {
-    *item = (sx_cli_item){0};
+    *item = (sx_record){0};
     *more = false;
     sx_text line;
     sx_status status;
@@ -560,12 +561,13 @@ static sx_status next_of_path(sx_cli_reader *reader, sx_cli_item *item, bool *mo
         return status || !*more ? status : take(item, line.data, line.length, error);
     case FORMAT_JSONL: return next_jsonl(reader, item, more, error);
     case FORMAT_JSON: return next_json(reader, item, more, error);
-    case FORMAT_CSV: return next_csv(reader, item, more, error);
+    case FORMAT_CSV:
+    case FORMAT_TSV: return next_csv(reader, item, more, error);
     }
     return SX_OK;
 }
 
-sx_status sx_cli_reader_next(sx_cli_reader *reader, sx_cli_item *item, bool *more, sx_error *error)
+sx_status sx_records_next(sx_records *reader, sx_record *item, bool *more, sx_error *error)
 {
     sx_status status = next_of_path(reader, item, more, error);
     while (!status && !*more && reader->path + 1 < reader->input.path_count) {
