@@ -288,7 +288,10 @@ static sx_status refuse(sx_rest *rest, uint32_t tries, sx_error *error)
         return sx_fail(error, exchange->status, "%s: %s%s", label_of(rest), exchange->problem, tried);
     sx_rest_explain(rest, said, sizeof said);
     sx_status status = status_of(exchange->code);
-    sx_fail(error, status, "%s: HTTP %ld%s%s%s", label_of(rest), exchange->code, tried, *said ? ": " : "", said);
+    char code[32] = "refused";
+    if (!rest->meant)
+        snprintf(code, sizeof code, "HTTP %ld", exchange->code);
+    sx_fail(error, status, "%s: %s%s%s%s", label_of(rest), code, tried, *said ? ": " : "", said);
     if (status == SX_E_DENIED)
         sx_hint(error, rest->key ? "the key that was given is not accepted there" : "the server wants a key, and none was given");
     else if (exchange->code >= 300 && exchange->code < 400)
@@ -328,6 +331,11 @@ static sx_status perform(sx_rest *rest, const char *method, sx_error *error)
     sx_status status = sx_http_pool_start(rest->pool, exchange, error);
     while (!status && !done)
         status = sx_http_pool_wait(rest->pool, rest->timeout_ns, &done, error);
+    rest->meant = false;
+    if (!status && !exchange->status && exchange->code == 200 && rest->service->meaning) {
+        exchange->code = rest->service->meaning(&exchange->reply);
+        rest->meant = exchange->code != 200;
+    }
     return status;
 }
 

@@ -19,6 +19,8 @@ typedef struct sx_rest_service {
     uint16_t port, secure_port;  /* where the URL names none */
     const char *key_header;      /* "api-key: ", put before the key */
     const char *const *headers;  /* further ones, NULL at the end; or NULL */
+    /* Of a server that answers 200 to everything: the status that this answer stands for (200: it was done). NULL: statuses are. */
+    long (*meaning)(const sx_buffer *reply);
 } sx_rest_service;
 
 typedef struct sx_rest {
@@ -42,6 +44,7 @@ typedef struct sx_rest {
     sx_http_exchange exchange; /* reply: of the last call */
     sx_buffer path, body;  /* of the request being built */
     sx_buffer address, label;
+    bool meant;            /* the status of the last answer is what it means, not what HTTP said */
     bool maybe_done;       /* an earlier try of the last call may have been carried out though its answer was lost */
 } sx_rest;
 

@@ -53,10 +53,11 @@ bool sx_rest_write_scalar(sx_buffer *buffer, const sx_rest_scalar *scalar);
 /* A member, with a comma before it unless the buffer ends in an opening bracket. value NULL: the text is left out as null. */
 bool sx_rest_write_key(sx_buffer *buffer, const char *key);
 bool sx_rest_write_member(sx_buffer *buffer, const char *key, const char *value);
-/* The property SX_PROPERTY_FILTERS: a list of tokens (rest_scalars.c), one for each scalar and one for the document. */
-bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record);
+/* The property SX_PROPERTY_FILTERS: a list of tokens (rest_scalars.c), one for each scalar and one for the document. hashed: all are
+ * hashes, for servers whose filters are expressions in which not every string can be written. */
+bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record, bool hashed);
 /* The token that a record must have to pass the filter; replaces what is in the buffer. */
-sx_status sx_rest_filter_token(const sx_vector_filter *filter, sx_buffer *token, sx_error *error);
+sx_status sx_rest_filter_token(const sx_vector_filter *filter, bool hashed, sx_buffer *token, sx_error *error);
 
 /* ---- Records that come ---- */
 

@@ -90,14 +90,14 @@ bool sx_rest_write_member(sx_buffer *buffer, const char *key, const char *value)
 
 /* ---- Tokens ---- */
 
-static bool make_token(const sx_rest_scalar *scalar, sx_buffer *token)
+static bool make_token(const sx_rest_scalar *scalar, bool hashed, sx_buffer *token)
 {
     sx_buffer_reset(token);
     sx_json_write_string(token, scalar->key.data, scalar->key.length);
     sx_buffer_append_byte(token, ':');
     if (!sx_rest_write_scalar(token, scalar))
         return false;
-    if (token->length <= LONGEST_TOKEN)
+    if (!hashed && token->length <= LONGEST_TOKEN)
         return true;
     sx_sha256 hash;
     char digits[SX_SHA256_HEX];
@@ -109,13 +109,14 @@ static bool make_token(const sx_rest_scalar *scalar, sx_buffer *token)
 
 typedef struct token_list {
     sx_buffer *body;
+    bool hashed;
     sx_buffer token;
 } token_list;
 
 static bool write_token(void *user, const sx_rest_scalar *scalar)
 {
     token_list *list = user;
-    if (!make_token(scalar, &list->token))
+    if (!make_token(scalar, list->hashed, &list->token))
         return false;
     if (list->body->data[list->body->length - 1] != '[')
         sx_buffer_append_byte(list->body, ',');
@@ -129,9 +130,9 @@ static bool write_user_token(void *user, const sx_rest_scalar *scalar)
     return reserved || write_token(user, scalar);
 }
 
-bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record)
+bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record, bool hashed)
 {
-    token_list list = {.body = body};
+    token_list list = {.body = body, .hashed = hashed};
     bool written = sx_buffer_append_byte(body, '[');
     if (written && record->document) {
         const sx_rest_scalar document = {.key = {SX_PROPERTY_DOCUMENT, strlen(SX_PROPERTY_DOCUMENT)},
@@ -144,11 +145,11 @@ bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record)
     return written;
 }
 
-sx_status sx_rest_filter_token(const sx_vector_filter *filter, sx_buffer *token, sx_error *error)
+sx_status sx_rest_filter_token(const sx_vector_filter *filter, bool hashed, sx_buffer *token, sx_error *error)
 {
     sx_rest_scalar scalar;
     sx_status status = sx_rest_filter_scalar(filter, &scalar, error);
     if (status)
         return status;
-    return make_token(&scalar, token) ? SX_OK : sx_fail_nomem(error, scalar.text.length);
+    return make_token(&scalar, hashed, token) ? SX_OK : sx_fail_nomem(error, scalar.text.length);
 }

@@ -46,29 +46,53 @@ sx_status sx_rest_store_open(size_t size, const sx_vector_store_class *class, co
     return status;
 }
 
-void sx_rest_store_learn(sx_rest_store *store, const sx_json *object)
+bool sx_rest_store_knows(const sx_rest_store *store, const char *collection)
 {
+    return collection && store->known && strcmp(store->known, collection) == 0;
+}
+
+sx_status sx_rest_store_know(sx_rest_store *store, const char *collection, const char *name, sx_error *error)
+{
+    free(store->known);
+    free(store->server_name);
+    store->known = sx_strdup(collection);
+    store->server_name = sx_strdup(name);
+    return store->known && store->server_name ? SX_OK : sx_fail_nomem(error, strlen(collection));
+}
+
+void sx_rest_store_learn(sx_rest_store *store, const char *description)
+{
+    sx_json json, ours;
     uint64_t number;
+    const char *text = description ? description : "";
+    sx_json_begin(&json, text, strlen(text), "description");
+    sx_json_skip(&json);
+    sx_json_end(&json);
+    if (json.problem)
+        return;
+    sx_json_begin(&json, text, strlen(text), "description");
+    if (!sx_rest_find(&json, "sextant", &ours) || sx_json_peek(&ours) != SX_JSON_OBJECT)
+        return;
     store->ours = true;
-    store->model = sx_rest_find_string(object, "model");
-    store->space_hash = sx_rest_find_string(object, "space");
+    store->model = sx_rest_find_string(&ours, "model");
+    store->space_hash = sx_rest_find_string(&ours, "space");
     store->space.model = store->model;
     store->space.space = store->space_hash;
-    if (sx_rest_find_count(object, "dimensions", &number) && number <= UINT32_MAX)
+    if (!store->space.dimensions && sx_rest_find_count(&ours, "dimensions", &number) && number <= UINT32_MAX)
         store->space.dimensions = (uint32_t)number;
-    if (sx_rest_find_count(object, "ef_search", &number) && number <= UINT32_MAX)
+    if (sx_rest_find_count(&ours, "ef_search", &number) && number <= UINT32_MAX)
         store->space.ef_search = (uint32_t)number;
 }
 
 bool sx_rest_store_write_space(sx_buffer *buffer, const char *collection, const sx_vector_space *space)
 {
-    sx_buffer_append_byte(buffer, '{');
+    sx_buffer_append_string(buffer, "{\"sextant\":{");
     sx_rest_write_member(buffer, "name", collection);
     if (space->model)
         sx_rest_write_member(buffer, "model", space->model);
     if (space->space)
         sx_rest_write_member(buffer, "space", space->space);
-    return sx_buffer_printf(buffer, ",\"dimensions\":%u,\"ef_search\":%u}", space->dimensions,
+    return sx_buffer_printf(buffer, ",\"dimensions\":%u,\"ef_search\":%u}}", space->dimensions,
                             space->ef_search ? space->ef_search : SX_DEFAULT_EF_SEARCH);
 }
 

@@ -10,8 +10,8 @@
 typedef struct sx_rest_store {
     sx_vector_store base;
     sx_rest rest;
-    char *known;           /* the collection that the rest is of; NULL: none */
-    char *server_name;     /* what the server calls it */
+    char *known;       /* the collection that the rest is of; NULL: none */
+    char *server_name; /* what the server calls it */
     char *model, *space_hash;
     bool ours;             /* it was made by Sextant */
     sx_vector_space space; /* of it; model and space point at the strings above */
@@ -24,9 +24,13 @@ sx_status sx_rest_store_open(size_t size, const sx_vector_store_class *class, co
 void sx_rest_store_close(sx_vector_store *store);
 /* Forgets the collection. */
 void sx_rest_store_forget(sx_rest_store *store);
-/* Takes what sx_rest_store_write_space wrote, from an object of a checked answer. */
-void sx_rest_store_learn(sx_rest_store *store, const sx_json *object);
-/* A JSON object of what the server itself does not keep about a collection: name, model, space, dimensions, ef_search. */
+/* Takes what sx_rest_store_write_space wrote, from a description (NULL: none) that is JSON and holds it as "sextant"; any other
+ * says nothing. */
+void sx_rest_store_learn(sx_rest_store *store, const char *description);
+/* Makes `collection`, which the server calls `name`, the one that is known; what it is stands in store->space already. */
+sx_status sx_rest_store_know(sx_rest_store *store, const char *collection, const char *name, sx_error *error);
+bool sx_rest_store_knows(const sx_rest_store *store, const char *collection);
+/* A description of what the server itself does not keep about a collection: name, model, space, dimensions, ef_search. */
 bool sx_rest_store_write_space(sx_buffer *buffer, const char *collection, const sx_vector_space *space);
 /* SX_E_UNSUPPORTED for a collection that was not made here, which can only be read. */
 sx_status sx_rest_store_must_be_ours(const sx_rest_store *store, sx_error *error);

@@ -20,6 +20,8 @@ static const struct {
     {"qdrants", &sx_vector_qdrant},
     {"weaviate", &sx_vector_weaviate},
     {"weaviates", &sx_vector_weaviate},
+    {"milvus", &sx_vector_milvus},
+    {"milvuss", &sx_vector_milvus},
 };
 
 static sx_status fail_unknown(const char *scheme, size_t length, sx_error *error)

@@ -68,23 +68,6 @@ static uint32_t setting(const sx_json *object, const char *key)
     return sx_rest_find_count(object, key, &value) && value <= UINT32_MAX ? (uint32_t)value : 0;
 }
 
-/* Ours is a description that is JSON and holds the member "sextant". */
-static void learn_description(sx_weaviate *w, const sx_json *class)
-{
-    char *text = sx_rest_find_string(class, "description");
-    sx_json json, ours;
-    size_t length = text ? strlen(text) : 0;
-    sx_json_begin(&json, text ? text : "", length, "description");
-    sx_json_skip(&json);
-    sx_json_end(&json);
-    if (!json.problem) {
-        sx_json_begin(&json, text, length, "description");
-        if (sx_rest_find(&json, "sextant", &ours) && sx_json_peek(&ours) == SX_JSON_OBJECT)
-            sx_rest_store_learn(&w->store, &ours);
-    }
-    free(text);
-}
-
 /* The dimensions of a class of others are those of an object of it. */
 static sx_status learn_dimensions(sx_weaviate *w, const char *name, const char *collection, sx_error *error)
 {
@@ -113,8 +96,9 @@ static sx_status learn(sx_weaviate *w, const char *name, const char *collection,
         return status;
     sx_rest_read(&store->rest, &class);
     if (!sx_rest_find(&class, "vectorIndexConfig", &config) || sx_json_peek(&config) != SX_JSON_OBJECT)
-        return sx_fail(error, SX_E_UNSUPPORTED, "%s: collection %s has named vectors; only classes with one vector are known here",
-                       store->base.name, collection);
+        return sx_fail(error, SX_E_UNSUPPORTED,
+                       "%s: collection %s has named vectors; only classes with one vector are known here", store->base.name,
+                       collection);
     char *distance = sx_rest_find_string(&config, "distance");
     store->space = (sx_vector_space){.element = "f32", .index = "hnsw"};
     store->space.m = setting(&config, "maxConnections");
@@ -126,8 +110,9 @@ static sx_status learn(sx_weaviate *w, const char *name, const char *collection,
         status = sx_fail(error, SX_E_UNSUPPORTED, "%s: collection %s compares by %s; cosine, dot and l2-squared are known here",
                          store->base.name, collection, distance ? distance : "nothing");
     free(distance);
-    if (!status)
-        learn_description(w, &class);
+    char *description = sx_rest_find_string(&class, "description");
+    sx_rest_store_learn(store, description);
+    free(description);
     return status || store->space.dimensions ? status : learn_dimensions(w, name, collection, error);
 }
 
@@ -135,7 +120,7 @@ sx_status sx_weaviate_find(sx_weaviate *w, const char *collection, sx_error *err
 {
     sx_rest_store *store = &w->store;
     char name[SX_REST_NAME_SIZE];
-    if (collection && store->known && strcmp(store->known, collection) == 0)
+    if (sx_rest_store_knows(store, collection))
         return SX_OK;
     sx_rest_store_forget(store);
     sx_status status = class_of(w, collection, name, error);
@@ -146,11 +131,8 @@ sx_status sx_weaviate_find(sx_weaviate *w, const char *collection, sx_error *err
     status = sx_rest_call(&store->rest, "GET", "look up", collection, error);
     if (!status)
         status = learn(w, name, collection, error);
-    if (!status) {
-        store->known = sx_strdup(collection);
-        store->server_name = sx_strdup(name);
-        status = store->known && store->server_name ? SX_OK : sx_fail_nomem(error, strlen(collection));
-    }
+    if (!status)
+        status = sx_rest_store_know(store, collection, name, error);
     if (status)
         sx_rest_store_forget(store);
     return status;
@@ -220,9 +202,7 @@ static sx_status make(sx_rest_store *store, const char *collection, const sx_vec
     for (size_t i = 0; i < sizeof distances / sizeof *distances; i++)
         if (strcmp(distances[i][1], similarity) == 0)
             distance = distances[i][0];
-    sx_buffer_append_string(&description, "{\"sextant\":");
-    sx_rest_store_write_space(&description, collection, space);
-    bool written = sx_buffer_append_byte(&description, '}');
+    bool written = sx_rest_store_write_space(&description, collection, space);
     sx_weaviate_begin(w, "schema");
     sx_buffer_append_byte(body, '{');
     sx_rest_write_member(body, "class", name);

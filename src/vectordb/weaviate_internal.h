@@ -1,4 +1,5 @@
-/* weaviate_internal.h - a connection to Weaviate, shared by its collections (weaviate.c) and their objects (weaviate_records.c). */
+/* weaviate_internal.h - a connection to Weaviate, shared by its collections (weaviate.c) and their objects (weaviate_records.c).
+ */
 #ifndef SX_VECTORDB_WEAVIATE_INTERNAL_H
 #define SX_VECTORDB_WEAVIATE_INTERNAL_H
 

@@ -40,11 +40,12 @@ static sx_status write_object(sx_weaviate *w, const sx_vector_record *record, sx
     if (record->metadata)
         sx_rest_write_member(body, SX_PROPERTY_METADATA, record->metadata);
     sx_rest_write_key(body, SX_PROPERTY_FILTERS);
-    bool written = sx_rest_write_tokens(body, record);
+    bool written = sx_rest_write_tokens(body, record, false);
     return sx_buffer_append_string(body, "}}") && written ? SX_OK : sx_fail_nomem(error, body->length);
 }
 
-/* [{"id","result":{"status":"SUCCESS"}}], in the order of the request, or {"errors":{"error":[{"message"}]},"status":"FAILED"}. */
+/* [{"id","result":{"status":"SUCCESS"}}], in the order of the request, or {"errors":{"error":[{"message"}]},"status":"FAILED"}.
+ */
 static sx_status check_written(sx_weaviate *w, const sx_vector_record *records, size_t count, sx_error *error)
 {
     sx_rest *rest = &w->store.rest;
@@ -64,8 +65,8 @@ static sx_status check_written(sx_weaviate *w, const sx_vector_record *records, 
         free(status);
         if (!done) {
             char *said = NULL;
-            if (answered && sx_rest_find(&result, "errors", &problems) && sx_rest_find(&problems, "error", &list) && sx_json_array(&list) &&
-                sx_json_element(&list))
+            if (answered && sx_rest_find(&result, "errors", &problems) && sx_rest_find(&problems, "error", &list) &&
+                sx_json_array(&list) && sx_json_element(&list))
                 said = sx_rest_find_string(&list, "message");
             sx_status code = sx_rest_odd_answer(rest, error, "says that record %s was not taken: %s",
                                                 seen < count ? records[seen].id : "?", said ? said : "(nothing)");
@@ -189,7 +190,7 @@ static sx_status write_where(sx_weaviate *w, const sx_vector_filter *filters, si
                        w->store.base.name, w->store.known);
     sx_buffer_append_string(&w->graph, ",where:{operator:And,operands:[");
     for (size_t i = 0; !status && i < count; i++) {
-        status = sx_rest_filter_token(&filters[i], &token, error);
+        status = sx_rest_filter_token(&filters[i], false, &token, error);
         if (status)
             break;
         sx_buffer_printf(&w->graph, "%s{path:[\"" SX_PROPERTY_FILTERS "\"],operator:Equal,valueText:", i ? "," : "");

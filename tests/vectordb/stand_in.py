@@ -49,7 +49,7 @@ def nearest(kind, vector, records, most):
 
 def serve(service):
     """service: has_key(headers) -> bool; denied: what is answered without; answer(method, path, query, body) -> (code, reply), or raises Refused;
-    changes(method, path) -> bool."""
+    changes(method, path) -> bool. It becomes `ready` when the journal was done again."""
     log, journal = option("--log"), option("--journal")
     cut = int(option("--cut") or 0)
     lock = threading.Lock()
@@ -65,6 +65,7 @@ def serve(service):
             for line in lines:
                 if line.endswith("\n"):
                     carry_out(*json.loads(line))
+    service.ready = True
     log = open(log, "a") if log else None
     journal = open(journal, "a") if journal else None
 

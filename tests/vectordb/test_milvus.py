@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Milvus: the common contract of vector stores on a stand-in (milvus_stand_in.py says by what it was made).
+
+test_milvus.py STORE_CONTRACT [ARGUMENTS OF STORE_CONTRACT...]"""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from stand_in_server import contract_passes  # noqa: E402
+
+sys.exit(0 if contract_passes(sys.argv[1], "milvus", "milvus_stand_in.py", "--longest-text", "65535", *sys.argv[2:], rest="/default") else 1)
