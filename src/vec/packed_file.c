@@ -3,6 +3,7 @@
  * Little-endian: a header of 128 bytes; the mean and the matrix of the packing; the rows; the ids of the rows, ascending. Each
  * part has a checksum in the header, and the header one of itself, which the database knows. */
 #include "packed_file.h"
+#include "packed_format.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -18,27 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The line ends and the control byte show up damage by text-mode transfers. */
-#define PACKED_MAGIC "SXP\r\n\x1a\n"
-enum { PACKED_VERSION = 1 };
-
-typedef struct packed_header {
-    char magic[8];
-    uint32_t version, kind, dimensions, width;
-    uint64_t file_bytes;
-    uint64_t rows;
-    int64_t collection;
-    uint64_t row_bytes;
-    uint64_t rows_offset; /* behind the packing, a multiple of 64 */
-    uint64_t ids_offset;  /* behind the rows, a multiple of 64 */
-    uint64_t packing_sum, rows_sum, ids_sum; /* XXH3-64 */
-    double retained;
-    uint64_t reserved;    /* zero */
-    uint64_t header_sum;  /* of all bytes before it */
-} packed_header;
-_Static_assert(sizeof(packed_header) == 120 && offsetof(packed_header, header_sum) == 112, "the header has no padding");
-enum { HEADER_BYTES = 128 };
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -62,7 +42,7 @@ struct sx_packed_writer {
     int descriptor;
     bool finished;
     const sx_packing *packing;
-    packed_header header;
+    sx_packed_header header;
     XXH3_state_t *sum; /* of the rows */
     float *scratch;
     unsigned char *block; /* SX_PACKED_BLOCK rows */
@@ -81,7 +61,7 @@ static sx_status write_block(sx_packed_writer *writer, sx_error *error)
 
 static sx_status write_zeros(sx_packed_writer *writer, uint64_t from, uint64_t to, sx_error *error)
 {
-    static const char zeros[HEADER_BYTES];
+    static const char zeros[SX_PACKED_HEADER_BYTES];
     return sx_write_all(writer->descriptor, zeros, to - from, writer->path, error);
 }
 
@@ -94,13 +74,13 @@ static sx_status write_packing(sx_packed_writer *writer, sx_error *error)
     XXH3_64bits_update(writer->sum, packing->matrix, matrix);
     writer->header.packing_sum = XXH3_64bits_digest(writer->sum);
     XXH3_64bits_reset(writer->sum);
-    writer->header.rows_offset = round_up(HEADER_BYTES + mean + matrix);
-    sx_status status = write_zeros(writer, 0, HEADER_BYTES, error);
+    writer->header.rows_offset = round_up(SX_PACKED_HEADER_BYTES + mean + matrix);
+    sx_status status = write_zeros(writer, 0, SX_PACKED_HEADER_BYTES, error);
     if (!status)
         status = sx_write_all(writer->descriptor, packing->mean, mean, writer->path, error);
     if (!status)
         status = sx_write_all(writer->descriptor, packing->matrix, matrix, writer->path, error);
-    return status ? status : write_zeros(writer, HEADER_BYTES + mean + matrix, writer->header.rows_offset, error);
+    return status ? status : write_zeros(writer, SX_PACKED_HEADER_BYTES + mean + matrix, writer->header.rows_offset, error);
 }
 
 sx_status sx_packed_create(const char *path, int64_t collection, const sx_packing *packing, sx_packed_writer **out,
@@ -112,8 +92,8 @@ sx_status sx_packed_create(const char *path, int64_t collection, const sx_packin
         return sx_fail_nomem(error, sizeof *writer);
     writer->descriptor = -1;
     writer->packing = packing;
-    writer->header = (packed_header){.magic = PACKED_MAGIC,
-                                     .version = PACKED_VERSION,
+    writer->header = (sx_packed_header){.magic = SX_PACKED_MAGIC,
+                                     .version = SX_PACKED_VERSION,
                                      .kind = packing->kind,
                                      .dimensions = packing->dimensions,
                                      .width = packing->width,
@@ -154,15 +134,15 @@ sx_status sx_packed_add(sx_packed_writer *writer, int64_t id, const float *row, 
 
 sx_status sx_packed_finish(sx_packed_writer *writer, uint64_t *identity, uint64_t *bytes, sx_error *error)
 {
-    packed_header *header = &writer->header;
-    unsigned char first[HEADER_BYTES] = {0};
+    sx_packed_header *header = &writer->header;
+    unsigned char first[SX_PACKED_HEADER_BYTES] = {0};
     sx_status status = write_block(writer, error);
     uint64_t end = header->rows_offset + header->rows * header->row_bytes;
     header->rows_sum = XXH3_64bits_digest(writer->sum);
     header->ids_offset = round_up(end);
     header->file_bytes = header->ids_offset + header->rows * sizeof(int64_t);
     header->ids_sum = XXH3_64bits(writer->ids ? (const void *)writer->ids : "", header->rows * sizeof(int64_t));
-    header->header_sum = XXH3_64bits(header, offsetof(packed_header, header_sum));
+    header->header_sum = XXH3_64bits(header, offsetof(sx_packed_header, header_sum));
     memcpy(first, header, sizeof *header);
     if (!status)
         status = write_zeros(writer, end, header->ids_offset, error);
@@ -198,7 +178,7 @@ void sx_packed_writer_close(sx_packed_writer *writer)
 struct sx_packed_file {
     char *path;
     sx_file_map map;
-    packed_header header;
+    sx_packed_header header;
     sx_packing packing; /* its arrays are the file's */
     const unsigned char *rows;
     const int64_t *ids;
@@ -213,16 +193,16 @@ static sx_status damaged(const sx_packed_file *file, sx_error *error, const char
 /* What the header says must be what a writer of such a packing would have said. */
 static sx_status check_header(sx_packed_file *file, sx_error *error)
 {
-    packed_header *header = &file->header;
-    if (file->map.length < HEADER_BYTES)
-        return damaged(file, error, "its size", file->map.length, HEADER_BYTES);
+    sx_packed_header *header = &file->header;
+    if (file->map.length < SX_PACKED_HEADER_BYTES)
+        return damaged(file, error, "its size", file->map.length, SX_PACKED_HEADER_BYTES);
     memcpy(header, file->map.data, sizeof *header);
-    if (memcmp(header->magic, PACKED_MAGIC, sizeof header->magic) != 0)
+    if (memcmp(header->magic, SX_PACKED_MAGIC, sizeof header->magic) != 0)
         return sx_fail(error, SX_E_FORMAT, "%s: no file of packed vectors", file->path);
-    if (header->version != PACKED_VERSION)
+    if (header->version != SX_PACKED_VERSION)
         return sx_fail(error, SX_E_UNSUPPORTED, "%s: version %u: version %d can be read", file->path, header->version,
-                       PACKED_VERSION);
-    uint64_t sum = XXH3_64bits(header, offsetof(packed_header, header_sum));
+                       SX_PACKED_VERSION);
+    uint64_t sum = XXH3_64bits(header, offsetof(sx_packed_header, header_sum));
     if (sum != header->header_sum)
         return damaged(file, error, "the header's checksum", sum, header->header_sum);
     if (header->kind > SX_PACKING_DIMS || !header->dimensions || header->dimensions > SX_SEGMENT_DIMENSIONS || !header->width ||
@@ -233,7 +213,8 @@ static sx_status check_header(sx_packed_file *file, sx_error *error)
                                  .width = header->width,
                                  .retained = header->retained};
     uint64_t floats = mean_floats(&file->packing) + matrix_floats(&file->packing);
-    uint64_t rows_offset = round_up(HEADER_BYTES + floats * sizeof(float)), row_bytes = sx_packing_row_bytes(&file->packing);
+    uint64_t row_bytes = sx_packing_row_bytes(&file->packing);
+    uint64_t rows_offset = round_up(SX_PACKED_HEADER_BYTES + floats * sizeof(float));
     uint64_t ids_offset = round_up(rows_offset + header->rows * row_bytes);
     if (header->row_bytes != row_bytes)
         return damaged(file, error, "a row's size", header->row_bytes, row_bytes);
@@ -248,10 +229,10 @@ static sx_status check_header(sx_packed_file *file, sx_error *error)
 
 static sx_status check_content(sx_packed_file *file, sx_error *error)
 {
-    const packed_header *header = &file->header;
+    const sx_packed_header *header = &file->header;
     const unsigned char *data = file->map.data;
     size_t mean = mean_floats(&file->packing), matrix = matrix_floats(&file->packing);
-    float *floats = (float *)(void *)(uintptr_t)(data + HEADER_BYTES);
+    float *floats = (float *)(void *)(uintptr_t)(data + SX_PACKED_HEADER_BYTES);
     file->packing.mean = mean ? floats : NULL;
     file->packing.matrix = matrix ? floats + mean : NULL;
     file->rows = data + header->rows_offset;
