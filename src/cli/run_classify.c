@@ -43,7 +43,11 @@ static char *label_of(const char *members, const char *column)
 static sx_status read_examples(sx_cli *cli, sx_cli_texts *texts, label_list *labels, sx_error *error)
 {
     const char *path = sx_cli_text(cli, "examples"), *column = sx_cli_text(cli, "label");
-    sx_records_input input = {.path = path, .fallback = "jsonl", .text_column = sx_cli_text(cli, "text-column"), .id_column = "id"};
+    sx_records_input input = {.path = path,
+                              .fallback = "jsonl",
+                              .text_column = sx_cli_text(cli, "text-column"),
+                              .id_column = "id",
+                              .columns = true};
     sx_records *reader = NULL;
     sx_record item = {0};
     bool more = true;
