@@ -373,9 +373,7 @@ static sx_status chroma_drop(sx_vector_store *store, const char *collection, sx_
     sx_chroma *c = (sx_chroma *)store;
     forget(c);
     sx_status status = begin_named(c, collection, error);
-    if (!status)
-        status = sx_rest_call(&c->rest, "DELETE", "drop", collection, error);
-    return status == SX_E_NOT_FOUND && c->rest.maybe_done ? SX_OK : status; /* an earlier try did it */
+    return status ? status : sx_rest_drop(&c->rest, collection, error);
 }
 
 const sx_vector_store_class sx_vector_chroma = {

@@ -332,8 +332,6 @@ static sx_status qdrant_drop(sx_vector_store *store, const char *collection, sx_
     sx_qdrant *q = (sx_qdrant *)store;
     char name[SX_REST_NAME_SIZE];
     const char *vector;
-    sx_json result;
-    bool done = false;
     forget(q);
     sx_status status = split_name(q, collection, name, &vector, error);
     if (!status && vector)
@@ -341,14 +339,7 @@ static sx_status qdrant_drop(sx_vector_store *store, const char *collection, sx_
     if (status)
         return status;
     sx_qdrant_begin(q, name, "");
-    status = sx_rest_call(&q->rest, "DELETE", "drop", collection, error);
-    if (!status)
-        status = sx_rest_result(&q->rest, "result", &result, error);
-    if (!status && sx_json_peek(&result) == SX_JSON_BOOLEAN)
-        sx_json_boolean(&result, &done);
-    if (!status && !done)
-        status = sx_fail(error, SX_E_NOT_FOUND, "%s: there is no collection %s", store->name, collection);
-    return status == SX_E_NOT_FOUND && q->rest.maybe_done ? SX_OK : status; /* an earlier try did it */
+    return sx_rest_drop(&q->rest, collection, error);
 }
 
 /* Both actions are one change on the server: who asks by the alias sees the old collection or the new one. */

@@ -342,7 +342,6 @@ static sx_status perform(sx_rest *rest, const char *method, sx_error *error)
 sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, const char *collection, sx_error *error)
 {
     const sx_http_exchange *exchange = &rest->exchange;
-    rest->maybe_done = false;
     rest->address.failed = rest->label.failed = false;
     sx_buffer_reset(&rest->address);
     sx_buffer_reset(&rest->label);
@@ -360,7 +359,6 @@ sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, cons
         bool again = exchange->status ? exchange->status == SX_E_NETWORK : passes(exchange->code);
         if (!again || tries >= rest->attempts)
             return refuse(rest, tries, error);
-        rest->maybe_done |= exchange->status ? !exchange->unsent : exchange->code >= 500;
         int64_t wait = wait_before(rest, tries);
         if (rest->log) {
             sx_error problem;
@@ -371,6 +369,15 @@ sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, cons
         }
         rest->clock.sleep_ns(wait, rest->clock.user);
     }
+}
+
+sx_status sx_rest_drop(sx_rest *rest, const char *collection, sx_error *error)
+{
+    sx_status status = sx_rest_call(rest, "GET", "look up", collection, error);
+    if (status)
+        return status;
+    status = sx_rest_call(rest, "DELETE", "drop", collection, error);
+    return status == SX_E_NOT_FOUND ? SX_OK : status;
 }
 
 /* ---- Answers ---- */

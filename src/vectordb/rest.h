@@ -45,7 +45,6 @@ typedef struct sx_rest {
     sx_buffer path, body;  /* of the request being built */
     sx_buffer address, label;
     bool meant;            /* the status of the last answer is what it means, not what HTTP said */
-    bool maybe_done;       /* an earlier try of the last call may have been carried out though its answer was lost */
 } sx_rest;
 
 /* Zero *rest before. Connects to nothing yet. */
@@ -62,6 +61,10 @@ void sx_rest_add_segment(sx_rest *rest, const char *text);
  * failed or was cut, and obeys Retry-After. SX_OK for 2xx; SX_E_NOT_FOUND 404, SX_E_EXISTS 409, SX_E_DENIED 401 and 403,
  * SX_E_LIMIT 413, SX_E_INVALID other 4xx; SX_E_BUSY 429 and 503 to the last, SX_E_NETWORK 5xx and no answer to the last. */
 sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, const char *collection, sx_error *error);
+
+/* Deletes what stands at the path that was built: SX_E_NOT_FOUND when it is not there. It is looked at first, since the answer to a
+ * deletion can be lost, and then its next try (which libcurl may make unasked) finds nothing. */
+sx_status sx_rest_drop(sx_rest *rest, const char *collection, sx_error *error);
 
 /* Begins reading the last call's answer. */
 void sx_rest_read(sx_rest *rest, sx_json *json);

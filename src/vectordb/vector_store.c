@@ -22,6 +22,8 @@ static const struct {
     {"weaviates", &sx_vector_weaviate},
     {"milvus", &sx_vector_milvus},
     {"milvuss", &sx_vector_milvus},
+    {"pinecone", &sx_vector_pinecone},
+    {"pinecones", &sx_vector_pinecone},
 };
 
 static sx_status fail_unknown(const char *scheme, size_t length, sx_error *error)

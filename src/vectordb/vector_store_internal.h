@@ -11,6 +11,7 @@ extern const sx_vector_store_class sx_vector_chroma;
 extern const sx_vector_store_class sx_vector_qdrant;
 extern const sx_vector_store_class sx_vector_weaviate;
 extern const sx_vector_store_class sx_vector_milvus;
+extern const sx_vector_store_class sx_vector_pinecone;
 
 /* Of HNSW, where nothing is said. */
 enum { SX_DEFAULT_M = 16, SX_DEFAULT_EF_CONSTRUCTION = 128, SX_DEFAULT_EF_SEARCH = 96 };

@@ -260,15 +260,14 @@ static sx_status weaviate_describe(sx_vector_store *store, const char *collectio
 static sx_status weaviate_drop(sx_vector_store *store, const char *collection, sx_error *error)
 {
     sx_weaviate *w = (sx_weaviate *)store;
+    char name[SX_REST_NAME_SIZE];
     sx_rest_store_forget(&w->store);
-    sx_status status = sx_weaviate_find(w, collection, error);
+    sx_status status = class_of(w, collection, name, error);
     if (status)
         return status;
     sx_weaviate_begin(w, "schema/");
-    sx_rest_add_segment(&w->store.rest, w->store.server_name);
-    status = sx_rest_call(&w->store.rest, "DELETE", "drop", collection, error);
-    sx_rest_store_forget(&w->store);
-    return status;
+    sx_rest_add_segment(&w->store.rest, name);
+    return sx_rest_drop(&w->store.rest, collection, error);
 }
 
 const sx_vector_store_class sx_vector_weaviate = {

@@ -35,7 +35,7 @@ class Milvus:
     def changes(self, method, path):
         return path.rsplit("/", 1)[1] in ("create", "drop", "upsert", "delete")
 
-    def answer(self, method, path, query, body):
+    def answer(self, method, path, query, body, host):
         calls = {"collections/create": self.create, "collections/describe": self.describe, "collections/drop": self.drop, "entities/upsert": self.upsert,
                  "entities/delete": self.delete, "entities/query": self.query, "entities/search": self.search}
         call = calls.get(path.replace("/v2/vectordb/", ""))

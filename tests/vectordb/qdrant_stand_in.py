@@ -1,26 +1,24 @@
-"""qdrant_stand_in.py PORT - answers Qdrant's REST API out of the official Python client: its models, which refuse every field they do not know, and its
-local mode, which does what a server does, in memory. No real server can be had where these tests run; this is as near as it gets.
-
-With --log FILE every request is written there, a JSON line each. The key is "sesame"."""
+"""qdrant_stand_in.py PORT [OPTIONS of stand_in.py] - answers Qdrant's REST API out of the official Python client: its models, which refuse every field they do not know, and its
+local mode, which does what a server does, in memory. No real server can be had where these tests run; this is as near as it gets."""
 import json
+import os
 import re
 import sys
-import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pydantic import TypeAdapter
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
-local, lock = QdrantLocal(":memory:"), threading.Lock()
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import stand_in  # noqa: E402
+
+local = QdrantLocal(":memory:")
 aliases_made = {}
-log = open(sys.argv[sys.argv.index("--log") + 1], "a") if "--log" in sys.argv else None
 
 
-class Refused(Exception):
-    def __init__(self, code, message):
-        self.code, self.message = code, message
+def Refused(code, message):
+    return stand_in.Refused(code, {"status": {"error": message}, "time": 0.001})
 
 
 def read(model, body, **also):
@@ -143,39 +141,22 @@ def answer(method, path, wait, body):
     return calls[method, rest](name, body)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Qdrant:
+    denied = 403, {"status": {"error": "forbidden: invalid api-key"}, "time": 0.001}
 
-    def serve(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        url = urllib.parse.urlsplit(self.path)
-        code = 200
+    def has_key(self, headers):
+        return headers.get("api-key") == stand_in.KEY
+
+    def changes(self, method, path):
+        return method in ("PUT", "DELETE") or path.endswith(("/points/delete", "/aliases"))
+
+    def answer(self, method, path, query, body, host):
         try:
-            if self.headers.get("api-key") != "sesame":
-                raise Refused(403, "forbidden: invalid api-key %s" % self.headers.get("api-key"))
-            if body and self.headers.get("Content-Type") != "application/json":
-                raise Refused(400, "no JSON")
-            with lock:
-                if log:
-                    log.write(json.dumps({"method": self.command, "path": self.path, "body": json.loads(body) if body else None}) + "\n")
-                    log.flush()
-                reply = {"result": answer(self.command, url.path, "wait=true" in url.query, json.loads(body) if body else None), "status": "ok", "time": 0.001}
-        except Refused as refused:
-            code, reply = refused.code, {"status": {"error": refused.message}, "time": 0.001}
+            return 200, {"result": answer(method, path, query.get("wait") == ["true"], body), "status": "ok", "time": 0.001}
+        except stand_in.Refused:
+            raise
         except Exception as problem:  # a form that the client's models do not have
-            code, reply = 400, {"status": {"error": "Format error in JSON body: %s" % problem}, "time": 0.001}
-        data = json.dumps(reply).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = serve
-
-    def log_message(self, *_):
-        pass
+            raise Refused(400, "Format error in JSON body: %s" % problem)
 
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+stand_in.serve(Qdrant())

@@ -48,17 +48,17 @@ def nearest(kind, vector, records, most):
 
 
 def serve(service):
-    """service: has_key(headers) -> bool; denied: what is answered without; answer(method, path, query, body) -> (code, reply), or raises Refused;
+    """service: has_key(headers) -> bool; denied: what is answered without; answer(method, path, query, body, host) -> (code, reply), or raises Refused;
     changes(method, path) -> bool. It becomes `ready` when the journal was done again."""
     log, journal = option("--log"), option("--journal")
     cut = int(option("--cut") or 0)
     lock = threading.Lock()
     changed = [0]
 
-    def carry_out(method, target, body):
+    def carry_out(method, target, body, host):
         url = urllib.parse.urlsplit(target)
         query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
-        return service.answer(method, url.path, query, json.loads(body) if body else None)
+        return service.answer(method, url.path, query, json.loads(body) if body else None, host)
 
     if journal and os.path.exists(journal):
         with open(journal) as lines:
@@ -86,10 +86,10 @@ def serve(service):
                     if log:
                         log.write(json.dumps({"method": self.command, "path": self.path, "body": json.loads(body) if body else None}) + "\n")
                         log.flush()
-                    code, reply = carry_out(self.command, self.path, body)
+                    code, reply = carry_out(self.command, self.path, body, self.headers.get("Host"))
                     if service.changes(self.command, path):
                         if journal:
-                            journal.write(json.dumps([self.command, self.path, body]) + "\n")
+                            journal.write(json.dumps([self.command, self.path, body, self.headers.get("Host")]) + "\n")
                             journal.flush()
                         changed[0] += 1
                         if cut and changed[0] % cut == 0:

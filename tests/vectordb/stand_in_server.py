@@ -42,14 +42,14 @@ class StandIn(Server):
         return open(self.folder + "/requests")
 
 
-def contract_passes(contract, scheme, program, *more, packages=None, rest="", check=None):
+def contract_passes(contract, scheme, program, *more, packages=None, host="127.0.0.1", rest="", check=None):
     """All cases with restarts, and those that write again on a stand-in that cuts every seventh answer. check(server): after the first."""
     passed = True
-    for options, cases in (((), [()]), (("--cut", "7"), [("--only", "collections"), ("--only", "records"), ("--only", "odd")])):
+    for options, cases in (((), [()]), (("--cut", "7"), [("--only", "collections"), ("--only", "records")])):
         server = StandIn(program, packages, *options)
         try:
             for case in cases:
-                url = "%s://127.0.0.1:%d%s" % (scheme, server.port, rest)
+                url = "%s://%s:%d%s" % (scheme, host, server.port, rest)
                 passed = passed and run_contract(contract, url, server.restart, "--key", "sesame", *case, *more)
             if check and not options:
                 passed = check(server) and passed

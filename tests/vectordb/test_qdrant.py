@@ -5,30 +5,10 @@ test_qdrant.py STORE_CONTRACT RECORDED [ARGUMENTS OF STORE_CONTRACT...]   RECORD
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
-import urllib.request
 
-here = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [here, here + "/../caches"]
-from servers import Server  # noqa: E402
-
-
-class StandIn(Server):
-    def __init__(self, log):
-        super().__init__()
-        found = subprocess.run([here + "/../../scripts/install-python-packages", "qdrant"], check=True, stdout=subprocess.PIPE, text=True)
-        self.launch([sys.executable, "-B", here + "/qdrant_stand_in.py", str(self.port), "--log", log],
-                    env=dict(os.environ, PYTHONPATH=found.stdout.strip()))
-
-    def answers(self):
-        try:
-            urllib.request.urlopen("http://127.0.0.1:%d/" % self.port, timeout=2)
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from stand_in_server import contract_passes  # noqa: E402
 
 
 def form(request):
@@ -37,19 +17,11 @@ def form(request):
     return request["method"], path, tuple(sorted(request["body"] or {}))
 
 
-def main():
-    with tempfile.TemporaryDirectory(prefix="qdrant-") as folder:
-        log = folder + "/log"
-        server = StandIn(log)
-        try:
-            passed = subprocess.run([sys.argv[1], "qdrant://127.0.0.1:%d" % server.port, "--key", "sesame", *sys.argv[3:]]).returncode == 0
-        finally:
-            server.close()
-        ours = {}
-        for line in open(log):
-            request = json.loads(line)
-            ours.setdefault(form(request)[:2], set()).update(form(request)[2])
-    theirs = {}
+def check(server):
+    ours, theirs, passed = {}, {}, True
+    for line in server.requests():
+        request = json.loads(line)
+        ours.setdefault(form(request)[:2], set()).update(form(request)[2])
     for request in json.load(open(sys.argv[2]))["requests"]:
         theirs.setdefault(form(request)[:2], set()).update(form(request)[2])
     # What the recorded client did not say, and the API has: see the client's models.
@@ -61,7 +33,7 @@ def main():
             print("FAILED: %s %s %s is no request of the official client" % (*call, sorted(unknown)))
             passed = False
     print("%d forms of requests compared with the official client's" % len(ours))
-    sys.exit(0 if passed and len(ours) >= 8 else 1)
+    return passed and len(ours) >= 8
 
 
-main()
+sys.exit(0 if contract_passes(sys.argv[1], "qdrant", "qdrant_stand_in.py", *sys.argv[3:], packages="qdrant", check=check) else 1)

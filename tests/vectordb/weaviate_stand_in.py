@@ -101,7 +101,7 @@ class Weaviate:
     def changes(self, method, path):
         return method == "DELETE" or (method == "POST" and path != "/v1/graphql")
 
-    def answer(self, method, path, query, body):
+    def answer(self, method, path, query, body, host):
         parts = path.strip("/").split("/")
         if parts[0] != "v1":
             raise Refused(404, None)
