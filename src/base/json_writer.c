@@ -159,13 +159,26 @@ static bool write_by_printf(sx_buffer *buffer, double value, bool is_float, int 
     return write_decimal(buffer, text[0] == '-', digits, count, (int)exponent + 1);
 }
 
-enum { FLOAT_DIGITS = 9 };
+enum { FLOAT_DIGITS = 9, DIGITS = 20 /* of 64 bits */ };
 static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static double scale_by_ten(double value, int power)
 {
     return power >= 0 ? value * exact_powers[power] : value / exact_powers[-power];
+}
+
+/* Decimal digits of a number; returns how many. */
+static int write_digits(uint64_t number, char digits[DIGITS])
+{
+    char reversed[DIGITS];
+    int count = 0;
+    do
+        reversed[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    for (int i = 0; i < count; i++)
+        digits[i] = reversed[count - 1 - i];
+    return count;
 }
 
 /* The next float above or below a positive normal one. */
@@ -209,8 +222,8 @@ bool sx_json_write_float(sx_buffer *buffer, float value)
             break;
         }
     }
-    char digits[24];
-    int count = snprintf(digits, sizeof digits, "%lld", (long long)best);
+    char digits[DIGITS];
+    int count = write_digits((uint64_t)best, digits);
     int exponent = count - power;
     while (count > 1 && digits[count - 1] == '0')
         count--;
@@ -246,14 +259,21 @@ bool sx_json_write_base64(sx_buffer *buffer, const void *data, size_t length)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *bytes = data;
+    char chunk[256];
+    size_t used = 0;
     sx_buffer_append_byte(buffer, '"');
     for (size_t i = 0; i < length; i += 3) {
         unsigned long group = (unsigned long)bytes[i] << 16;
         group |= i + 1 < length ? (unsigned long)bytes[i + 1] << 8 : 0;
         group |= i + 2 < length ? bytes[i + 2] : 0;
-        char four[4] = {digits[group >> 18 & 63], digits[group >> 12 & 63], i + 1 < length ? digits[group >> 6 & 63] : '=',
-                        i + 2 < length ? digits[group & 63] : '='};
-        sx_buffer_append(buffer, four, sizeof four);
+        chunk[used++] = digits[group >> 18 & 63];
+        chunk[used++] = digits[group >> 12 & 63];
+        chunk[used++] = i + 1 < length ? digits[group >> 6 & 63] : '=';
+        chunk[used++] = i + 2 < length ? digits[group & 63] : '=';
+        if (used == sizeof chunk || i + 3 >= length) {
+            sx_buffer_append(buffer, chunk, used);
+            used = 0;
+        }
     }
     return sx_buffer_append_byte(buffer, '"');
 }

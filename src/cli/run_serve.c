@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKENS_A_THREAD = 1024, FEWEST_BATCH_TOKENS = 2048 };
+enum { TOKENS_A_THREAD = 512, FEWEST_BATCH_TOKENS = 1024 };
 
 static void say_ready(void *user, unsigned port)
 {

@@ -3,8 +3,9 @@
  * The thread of a request that finds the engine free takes the lead: it makes batches and runs them until its own texts are
  * done, then hands the lead to one that still waits. So a lone request is not passed from thread to thread at all. A batch takes
  * from each client in turn (round robin, a quantum of tokens each: Shreedhar and Varghese, "Efficient fair queueing using
- * deficit round robin", 1995, with a share of at least one text instead of a deficit). Only texts with the same options go into
- * one batch. How many tokens a text has is estimated from its bytes by what texts before it had; the engine bounds it by itself.
+ * deficit round robin", 1995, with a share of at least one text instead of a deficit). Half of a batch is first open to small
+ * requests: a query does not wait until each of many large requests had its turn. Only texts with the same options go into one
+ * batch. How many tokens a text has is estimated from its bytes by what texts before it had; the engine bounds it by itself.
  */
 #include "batcher.h"
 
@@ -16,7 +17,8 @@
 #include <string.h>
 
 enum {
-    QUANTUM_TOKENS = 256, /* of a client's turn, at least one text */
+    SMALL_TOKENS = 256, /* what a request needs at most to come before the turns: some queries, a paragraph */
+    TURN_TOKENS = 1024, /* of a client's turn, at least one text: large enough that a usual request is done in one */
     MAX_BATCH_TEXTS = 4096
 };
 
@@ -175,16 +177,16 @@ static bool goes_with(const waiting *first, const waiting *other)
            same_options(&first->work->options, &other->work->options);
 }
 
-/* A turn of one entry. Returns false when there is no memory for it. */
-static bool take_turn(sx_batcher *batcher, waiting *entry)
+/* A turn of one entry, in a batch of up to `most` tokens. Returns false when there is no memory for it. */
+static bool take_turn(sx_batcher *batcher, waiting *entry, uint64_t most)
 {
     sx_batch_work *work = entry->work;
     uint64_t tokens = 0;
     size_t count = 0;
     while (entry->taken + count < work->count && batcher->text_count + count < MAX_BATCH_TEXTS) {
         uint64_t more = estimate(batcher, work, entry->taken + count);
-        bool fits = batcher->batch_tokens + tokens + more <= batcher->options.max_batch_tokens;
-        if (count ? tokens + more > QUANTUM_TOKENS || !fits : batcher->text_count && !fits)
+        bool fits = batcher->batch_tokens + tokens + more <= most;
+        if (count ? tokens + more > TURN_TOKENS || !fits : batcher->text_count && !fits)
             break;
         tokens += more;
         count++;
@@ -222,20 +224,32 @@ static bool client_came_before(const sx_batcher *batcher, const waiting *entry)
     return false;
 }
 
-/* Rounds over the queue until the budget is full or nothing is left that goes with its first entry. */
+/* A round over the queue: turns for those that go with its first entry, or for the small ones among them. False: nothing was
+ * taken. */
+static bool take_round(sx_batcher *batcher, const waiting *lead, uint64_t most, bool small)
+{
+    size_t before = batcher->text_count;
+    for (waiting *at = batcher->first; at && batcher->batch_tokens < most; at = at->next) {
+        if (!goes_with(lead, at) || client_came_before(batcher, at) || (small && at->tokens_left > SMALL_TOKENS))
+            continue;
+        if (!take_turn(batcher, at, most))
+            return false;
+    }
+    return batcher->text_count > before;
+}
+
+/* Until the budget is full or nothing is left that goes with the first entry of the queue. */
 static void make_batch(sx_batcher *batcher)
 {
     const waiting *lead = batcher->first;
+    uint64_t most = batcher->options.max_batch_tokens;
     batcher->part_count = batcher->text_count = 0;
     batcher->batch_tokens = batcher->batch_bytes = 0;
-    for (;;) {
-        size_t before = batcher->text_count;
-        for (waiting *at = batcher->first; at && batcher->batch_tokens < batcher->options.max_batch_tokens; at = at->next)
-            if (goes_with(lead, at) && !client_came_before(batcher, at) && !take_turn(batcher, at))
-                return;
-        if (batcher->text_count == before)
-            return;
-    }
+    if (!take_turn(batcher, batcher->first, most / 2)) /* or small ones that keep coming could keep it out */
+        return;
+    take_round(batcher, lead, most, true);
+    while (take_round(batcher, lead, most, false))
+        continue;
 }
 
 /* Who was in this batch goes to the end, so that the next one begins with others. Entries taken whole leave the queue. */

@@ -130,6 +130,23 @@ def test_overload_and_fairness():
         waited = time.monotonic() - start
         assert big.is_alive() and waited < 2, waited
         big.join()
+    # nor for the turns of many: counted in passes of the model, since clocks say little on a busy machine
+    with Server("--threads", "1", "--max-batch-tokens", "128") as s:
+        def figure(name):
+            return int(float(next(line.split()[-1] for line in s.ask("/metrics")[1].decode().splitlines() if line.startswith(name + "{"))))
+
+        many = [threading.Thread(target=s.ask, args=("/v1/embeddings", {"input": ["word " * 100] * 12})) for _ in range(16)]
+        for t in many:
+            t.start()
+        end = time.monotonic() + 20
+        while figure("te_queue_size") < 100 and time.monotonic() < end:
+            time.sleep(0.01)
+        before = figure("sextant_batches_total")
+        assert s.ask("/v1/embeddings", {"input": "a"})[0] == 200
+        waited = figure("sextant_batches_total") - before
+        assert sum(t.is_alive() for t in many) > 8 and waited <= 6, waited
+        for t in many:
+            t.join()
 
 
 def test_poison():
