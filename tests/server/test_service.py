@@ -131,7 +131,7 @@ def test_overload_and_fairness():
         assert big.is_alive() and waited < 2, waited
         big.join()
     # nor for the turns of many: counted in passes of the model, since clocks say little on a busy machine
-    with Server("--threads", "1", "--max-batch-tokens", "128") as s:
+    with Server("--threads", "1", "--max-batch-tokens", "256") as s:
         def figure(name):
             return int(float(next(line.split()[-1] for line in s.ask("/metrics")[1].decode().splitlines() if line.startswith(name + "{"))))
 
@@ -139,10 +139,10 @@ def test_overload_and_fairness():
         for t in many:
             t.start()
         end = time.monotonic() + 20
-        while figure("te_queue_size") < 100 and time.monotonic() < end:
+        while figure("te_queue_size") < 15 and time.monotonic() < end:
             time.sleep(0.01)
         before = figure("sextant_batches_total")
-        assert s.ask("/v1/embeddings", {"input": "a"})[0] == 200
+        assert s.ask("/v1/embeddings", {"input": "word " * 60})[0] == 200
         waited = figure("sextant_batches_total") - before
         assert sum(t.is_alive() for t in many) > 8 and waited <= 6, waited
         for t in many:
