@@ -100,6 +100,7 @@ sx_status sx_cli_read_remote(sx_cli *cli, const char *reference, sx_remote_optio
         .requests_per_minute = (uint32_t)sx_cli_count(cli, "requests-per-minute"),
         .tokens_per_minute = (uint32_t)sx_cli_count(cli, "tokens-per-minute"),
         .timeout_s = timeout->number,
+        .tokenizer = sx_cli_has(cli, "tokenizer") ? sx_cli_text(cli, "tokenizer") : setting(cli, "EMBEDDING_TOKENIZER"),
     };
     if (!options->api_version)
         options->api_version = setting(cli, "OPENAI_API_VERSION");

@@ -32,8 +32,10 @@ const sx_cli_option sx_cli_common_options[] = {
     {"max-concurrent", 0, SX_CLI_COUNT, "N", "remote models: requests in flight (default: 10)", NULL, NULL, 1, 256},             \
         {"requests-per-minute", 0, SX_CLI_COUNT, "N", "remote models: most requests in any minute", NULL, NULL, 1, 100000000},   \
         {"tokens-per-minute", 0, SX_CLI_COUNT, "N", "remote models: most tokens in any minute", NULL, NULL, 1, 4000000000},      \
+        {"timeout", 0, SX_CLI_NUMBER, "SECONDS", "remote models: of one request (default: 120)", NULL, NULL},                    \
     {                                                                                                                            \
-        "timeout", 0, SX_CLI_NUMBER, "SECONDS", "remote models: of one request (default: 120)", NULL, NULL                       \
+        "tokenizer", 0, SX_CLI_TEXT, "MODEL", "remote models: the local model that counts their tokens", "EMBEDDING_TOKENIZER", \
+            NULL                                                                                                                 \
     }
 #define OPTIONS_FALLBACK                                                                                                         \
     {"fallback", 0, SX_CLI_TEXT, "MODEL", "a second source of the same vectors, for when the model fails (spaces prove)",        \

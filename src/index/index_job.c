@@ -76,8 +76,11 @@ static sx_status check_chunk_options(const index_job *job, sx_error *error)
 static sx_status hash_settings(index_job *job, sx_error *error)
 {
     const sx_token_counter *counter = &job->embedder->provider->counter;
+    const char *counted_by = job->embedder->provider->info.tokens_by; /* NULL: by the model itself, which the recipe names */
     char *chunk = settings_json(&job->chunk);
     sx_buffer text = {0};
+    if (chunk && counted_by)
+        sx_buffer_printf(&text, "counted by %s ", counted_by);
     if (chunk)
         sx_buffer_printf(&text, "cut %d chunker %u grammars %s special %u limit %u prompt %u recipe %s %s", SX_CUT_REVISION, sx_chunker_version,
                          sx_grammars_identity(job->grammars), counter->special,

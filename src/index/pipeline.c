@@ -531,6 +531,19 @@ static void settle(pipeline_call *call, sx_status status)
     }
 }
 
+/* What the sources noticed is told once. */
+static void tell_doubts(const sx_pipeline_options *options)
+{
+    void *user = NULL;
+    sx_log_callback log = options->database ? sx_store_log_of(options->database, &user) : NULL;
+    for (unsigned i = 0; log && i < (options->provider->leg_count ? options->provider->leg_count : 1); i++) {
+        sx_provider *source = options->provider->leg_count ? options->provider->legs[i].provider : options->provider;
+        if (source->doubt[0])
+            log(SX_LOG_WARNING, source->doubt, user);
+        source->doubt[0] = '\0';
+    }
+}
+
 sx_status sx_pipeline_run(sx_pipeline *pipeline, sx_pipeline_item *items, size_t count, const volatile int *stop,
                           sx_error *error)
 {
@@ -558,6 +571,7 @@ sx_status sx_pipeline_run(sx_pipeline *pipeline, sx_pipeline_item *items, size_t
     status = run_call(&call, error);
     abandon(&call);
     settle(&call, status);
+    tell_doubts(&pipeline->options);
 out:
     free(call.states);
     free(call.sent);

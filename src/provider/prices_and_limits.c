@@ -7,9 +7,11 @@
 #include "wire_internal.h"
 
 #include "../base/error.h"
+#include "../base/memory.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum { UNPRICED = -1 };
 
@@ -81,6 +83,16 @@ static sx_status read_number(const char *path, const char *name, const char *key
     return SX_OK;
 }
 
+static sx_status read_tokenizer(sx_wire_target *target, const char *path, const char *name, const json_t *value, sx_error *error)
+{
+    const char *given = json_string_value(value);
+    if (!given || !*given)
+        return sx_fail(error, SX_E_FORMAT, "%s: models: %s: tokenizer: expected the name of a model or a file", path, name);
+    free(target->tokenizer);
+    target->tokenizer = sx_strdup(given);
+    return target->tokenizer ? SX_OK : sx_fail_nomem(error, strlen(given));
+}
+
 static sx_status apply(sx_wire_target *target, const char *path, const char *name, const json_t *entry, sx_error *error)
 {
     struct {
@@ -100,6 +112,12 @@ static sx_status apply(sx_wire_target *target, const char *path, const char *nam
     for (at = json_object_iter((json_t *)entry); at; at = json_object_iter_next((json_t *)entry, at)) {
         const char *key = json_object_iter_key(at);
         double number = 0;
+        if (strcmp(key, "tokenizer") == 0) {
+            sx_status named = read_tokenizer(target, path, name, json_object_iter_value(at), error);
+            if (named)
+                return named;
+            continue;
+        }
         sx_status status = read_number(path, name, key, json_object_iter_value(at), &number, error);
         if (status)
             return status;

@@ -19,7 +19,7 @@ typedef struct sx_provider_info {
     const char *space_json;   /* canonical JSON: which vectors may be compared */
     const char *recipe_json;  /* canonical JSON: exactly how they are made, prompt included */
     const char *prompt;       /* what the provider puts before each text, "" when nothing */
-    const char *tokens_by;    /* what counts a remote model's tokens: "cl100k_base", or "bytes", which are more; NULL: local */
+    const char *tokens_by;    /* what counts a remote model's tokens: a tokenizer, "estimate" or "bytes"; NULL: local (remote_counter.h) */
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
     bool zero_for_nothing;    /* a text without any token rightly has the vector 0 (static models) */
@@ -90,6 +90,7 @@ struct sx_provider {
     sx_provider_info info;
     sx_provider_usage usage;  /* brought up to date before a batch comes out of wait */
     sx_provider_usage recorded; /* of those, what a ledger holds (index/spend.h) */
+    char doubt[256];          /* something about the service that people should know, or ""; who says it empties it */
     const sx_model *model;    /* the local engine's, or NULL */
     /* Counts the model's own tokens, so that chunks fit; has scratch memory, so it is for the thread that owns the provider. */
     sx_token_counter counter;

@@ -23,11 +23,12 @@ enum {
     REPLY_MARGIN = 1 << 20,
     FAILURES_BEFORE_GIVING_UP = 5,
     REFUSALS_TO_LEARN = 3,      /* requests of a size never taken that are refused before the size is thought to be the reason */
-    SPECIAL_TOKENS = 2          /* of a text, when they are not counted */
+    SPECIAL_TOKENS = 2,         /* of a text, when they are not counted */
+    ENOUGH_TO_DOUBT = 500       /* tokens counted before another count means anything */
 };
 static const int64_t longest_retry_after = 1800000000000, longest_outage = 300000000000, longest_absence = 15000000000;
 static const int64_t grace_ns = 2000000000; /* for replies that are paid for already */
-static const double token_margin = 1.05; /* on what was learned about tokens of a byte */
+static const double token_margin = 1.05; /* on what was learned about tokens of a byte, and between two counts of tokens */
 
 /* ---- Queues ---- */
 
@@ -205,6 +206,8 @@ static sx_status prepare_text(sx_provider_remote *remote, sx_remote_node *node, 
     size_t weight = remote->exact ? counter->count(counter->user, text.data, text.length, NULL, 0) : text.length;
     if (weight == SIZE_MAX)
         return sx_fail_nomem(error, text.length);
+    if (remote->exact)
+        weight += counter->special;
     if (remote->exact && limit && weight > limit) {
         char message[128];
         snprintf(message, sizeof message, "the text has %zu tokens; the model takes %u", weight, limit);
@@ -361,6 +364,21 @@ static void spread_rows(const sx_provider_remote *remote, sx_remote_node *node)
             memmove(vectors + node->rows[i] * dimensions, vectors + i * dimensions, dimensions * sizeof *vectors);
 }
 
+/* A tokenizer that counts less than the service may be the wrong one, and then chunks may be too long for the model. */
+static void compare_counts(sx_provider_remote *remote, uint64_t said, uint64_t counted)
+{
+    if (!remote->exact || remote->doubted || !said)
+        return;
+    remote->said += said;
+    remote->counted += counted;
+    remote->doubted = remote->counted >= ENOUGH_TO_DOUBT && (double)remote->said > (double)remote->counted * token_margin;
+    if (remote->doubted)
+        snprintf(remote->base.doubt, sizeof remote->base.doubt,
+                 "%.40s counts %llu tokens where %.60s has %llu: it counts something else, or its model has another tokenizer",
+                 remote->target.service, (unsigned long long)remote->said, remote->base.info.tokens_by,
+                 (unsigned long long)remote->counted);
+}
+
 static void take_vectors(sx_provider_remote *remote, sx_remote_node *node, const sx_wire_reply *reply)
 {
     uint64_t counted = reply->tokens ? reply->tokens : remote->exact ? node->weight : (node->weight + 3) / 4;
@@ -373,6 +391,7 @@ static void take_vectors(sx_provider_remote *remote, sx_remote_node *node, const
         remote->largest_taken = node->count;
         remote->refused_larger = 0;
     }
+    compare_counts(remote, reply->tokens, node->weight);
     spread_rows(remote, node);
     share_tokens(node, counted);
     sx_remote_charge(remote, reply->tokens, counted);

@@ -41,7 +41,9 @@ typedef struct sx_provider_remote {
     char *role, *prompt, *space_json, *recipe_json;
     uint64_t random;
     int64_t timeout_ns;
-    bool exact;              /* the counter is the model's own */
+    bool exact;              /* a tokenizer counts */
+    uint64_t said, counted;  /* tokens of replies that said how many, as they said and as counted here */
+    bool doubted;            /* that the two differ was said */
     double price, budget;    /* US dollars for a million tokens (negative: unpriced), for all (0: none) */
     double reserved, lost;   /* US dollars: estimates of what is in flight, and of what died there and may have been charged */
     double tokens_of_byte;   /* most the service ever counted; 0: no reply yet */

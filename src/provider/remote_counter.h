@@ -4,11 +4,21 @@
 
 #include "../chunk/chunk.h"
 
-/* OpenAI's embedding models are counted with their own encoding when its ranks are installed (models_folder/openai-ranks);
- * for others, or without the ranks, each byte counts as a token, which no tokenizer in use exceeds: *name says which
- * ("cl100k_base", "bytes"). models_folder and prompt may be NULL; limit 0: none known. */
-sx_status sx_remote_counter_open(const char *models_folder, const char *service, const char *model, const char *prompt,
-                                 uint32_t limit, sx_token_counter *counter, const char **name, sx_error *error);
+typedef struct sx_remote_counting {
+    const sx_places *places;     /* NULL: nothing is installed */
+    const char *service, *model;
+    const char *tokenizer;       /* the user's word for it: a model that is here, a file, or cl100k_base and the like; NULL or "": none */
+    const char *prompt;          /* put before each text; NULL: none */
+    uint32_t limit;              /* most tokens of a text; 0: not known */
+} sx_remote_counting;
+
+/* In this order: the tokenizer that was named, whose model's limit then holds where none is known; for OpenAI's models their own encoding, when
+ * its ranks are installed (models_folder/openai-ranks); where the limit is known, an estimate, but bytes for a text that has more of them than the model
+ * takes tokens; and else bytes. No tokenizer in use makes more tokens than bytes, so what is counted to be within the limit is.
+ * *name says which: the tokenizer as it was named, "cl100k_base", "estimate", "bytes"; it lives as long as the counter. */
+sx_status sx_remote_counter_open(const sx_remote_counting *asked, sx_token_counter *counter, const char **name, sx_error *error);
+/* Whether it is a tokenizer that counts. */
+bool sx_remote_counter_is_exact(const sx_token_counter *counter);
 void sx_remote_counter_close(sx_token_counter *counter);
 
 #endif

@@ -290,10 +290,17 @@ static sx_status prepare(sx_provider_remote *remote, const sx_embedder_options *
     info->remote = true;
     info->usd_per_million = remote->price;
     set_limits(remote, options, &limits);
-    status = sx_remote_counter_open(options->places.size ? options->places.models_folder : NULL, target->service,
-                                    target->model ? target->model : "", remote->prompt, info->max_length, &remote->base.counter,
-                                    &info->tokens_by, error);
-    remote->exact = !status && strcmp(info->tokens_by, "bytes") != 0;
+    sx_remote_counting counting = {
+        .places = options->places.size ? &options->places : NULL,
+        .service = target->service,
+        .model = target->model ? target->model : "",
+        .tokenizer = known.tokenizer ? known.tokenizer : target->tokenizer,
+        .prompt = remote->prompt,
+        .limit = info->max_length,
+    };
+    status = sx_remote_counter_open(&counting, &remote->base.counter, &info->tokens_by, error);
+    info->max_length = remote->base.counter.limit;
+    remote->exact = !status && sx_remote_counter_is_exact(&remote->base.counter);
     if (!status)
         status = sx_wire_describe(target, remote->role, remote->prompt, dimensions, &remote->space_json,
                                   &remote->recipe_json, error);

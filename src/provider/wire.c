@@ -245,6 +245,7 @@ void sx_wire_target_close(sx_wire_target *target)
         explicit_bzero(target->api_key, strlen(target->api_key));
     free(target->api_key);
     free(target->api_version);
+    free(target->tokenizer);
     *target = (sx_wire_target){0};
 }
 

@@ -35,6 +35,7 @@ typedef struct sx_wire_target {
     sx_wire_limits limits;     /* from these */
     uint32_t model_dimensions; /* what the model gives when nothing is asked; 0: not known */
     uint32_t most_dimensions;  /* that may be asked for; 0: not known */
+    char *tokenizer;           /* what counts the model's tokens here, from the override file; NULL: not said */
     double price;              /* as sx_wire_price gives it */
     double output_price;       /* of a chat model's answers, from the override file; negative: unpriced */
 } sx_wire_target;
