@@ -489,6 +489,17 @@ SX_API sx_status sx_collection_import_from(sx_database *database, const char *na
 SX_API sx_status sx_collection_copy(const sx_store_place *from, const sx_store_place *to, const sx_copy_options *options,
                                     sx_copy_report *report, sx_error *error);
 
+/* What a vector database says of a collection; what it does not say is NULL or 0. */
+typedef struct sx_store_info {
+    char *model, *space;     /* what made the vectors, as written there by an export */
+    char *similarity;        /* "cosine", "dot", "l2" */
+    uint32_t dimensions;
+    uint64_t records;
+} sx_store_info;
+/* place->collection is needed. SX_E_NOT_FOUND. */
+SX_API sx_status sx_store_describe(const sx_store_place *place, sx_store_info **out, sx_error *error);
+SX_API void sx_store_info_free(sx_store_info *info);
+
 /* Texts of at most `most` chunks, spread evenly over the collection, in order. One block: free *texts with sx_free. */
 SX_API sx_status sx_collection_sample(sx_database *database, const char *name, size_t most, sx_text **texts, size_t *count,
                                       sx_error *error);
@@ -966,6 +977,13 @@ typedef struct sx_hits {
 SX_API sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query, const sx_search_options *options,
                            sx_hits **out, sx_error *error);
 SX_API void sx_hits_free(sx_hits *hits);
+
+/* The same in a collection that a vector database holds, as it was exported there or by others: by meaning only (mode NULL or "semantic"),
+ * in the database's own order, without re-ranking, folding or joining. Filters are as in sx_search; they look at what the database gives,
+ * nearest first, until enough pass. A hit's similarity is of the collection's kind there. place->collection is needed; the embedder's
+ * space is compared with the one the database names (SX_E_MISMATCH). SX_E_LIMIT: too few of the nearest 10,000 pass the filters. */
+SX_API sx_status sx_search_store(const sx_store_place *place, sx_embedder *embedder, sx_text query, const sx_search_options *options,
+                                 sx_hits **out, sx_error *error);
 
 /* A place in an indexed document. */
 typedef struct sx_place {

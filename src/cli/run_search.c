@@ -1,4 +1,5 @@
 /* run_search.c - `sextant search`: the nearest passages. */
+#include "collection_transfer.h"
 #include "legs.h"
 #include "print_hits.h"
 #include "search_choice.h"
@@ -14,14 +15,19 @@ int sx_cli_search(sx_cli *cli)
     sx_hits *hits = NULL;
     int code;
     const sx_cli_value *files = sx_cli_get(cli, "in");
+    bool elsewhere = sx_cli_text(cli, "store") != NULL;
     if (sx_cli_count(cli, "open") && (cli->json || files->all_count))
         return sx_cli_usage(cli, NULL, "--open goes with neither --json nor --in");
+    if (elsewhere && (files->all_count || sx_cli_count(cli, "open")))
+        return sx_cli_usage(cli, NULL, "--store goes with neither --in nor --open");
     sx_status status = sx_cli_join_arguments(cli, &query, &error);
     if (!status)
         status = sx_cli_searcher_choose(cli, &searcher, &error);
     sx_text text = {query.data, query.length};
     if (!status && files->all_count) {
         status = sx_cli_search_files(cli, files->all, files->all_count, text, &searcher.options, &hits, &error);
+    } else if (!status && elsewhere) {
+        status = sx_cli_search_store(cli, text, &searcher.options, &hits, &error);
     } else {
         if (!status)
             status = sx_cli_searcher_open(&searcher, &error);

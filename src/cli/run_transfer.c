@@ -1,15 +1,40 @@
-/* run_transfer.c - `sextant collections export --to`, `import --from`, `copy`: collections in vector databases of others. */
+/* run_transfer.c - `sextant collections export --to`, `import --from`, `copy`, `search --store`: collections in vector databases
+ * of others. */
 #include "collection_transfer.h"
+
+#include "open_model.h"
 
 #include "../base/error.h"
 
+#include <ctype.h>
 #include <string.h>
+
+/* A name stands for the URL that VECTOR_STORE_URL_NAME says. */
+static sx_status look_up_name(sx_cli *cli, const char *option, const char *name, const char **url, sx_error *error)
+{
+    char key[96] = "VECTOR_STORE_URL_";
+    size_t used = strlen(key);
+    for (const char *at = name; *at && used + 1 < sizeof key; at++)
+        key[used++] = isalnum((unsigned char)*at) ? (char)toupper((unsigned char)*at) : '_';
+    key[used] = '\0';
+    *url = sx_cli_setting_value(&cli->settings, key, NULL);
+    if (*url)
+        return SX_OK;
+    sx_fail(error, SX_E_INVALID, "--%s: %.80s is no URL, and %s is not set", option, name, key);
+    sx_hint(error, "give a URL like postgresql://USER@HOST/DATABASE, or set %s to one (environment, --env-file)", key);
+    return SX_E_INVALID;
+}
 
 sx_status sx_cli_read_store(sx_cli *cli, const char *option, bool from, sx_store_place *place, sx_error *error)
 {
-    const char *url = sx_cli_text(cli, option), *host = strstr(url, "://"), *at = strrchr(url, '@');
-    const char *colon = host ? strchr(host + 3, ':') : NULL;
-    if ((at && colon && colon < at) || strstr(url, "password=")) {
+    const char *url = sx_cli_text(cli, option);
+    if (!strstr(url, "://")) {
+        sx_status status = look_up_name(cli, option, url, &url, error);
+        if (status)
+            return status;
+    }
+    const char *host = strstr(url, "://"), *at = strrchr(url, '@'), *colon = host ? strchr(host + 3, ':') : NULL;
+    if (url == sx_cli_text(cli, option) && ((at && colon && colon < at) || strstr(url, "password="))) {
         sx_fail(error, SX_E_INVALID, "--%s: a password on the command line can be read by everyone on this machine", option);
         sx_hint(
             error,
@@ -21,6 +46,34 @@ sx_status sx_cli_read_store(sx_cli *cli, const char *option, bool from, sx_store
     const char *own = from ? sx_cli_setting_value(&cli->settings, "VECTOR_STORE_FROM_API_KEY", NULL) : NULL;
     *place = (sx_store_place){.url = url, .key = own ? own : sx_cli_setting_value(&cli->settings, "VECTOR_STORE_API_KEY", NULL)};
     return SX_OK;
+}
+
+sx_status sx_cli_search_store(sx_cli *cli, sx_text query, const sx_search_options *options, sx_hits **hits, sx_error *error)
+{
+    sx_store_place place = {0};
+    sx_store_info *info = NULL;
+    sx_embedder *embedder = NULL;
+    sx_search_options own = *options;
+    own.mode = sx_cli_get(cli, "mode")->given ? options->mode : "semantic";
+    sx_status status = sx_cli_read_store(cli, "store", false, &place, error);
+    place.collection = options->collection;
+    if (!status)
+        status = sx_store_describe(&place, &info, error);
+    bool given = sx_cli_get(cli, "model")->given;
+    if (!status && !given && (!info->model || strchr(info->model, '@'))) {
+        /* The database must not decide to which address the query goes. */
+        status = sx_fail(error, SX_E_INVALID, "--store: %s %s", options->collection,
+                         info->model ? "was made with a model at an address of its own" : "does not say which model made it");
+        sx_hint(error, "name it with -m%s%.200s", info->model ? ": " : "", info->model ? info->model : "");
+    }
+    if (!status)
+        status =
+            sx_cli_open_model(cli, given ? NULL : info->model, "query", given ? 0 : info->dimensions, NULL, &embedder, error);
+    if (!status)
+        status = sx_search_store(&place, embedder, query, &own, hits, error);
+    sx_embedder_close(embedder);
+    sx_store_info_free(info);
+    return status;
 }
 
 static sx_copy_options common_options(sx_cli *cli)

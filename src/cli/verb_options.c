@@ -192,6 +192,7 @@ const sx_cli_option sx_cli_search_options[] = {
     {"count", 'n', SX_CLI_COUNT, "N", "most results", "MAX_RESULTS", "5", 1, 1000000},
     {"in", 0, SX_CLI_TEXT, "FILE", "search this file of vectors, not a collection (JSON or a NumPy folder, see docs/files.md)", NULL, NULL,
      0, 0, true},
+    {"store", 0, SX_CLI_TEXT, "URL|NAME", "search the collection in a vector database (see docs/vector-databases.md)", NULL, NULL},
     OPTIONS_SEARCH,
     OPTIONS_FALLBACK,
     OPTIONS_REMOTE,

@@ -3,7 +3,7 @@
 
 A line that begins with `$ ` is a command; it must exit 0 (or N when the line ends in `# exits N`). Lines below it up to the next
 command, when there are any, must occur in its output in this order; `...` in a line stands for anything. `docs` in the scratch folder is
-a copy of the project's docs/."""
+a copy of the project's docs/. Settings called VECTOR_STORE_... are handed on (tests/vectordb/test_documents.py)."""
 import os
 import re
 import shutil
@@ -22,7 +22,8 @@ binaries = os.path.join(scratch, "bin")
 os.mkdir(binaries)
 os.symlink(os.path.abspath(program), os.path.join(binaries, "sextant"))
 environment = {"PATH": binaries + ":" + os.environ["PATH"], "HOME": scratch, "LANG": "C.UTF-8",
-               "SEXTANT_MODELS": os.path.dirname(model.rstrip("/"))}
+               "SEXTANT_MODELS": os.path.dirname(model.rstrip("/")),
+               **{name: value for name, value in os.environ.items() if name.startswith("VECTOR_STORE_")}}
 ran = 0
 try:
     for document in documents:
