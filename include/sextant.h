@@ -835,6 +835,13 @@ typedef struct sx_index_options {
      * paths, or from the working directory. An ignore file among them stands for its folder. */
     const char *const *changed;
     size_t changed_count;
+    /* Not NULL: the files hold records, each of which becomes a document: "csv" (.tsv files with tabs), "tsv", "jsonl", "json" or "lines".
+     * Of folders only files with such names are taken. A document's path is FILE/ID; what a record holds besides its text is its metadata.
+     * (Mailboxes, .mbox, are always read message by message.) */
+    const char *record_format;
+    const char *text_column;      /* column or member that holds the text; NULL: "text" */
+    const char *id_column;        /* and the id; NULL: "id". Without one a record's number is its id */
+    const char *query;            /* not NULL: the files are SQLite's, and the rows of this query are the records; then no record_format */
 } sx_index_options;
 
 typedef struct sx_problem {

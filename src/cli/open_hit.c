@@ -35,6 +35,26 @@ static line_form form_of(const char *program)
     return PLUS_BEFORE; /* vi, vim, nvim, nano, emacs, emacsclient, micro, joe ... */
 }
 
+/* Of a record, the file it is in: its path goes on behind the file's. */
+static char *real_file(char *path)
+{
+    char *real = realpath(path, NULL), *slash;
+    while (!real && errno == ENOTDIR && (slash = strrchr(path, '/')) && slash != path) {
+        *slash = '\0';
+        real = realpath(path, NULL);
+    }
+    return real;
+}
+
+/* The file's line, where the text's lines are not the file's. */
+static unsigned long line_of(const sx_hit *hit)
+{
+    static const char key[] = "\"source_line\":"; /* in a string its quotes would be escaped */
+    const char *found = hit->metadata ? strstr(hit->metadata, key) : NULL;
+    unsigned long line = found ? strtoul(found + sizeof key - 1, NULL, 10) : 0;
+    return line ? line : hit->start_line;
+}
+
 /* The file's real path, which must lie below the root it was indexed under. */
 static sx_status find_file(const sx_hit *hit, char **path, sx_error *error)
 {
@@ -45,7 +65,7 @@ static sx_status find_file(const sx_hit *hit, char **path, sx_error *error)
         return sx_fail_nomem(error, length);
     if (hit->root[0] != '/')
         sx_fail(error, SX_E_UNSUPPORTED, "%s: is no file", hit->document);
-    else if (!(*path = realpath(joined, NULL)))
+    else if (!(*path = real_file(joined)))
         sx_fail_errno(error, errno, "%s", joined);
     else if (strcmp(hit->root, "/") != 0 && (strncmp(*path, hit->root, length) != 0 || (*path)[length] != '/'))
         sx_fail(error, SX_E_UNSUPPORTED, "%s: leads outside %s", joined, hit->root);
@@ -87,9 +107,9 @@ int sx_cli_open_hit(sx_cli *cli, const sx_hits *hits, uint64_t number)
     line_form form = form_of(arguments[0]);
     static char go_to[] = "--goto", line_option[] = "--line";
     if (form == COLON_AFTER || form == COLON_AFTER_GOTO)
-        sx_buffer_printf(&place, "%s:%u", path, hit->start_line);
+        sx_buffer_printf(&place, "%s:%lu", path, line_of(hit));
     else
-        sx_buffer_printf(&place, "%s%u", form == PLUS_BEFORE ? "+" : "", hit->start_line);
+        sx_buffer_printf(&place, "%s%lu", form == PLUS_BEFORE ? "+" : "", line_of(hit));
     if (place.failed)
         goto out;
     if (form == COLON_AFTER_GOTO)

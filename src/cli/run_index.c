@@ -184,6 +184,8 @@ int sx_cli_index(sx_cli *cli)
             return sx_cli_usage(cli, NULL, "--metadata: '%s' is not KEY=VALUE", metadata->all[i]);
     if (sx_cli_flag(cli, "watch") && (sx_cli_flag(cli, "dry-run") || sx_cli_flag(cli, "batch-api") || sx_cli_text(cli, "since")))
         return sx_cli_usage(cli, NULL, "--watch goes with none of --dry-run, --batch-api and --since");
+    if (sx_cli_text(cli, "sql") && sx_cli_text(cli, "input-format"))
+        return sx_cli_usage(cli, NULL, "--sql and --input-format exclude each other");
     int wrong = sx_cli_batch_check(cli);
     if (wrong)
         return wrong;
@@ -210,6 +212,10 @@ int sx_cli_index(sx_cli *cli)
         .progress_user = cli,
         .stop = sx_cli_stop_flag(),
         .batch_api = sx_cli_flag(cli, "batch-api"),
+        .record_format = sx_cli_text(cli, "input-format"),
+        .text_column = sx_cli_text(cli, "text-column"),
+        .id_column = sx_cli_text(cli, "id-column"),
+        .query = sx_cli_text(cli, "sql"),
     };
     sx_git_changes changes = {0};
     char *excludes_file = sx_git_excludes_file(cli->arguments[0]);

@@ -110,7 +110,7 @@ sx_status sx_add(sx_database *database, sx_embedder *embedder, const sx_new_docu
         *report = NULL;
     if (!database || !embedder || !report || (count && !documents))
         return sx_fail(error, SX_E_INVALID, "sx_add: database, embedder, documents or report is NULL");
-    index_job job = {.database = database, .embedder = embedder, .given = count ? documents : &none};
+    index_job job = {.database = database, .embedder = embedder, .given = count ? documents : &none, .whole_metadata = true};
     sx_status status = sx_index_report_make(report, error);
     if (status)
         return status;

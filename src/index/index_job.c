@@ -85,6 +85,11 @@ static sx_status hash_settings(index_job *job, sx_error *error)
         sx_buffer_printf(&text, "cut %d chunker %u grammars %s special %u limit %u prompt %u recipe %s %s", SX_CUT_REVISION, sx_chunker_version,
                          sx_grammars_identity(job->grammars), counter->special,
                          counter->limit, counter->prompt, job->embedder->recipe_hex, chunk);
+    if (chunk && job->options.record_format)
+        sx_buffer_printf(&text, " records %s %s %s", job->options.record_format, job->options.text_column ? job->options.text_column : "text",
+                         job->options.id_column ? job->options.id_column : "id");
+    if (chunk && job->options.query)
+        sx_buffer_printf(&text, " rows of %s", job->options.query);
     bool made = chunk && !text.failed;
     if (made)
         sx_sha256_of(text.data, text.length, &job->settings);
@@ -131,6 +136,17 @@ static sx_status check_strings(const char *const *strings, size_t count, const c
     return SX_OK;
 }
 
+static sx_status check_record_options(const sx_index_options *options, sx_error *error)
+{
+    static const char *const formats[] = {"csv", "tsv", "jsonl", "json", "lines"};
+    bool known = !options->record_format;
+    if (options->query && options->record_format)
+        return sx_fail(error, SX_E_INVALID, "sx_index_options: query and record_format are both given");
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        known = known || !strcmp(options->record_format, formats[i]);
+    return known ? SX_OK : sx_fail(error, SX_E_INVALID, "sx_index_options: record_format '%.40s' is not known", options->record_format);
+}
+
 static sx_status read_options(index_job *job, const sx_index_options *options, sx_error *error)
 {
     sx_index_options *known = &job->options;
@@ -151,6 +167,8 @@ static sx_status read_options(index_job *job, const sx_index_options *options, s
         status = check_strings(known->changed, known->changed_count, "changed", error);
     if (!status)
         status = read_metadata(job, error);
+    if (!status)
+        status = check_record_options(known, error);
     if (!known->collection)
         known->collection = "default";
     job->walk = (sx_walk_options){

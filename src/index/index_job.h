@@ -6,6 +6,7 @@
  *   index_changed.c what of the paths is looked at at all
  *   index_scan.c    walking: unchanged or to do; removal of what is gone
  *   index_read.c    one document: reading, comparing, cutting
+ *   index_records.c, index_rows.c, index_container.c   files of many documents: which they hold, and their way through the run
  *   index_window.c  chunks of many documents through the pipeline; committing finished documents
  *   index_report.c  what is told: report, problems, progress
  */
@@ -52,6 +53,7 @@ typedef struct index_job {
     char chunk_strategy[32], chunk_unit[16], chunk_header[SX_HEADER_TEMPLATE]; /* when they come from the collection's settings */
     sx_walk_options walk;
     json_t *metadata;             /* the user's keys */
+    bool whole_metadata;          /* they are all that a document has of the user's: others, recorded earlier, go */
     struct sx_grammars *grammars; /* parsers of code, NULL: none */
     sx_sha256 settings;           /* of all that decides the chunks */
     sx_collection_row collection; /* id 0: none yet (dry run) */
@@ -70,6 +72,7 @@ typedef struct index_job {
     sx_arena names;
     struct index_blind { const char *path; uint32_t target; } *blind; /* could not be read: nothing below is known to be gone */
     size_t blind_count, blind_capacity;
+    int64_t more_documents;       /* records of unchanged files, less the files: the scan counts files */
     bool in_transaction;
     unsigned transaction_writes;
     int64_t transaction_began;
@@ -90,6 +93,7 @@ typedef struct index_work {
     struct index_cut *cut;      /* its chunks */
     bool is_new;                /* nothing of it was committed before */
     bool left;                  /* the budget ended before all its chunks were embedded: it stays as it is */
+    struct index_container *container; /* the file it is a record of, or NULL */
     uint64_t bytes;             /* of the file */
     uint64_t bytes_counted;     /* of those, in the progress already */
 } index_work;
@@ -121,6 +125,22 @@ sx_status sx_index_transaction_step(index_job *job, sx_error *error);
 sx_status sx_index_transaction_end(index_job *job, sx_error *error);
 
 /* ---- index_read.c ---- */
+/* A document that is no file. */
+typedef struct index_given {
+    sx_text text;
+    const char *media_type;
+    uint32_t line; /* of a file that it stands on, 0: of none; fixed: with all its lines */
+    bool fixed;
+} index_given;
+/* As sx_index_read, of a text; job->metadata is the document's. */
+sx_status sx_index_read_given(index_job *job, const index_pending *pending, const index_given *given, index_work **out, sx_error *error);
+/* The row of a document, with root and path set where there is none. */
+sx_status sx_index_find_row(index_job *job, const index_pending *pending, sx_document_row *row, sx_error *error);
+/* The document has no text that can be had: skipped (its chunks go) or failed (its old chunks stay). */
+sx_status sx_index_note(index_job *job, sx_document_row *row, sx_document_state state, const char *reason, sx_error *error);
+/* What was said of a file, without its path where the report names it beside. */
+const char *sx_index_reason(const sx_error *problem, const char *path);
+void sx_index_record_file(sx_document_row *row, const struct stat *status, int64_t scanned_ns);
 /* Reads a pending document and cuts it. *out NULL: nothing is left to do for it (unchanged, skipped, failed, gone). */
 sx_status sx_index_read(index_job *job, const index_pending *pending, index_work **out, sx_error *error);
 void sx_index_work_free(index_work *work);

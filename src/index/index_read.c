@@ -16,7 +16,9 @@
 
 enum { MOST_READS = 3 };
 
-static const char *const own_keys[] = {"author", "date", "encoding", "language", "media_type", "note", "title", SX_PAGES_KEY};
+/* make_metadata's values, in this order; then those of mail. */
+static const char *const own_keys[] = {"author", "date", "encoding", "language", "media_type", "note", "title", SX_PAGES_KEY, SX_LINES_KEY,
+                                       "attachments", "cc", "from", "message_id", "subject", "to"};
 
 /* ---- Metadata ---- */
 
@@ -32,17 +34,14 @@ bool sx_index_metadata_current(const index_job *job, const char *metadata)
 {
     const char *key;
     json_t *value;
-    size_t more = 0;
-    if (!json_object_size(job->metadata) && !job->given)
+    if (!json_object_size(job->metadata))
         return true;
     json_t *recorded = json_loads(metadata ? metadata : "{}", 0, NULL);
     bool current = recorded != NULL;
-    json_object_foreach(recorded, key, value)
-        more += !is_own_key(key) && !json_object_get(job->metadata, key);
     json_object_foreach(job->metadata, key, value)
         current = current && json_equal(json_object_get(recorded, key), value);
     json_decref(recorded);
-    return current && !(job->given && more); /* a given document has the metadata it is given with and no others */
+    return current;
 }
 
 /* The document's own keys; the user's, of this run or, when this run names none, as they were. */
@@ -50,13 +49,15 @@ static char *make_metadata(const index_job *job, const sx_document *document, co
 {
     json_t *metadata = json_object();
     char *pages = document->page_count ? sx_pages_to_words(document) : NULL;
+    char *lines = document->source_place_count ? sx_lines_to_words(document) : NULL;
     const char *encoding = strcmp(document->encoding, "utf-8") ? document->encoding : "";
     const char *values[] = {document->author,     document->date, encoding,        document->language,
-                            document->media_type, document->note, document->title, pages};
-    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+                            document->media_type, document->note, document->title, pages, lines};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         if (values[i] && values[i][0])
             json_object_set_new(metadata, own_keys[i], json_string(values[i]));
     free(pages);
+    free(lines);
     if (document->metadata[0]) {
         json_t *members = json_loads(document->metadata, JSON_DECODE_ANY, NULL);
         json_object_update(metadata, members);
@@ -66,7 +67,7 @@ static char *make_metadata(const index_job *job, const sx_document *document, co
     json_t *value;
     if (json_object_size(job->metadata)) {
         json_object_update(metadata, job->metadata);
-    } else if (before && !job->given) {
+    } else if (before && !job->whole_metadata) {
         json_t *old = json_loads(before, 0, NULL);
         json_object_foreach(old, key, value)
             if (!is_own_key(key))
@@ -116,8 +117,7 @@ static bool set_string(char **field, const char *value)
     return *field || !value;
 }
 
-/* The document has no text that can be had: skipped (its chunks go) or failed (its old chunks stay). */
-static sx_status note(index_job *job, sx_document_row *row, sx_document_state state, const char *reason, sx_error *error)
+sx_status sx_index_note(index_job *job, sx_document_row *row, sx_document_state state, const char *reason, sx_error *error)
 {
     sx_status status;
     if (state == SX_DOCUMENT_FAILED) {
@@ -139,7 +139,7 @@ static sx_status note(index_job *job, sx_document_row *row, sx_document_state st
     return status ? status : sx_index_transaction_step(job, error);
 }
 
-static sx_status find_row(index_job *job, const index_pending *pending, sx_document_row *row, sx_error *error)
+sx_status sx_index_find_row(index_job *job, const index_pending *pending, sx_document_row *row, sx_error *error)
 {
     const sx_index_target *target = &job->targets.targets[pending->target];
     if (job->collection.id) {
@@ -152,7 +152,7 @@ static sx_status find_row(index_job *job, const index_pending *pending, sx_docum
                : sx_fail_nomem(error, strlen(pending->path));
 }
 
-static void record_file(sx_document_row *row, const struct stat *status, int64_t scanned_ns)
+void sx_index_record_file(sx_document_row *row, const struct stat *status, int64_t scanned_ns)
 {
     row->file = (sx_file_state){
         .device = (uint64_t)status->st_dev,
@@ -170,8 +170,7 @@ static bool is_committed(const sx_document_row *row)
     return memcmp(&row->content, &none, sizeof none) != 0;
 }
 
-/* What the reader said, without the path where the report names the document beside it. */
-static const char *reason_of(const sx_error *error, const char *path)
+const char *sx_index_reason(const sx_error *error, const char *path)
 {
     size_t length = strlen(path);
     if (!strncmp(error->message, path, length) && !strncmp(error->message + length, ": ", 2))
@@ -183,12 +182,12 @@ static const char *reason_of(const sx_error *error, const char *path)
 static sx_status take_read_error(index_job *job, const index_pending *pending, sx_document_row *row, const char *path,
                                  const sx_error *problem, sx_error *error)
 {
-    const char *reason = reason_of(problem, path);
+    const char *reason = sx_index_reason(problem, path);
     sx_status status;
     switch (problem->code) {
     case SX_E_UNSUPPORTED:
     case SX_E_LIMIT:
-        return note(job, row, SX_DOCUMENT_SKIPPED, reason, error);
+        return sx_index_note(job, row, SX_DOCUMENT_SKIPPED, reason, error);
     case SX_E_NOT_FOUND: /* deleted since the scan */
         status = sx_index_target_check(&job->targets.targets[pending->target], error);
         if (status)
@@ -202,7 +201,7 @@ static sx_status take_read_error(index_job *job, const index_pending *pending, s
             status = sx_store_document_remove(job->database, row->id, error);
         return status ? status : sx_index_transaction_step(job, error);
     default:
-        return note(job, row, SX_DOCUMENT_FAILED, reason, error);
+        return sx_index_note(job, row, SX_DOCUMENT_FAILED, reason, error);
     }
 }
 
@@ -215,11 +214,53 @@ static bool is_named(const index_job *job, const char *path)
     return false;
 }
 
-static bool is_current(const index_job *job, const sx_document_row *row, const sx_document *document)
+/* The same but for the lines of the file that it stands on, which move when something is put in before it. */
+static bool is_same_metadata(const char *recorded, const char *made)
 {
-    return is_committed(row) && !job->options.force && !row->failed_chunks &&
-           !memcmp(&row->content, &document->content, sizeof row->content) &&
-           !memcmp(&row->settings, &job->settings, sizeof row->settings) && sx_index_metadata_current(job, row->metadata);
+    json_t *before = json_loads(recorded ? recorded : "{}", 0, NULL), *now = json_loads(made, 0, NULL);
+    json_object_del(before, SX_LINES_KEY);
+    json_object_del(now, SX_LINES_KEY);
+    bool same = before && now && json_equal(before, now);
+    json_decref(before);
+    json_decref(now);
+    return same;
+}
+
+/* *metadata: what is to be recorded instead of the row's, malloc'ed, or NULL. */
+static bool is_current(const index_job *job, const sx_document_row *row, const sx_document *document, char **metadata)
+{
+    *metadata = NULL;
+    if (!is_committed(row) || job->options.force || row->failed_chunks ||
+        memcmp(&row->content, &document->content, sizeof row->content) != 0 ||
+        memcmp(&row->settings, &job->settings, sizeof row->settings) != 0)
+        return false;
+    if (!job->whole_metadata)
+        return sx_index_metadata_current(job, row->metadata);
+    char *made = make_metadata(job, document, NULL);
+    bool same = made && is_same_metadata(row->metadata, made);
+    if (same && row->metadata && strcmp(made, row->metadata) != 0)
+        *metadata = made;
+    else
+        free(made);
+    return same;
+}
+
+static sx_status keep_as_it_is(index_job *job, sx_document_row *row, char *metadata, bool is_file, sx_error *error)
+{
+    bool nothing_new = !is_file && !metadata && row->state == SX_DOCUMENT_DONE;
+    job->report->documents.unchanged++;
+    row->state = SX_DOCUMENT_DONE;
+    if (metadata) {
+        free(row->metadata);
+        row->metadata = metadata;
+    }
+    if (job->options.dry_run || nothing_new)
+        return SX_OK;
+    set_string(&row->reason, NULL);
+    sx_status status = sx_index_transaction(job, error);
+    if (!status)
+        status = sx_store_document_touch(job->database, row, error);
+    return status ? status : sx_index_transaction_step(job, error);
 }
 
 /* What people should know of a document that was read all the same. */
@@ -276,41 +317,57 @@ static sx_status read_whole(const char *path, size_t most, sx_document *document
     }
 }
 
-static sx_status read_document(index_job *job, const index_pending *pending, index_work *work, const char *path, bool *done,
-                               sx_error *error)
+static sx_status parse_given(const index_job *job, const index_given *given, sx_document *document, sx_error *error)
 {
+    sx_status status = sx_document_parse(given->text.data ? given->text.data : "", given->text.length,
+                                         given->media_type ? given->media_type : "text/plain", document, error);
+    if (status)
+        return status;
+    const char *title = json_string_value(json_object_get(job->metadata, "title"));
+    if (title && !document->title[0])
+        document->title = sx_arena_strndup(&document->arena, title, strlen(title));
+    for (size_t i = 0; given->line && i < document->source_place_count; i++)
+        document->source_places[i].line += given->line - 1;
+    if (given->line && !document->source_place_count) {
+        document->source_places = sx_arena_alloc(&document->arena, sizeof *document->source_places);
+        if (document->source_places)
+            *document->source_places = (sx_source_place){0, given->line, given->fixed};
+        document->source_place_count = 1;
+    }
+    return document->title && (document->source_places || !given->line) ? SX_OK : sx_fail_nomem(error, 64);
+}
+
+/* given NULL: the file at `path`. */
+static sx_status read_document(index_job *job, const index_pending *pending, const index_given *given, index_work *work,
+                               const char *path, bool *done, sx_error *error)
+{
+    char *metadata;
     sx_document_row *row = &work->row;
     sx_error problem = {0};
     struct stat file = {0};
     int64_t scanned_ns = job->embedder->clock.wall_ns(job->embedder->clock.user);
     *done = true;
-    if (job->given) {
-        const sx_new_document *given = &job->given[pending - job->pending];
-        problem.code = sx_document_parse(given->text.data ? given->text.data : "", given->text.length,
-                                         given->media_type ? given->media_type : "text/plain", &work->document, &problem);
+    if (given) {
+        problem.code = parse_given(job, given, &work->document, &problem);
     } else {
         problem.code = read_whole(path, (size_t)job->walk.max_file_size, &work->document, &file, &problem);
     }
     if (file.st_ino)
-        record_file(row, &file, scanned_ns);
+        sx_index_record_file(row, &file, scanned_ns);
+    if (problem.code && given && given->line) {
+        char reason[sizeof problem.message];
+        snprintf(reason, sizeof reason, "line %u: %.400s", given->line, problem.message);
+        return sx_index_note(job, row, problem.code == SX_E_NOMEM ? SX_DOCUMENT_FAILED : SX_DOCUMENT_SKIPPED, reason, error);
+    }
     if (problem.code)
         return take_read_error(job, pending, row, path, &problem, error);
-    if (!job->given && job->targets.targets[pending->target].is_folder) {
+    if (!given && job->targets.targets[pending->target].is_folder) {
         const char *foreign = sx_left_out_by_text(row->path, work->document.text, work->document.length);
         if (foreign && !is_named(job, row->path))
-            return note(job, row, SX_DOCUMENT_SKIPPED, foreign, error);
+            return sx_index_note(job, row, SX_DOCUMENT_SKIPPED, foreign, error);
     }
-    if (is_current(job, row, &work->document)) {
-        job->report->documents.unchanged++;
-        row->state = SX_DOCUMENT_DONE;
-        if (job->options.dry_run)
-            return SX_OK;
-        set_string(&row->reason, NULL);
-        sx_status status = sx_index_transaction(job, error);
-        if (!status)
-            status = sx_store_document_touch(job->database, row, error);
-        return status ? status : sx_index_transaction_step(job, error);
-    }
+    if (is_current(job, row, &work->document, &metadata))
+        return keep_as_it_is(job, row, metadata, !given, error);
     sx_chunk_context context = {.grammars = job->grammars,
                                 .path = row->path,
                                 .project = sx_path_name(row->root),
@@ -320,7 +377,7 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
     if (problem.code && sx_index_stopped(job))
         return sx_index_stop_status(error);
     if (problem.code)
-        return note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
+        return sx_index_note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
     const sx_provider_info *info = &job->embedder->provider->info;
     if (info->remote && !job->options.allow_secrets) {
         sx_status status = sx_index_cut_hold_back(work->cut, &work->document, info->name, error);
@@ -328,23 +385,35 @@ static sx_status read_document(index_job *job, const index_pending *pending, ind
             return status;
     }
     if (!work->cut->list.count)
-        return note(job, row, SX_DOCUMENT_SKIPPED, "nothing but white space", error);
+        return sx_index_note(job, row, SX_DOCUMENT_SKIPPED, "nothing but white space", error);
     work->is_new = !is_committed(row);
     *done = false;
     return describe(job, work, error);
 }
 
-sx_status sx_index_read(index_job *job, const index_pending *pending, index_work **out, sx_error *error)
+/* A record that is new is marked as begun, and every one as met by the scan. */
+static sx_status mark(index_job *job, sx_document_row *row, sx_error *error)
+{
+    sx_status status = SX_OK;
+    if (!row->id && !job->options.dry_run) {
+        status = sx_index_transaction(job, error);
+        if (!status)
+            status = sx_store_document_pending(job->database, job->collection.id, row, error);
+        if (!status)
+            status = sx_index_transaction_step(job, error);
+    }
+    return status || !row->id ? status : sx_store_scan_met(job->database, row->id, error);
+}
+
+sx_status sx_index_read_given(index_job *job, const index_pending *pending, const index_given *given, index_work **out, sx_error *error)
 {
     *out = NULL;
     index_work *work = sx_calloc(1, sizeof *work);
     char *path = sx_path_join(job->targets.targets[pending->target].root, pending->path);
-    sx_status status = work && path ? find_row(job, pending, &work->row, error) : sx_fail_nomem(error, sizeof *work);
+    sx_status status = work && path ? sx_index_find_row(job, pending, &work->row, error) : sx_fail_nomem(error, sizeof *work);
     bool done = true;
-    if (job->given) { /* each has its own */
-        json_decref(job->metadata);
-        job->metadata = json_incref(job->given_metadata[pending - job->pending]);
-    }
+    if (!status && given && !job->given)
+        status = mark(job, &work->row, error);
     if (!status) {
         work->bytes = pending->size;
         uint64_t need = sx_index_memory_need(pending->size), used = sx_index_memory_used();
@@ -353,9 +422,9 @@ sx_status sx_index_read(index_job *job, const index_pending *pending, index_work
             snprintf(reason, sizeof reason, "%llu MiB are needed to read it, %llu MiB in use, the memory limit is %llu MiB",
                      (unsigned long long)need >> 20, (unsigned long long)used >> 20,
                      (unsigned long long)job->options.max_memory >> 20);
-            status = note(job, &work->row, SX_DOCUMENT_FAILED, reason, error);
+            status = sx_index_note(job, &work->row, SX_DOCUMENT_FAILED, reason, error);
         } else {
-            status = read_document(job, pending, work, path, &done, error);
+            status = read_document(job, pending, given, work, path, &done, error);
         }
     }
     free(path);
@@ -364,4 +433,15 @@ sx_status sx_index_read(index_job *job, const index_pending *pending, index_work
     else
         *out = work;
     return status;
+}
+
+sx_status sx_index_read(index_job *job, const index_pending *pending, index_work **out, sx_error *error)
+{
+    if (!job->given)
+        return sx_index_read_given(job, pending, NULL, out, error);
+    const sx_new_document *document = &job->given[pending - job->pending];
+    const index_given given = {.text = document->text, .media_type = document->media_type};
+    json_decref(job->metadata); /* each has its own */
+    job->metadata = json_incref(job->given_metadata[pending - job->pending]);
+    return sx_index_read_given(job, pending, &given, out, error);
 }

@@ -4,7 +4,7 @@
  * A file is unchanged when its size, times and inode are as recorded, it was not changed within the clock's grain of being
  * read (racy: then its bytes are compared), and what decides its chunks is the same.
  */
-#include "index_job.h"
+#include "index_records.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -70,7 +70,7 @@ static bool is_unchanged(const index_job *job, const sx_document_row *row, const
 {
     return (row->state == SX_DOCUMENT_DONE || row->state == SX_DOCUMENT_SKIPPED) && !job->options.force &&
            is_same_file(row, status) && !memcmp(&row->settings, &job->settings, sizeof row->settings) &&
-           (row->state == SX_DOCUMENT_SKIPPED || sx_index_metadata_current(job, row->metadata));
+           ((row->state == SX_DOCUMENT_SKIPPED && !sx_index_is_container(row)) || sx_index_metadata_current(job, row->metadata));
 }
 
 static sx_status add_pending(index_job *job, const index_scan *scan, const sx_walk_entry *entry, sx_error *error)
@@ -161,6 +161,8 @@ static sx_status decide(index_job *job, const index_scan *scan, const sx_walk_en
         return mark_pending(job, scan, entry, row, error);
     if (!row->id || !is_unchanged(job, row, entry->status))
         return mark_pending(job, scan, entry, row, error);
+    if (sx_index_is_container(row))
+        return sx_index_container_unchanged(job, row, error);
     if (row->state == SX_DOCUMENT_SKIPPED)
         return sx_index_add_skipped(job, entry->relative, row->reason ? row->reason : "skipped before", error);
     job->report->documents.unchanged++;
@@ -178,6 +180,10 @@ static sx_status visit(const sx_walk_entry *entry, void *user, sx_error *error)
         return SX_OK;
     sx_document_row row = {0};
     sx_status status = SX_OK;
+    sx_walk_entry other = *entry;
+    if (!entry->skip && target->is_folder)
+        other.skip = sx_index_no_records(job, entry->relative);
+    entry = &other;
     if (job->collection.id)
         status = sx_store_document_find(job->database, job->collection.id, target->root, entry->relative, &row, error);
     if (!status) {
@@ -211,7 +217,7 @@ sx_status sx_index_scan(index_job *job, sx_error *error)
             status = sx_walk_file(target->absolute, target->below, &job->walk, visit, &scan, error);
     }
     sx_status ended = sx_index_transaction_end(job, status ? NULL : error);
-    job->report->documents.total = job->progress.done;
+    job->report->documents.total = (uint64_t)((int64_t)job->progress.done + job->more_documents);
     return status ? status : ended;
 }
 

@@ -8,7 +8,7 @@
  */
 #include "estimate.h"
 #include "index_cut.h"
-#include "index_job.h"
+#include "index_records.h"
 
 #include "../base/buffer.h"
 #include "../base/error.h"
@@ -42,6 +42,7 @@ typedef struct index_window {
     size_t document_count;
     uint64_t bytes, tokens, token_limit, byte_limit;
     size_t next_pending;
+    index_container *reading;  /* a file of many documents, before its end */
     sx_pipeline_item *items;
     window_chunk *chunks;
     size_t count;
@@ -124,8 +125,18 @@ static sx_status add_chunks(index_window *window, index_work *work, sx_error *er
     return status;
 }
 
+/* A file whose records are all read and committed is done. */
+static sx_status settle(index_window *window, index_container *container, sx_error *error)
+{
+    if (container->open || container == window->reading)
+        return SX_OK;
+    sx_status status = sx_index_container_finish(window->job, container, error);
+    sx_index_container_free(container);
+    return status;
+}
+
 /* Whether the next document is to wait until those in hand are committed. */
-static bool must_wait(index_window *window, const index_pending *pending)
+static bool must_wait(index_window *window, uint64_t size)
 {
     const index_job *job = window->job;
     if (!window->document_count) {
@@ -133,10 +144,59 @@ static bool must_wait(index_window *window, const index_pending *pending)
             malloc_trim(0); /* what the documents before held */
         return false;
     }
-    if (window->document_count >= WINDOW_DOCUMENTS || window->bytes + pending->size > window->byte_limit)
+    if (window->document_count >= WINDOW_DOCUMENTS || window->bytes + size > window->byte_limit)
         return true;
     return job->options.max_memory &&
-           sx_index_memory_used() + sx_index_memory_need(pending->size) > job->options.max_memory;
+           sx_index_memory_used() + sx_index_memory_need(size) > job->options.max_memory;
+}
+
+static sx_status take_work(index_window *window, index_work *work, sx_error *error)
+{
+    *window->last = work;
+    window->last = &work->next;
+    window->document_count++;
+    window->bytes += work->bytes;
+    return add_chunks(window, work, error);
+}
+
+static sx_status read_file(index_window *window, const index_pending *pending, sx_error *error)
+{
+    index_job *job = window->job;
+    index_work *work = NULL;
+    bool holds_records = !job->given && sx_index_holds_records(job, pending);
+    sx_status status = SX_OK;
+    if (pending->size >= LARGE_FILE) /* reading it takes a while: nobody should wait for that */
+        status = sx_index_transaction_end(job, error);
+    window->next_pending++;
+    if (!status && holds_records)
+        status = sx_index_container_open(job, pending, &window->reading, error);
+    else if (!status)
+        status = sx_index_read(job, pending, &work, error);
+    if (status)
+        return status;
+    if (work)
+        return take_work(window, work, error);
+    if (!window->reading) {
+        job->progress.done++;
+        job->progress.bytes_done += pending->size;
+    }
+    return SX_OK;
+}
+
+static sx_status read_record(index_window *window, sx_error *error)
+{
+    index_container *container = window->reading;
+    index_work *work = NULL;
+    bool more;
+    sx_status status = sx_index_container_next(window->job, container, &work, &more, error);
+    if (!status && work)
+        status = take_work(window, work, error);
+    if (status || more)
+        return status;
+    window->job->progress.done++;
+    window->job->progress.bytes_done += container->pending.size;
+    window->reading = NULL;
+    return settle(window, container, error);
 }
 
 /* Fills the window with chunks of documents in hand, then of further ones. */
@@ -149,31 +209,15 @@ static sx_status fill(index_window *window, sx_error *error)
     sx_arena_clear(&window->texts);
     for (index_work *work = window->first; !status && work && !is_full(window); work = work->next)
         status = add_chunks(window, work, error);
-    while (!status && !is_full(window) && window->next_pending < job->pending_count) {
-        const index_pending *pending = &job->pending[window->next_pending];
+    while (!status && !is_full(window) && (window->reading || window->next_pending < job->pending_count)) {
+        const index_pending *pending = window->reading ? NULL : &job->pending[window->next_pending];
         if (sx_index_stopped(job)) {
             status = sx_index_stop_status(error);
             break;
         }
-        if (must_wait(window, pending))
+        if (must_wait(window, pending ? pending->size : 0))
             break;
-        if (pending->size >= LARGE_FILE) /* reading it takes a while: nobody should wait for that */
-            status = sx_index_transaction_end(job, error);
-        if (status)
-            break;
-        index_work *work;
-        window->next_pending++;
-        status = sx_index_read(job, pending, &work, error);
-        if (!status && work) {
-            *window->last = work;
-            window->last = &work->next;
-            window->document_count++;
-            window->bytes += work->bytes;
-            status = add_chunks(window, work, error);
-        } else if (!status) {
-            job->progress.done++;
-            job->progress.bytes_done += pending->size;
-        }
+        status = pending ? read_file(window, pending, error) : read_record(window, error);
         sx_index_show(job, false);
     }
     sx_status ended = sx_index_transaction_end(job, status ? NULL : error);
@@ -388,7 +432,7 @@ static sx_status commit_document(index_job *job, index_work *work, bool *committ
 }
 
 /* Takes a committed document out of the window. */
-static void close_work(index_window *window, index_work **place)
+static sx_status close_work(index_window *window, index_work **place, sx_error *error)
 {
     index_work *work = *place;
     *place = work->next;
@@ -396,9 +440,17 @@ static void close_work(index_window *window, index_work **place)
         window->last = place;
     window->document_count--;
     window->bytes -= work->bytes;
-    window->job->progress.done++;
-    window->job->progress.bytes_done += work->bytes - work->bytes_counted;
+    index_container *container = work->container;
+    if (container) {
+        container->failed += work->cut->failed != 0;
+        container->left |= work->left;
+        container->open--;
+    } else {
+        window->job->progress.done++;
+        window->job->progress.bytes_done += work->bytes - work->bytes_counted;
+    }
     sx_index_work_free(work);
+    return container ? settle(window, container, error) : SX_OK;
 }
 
 static bool is_finished(const index_work *work)
@@ -434,7 +486,8 @@ static sx_status commit_finished(index_window *window, sx_error *error)
     for (index_work **place = &window->first; !status && *place;) {
         if (is_finished(*place)) {
             status = report_document(job, *place, error);
-            close_work(window, place);
+            sx_status closed = close_work(window, place, status ? NULL : error);
+            status = status ? status : closed;
         } else {
             place = &(*place)->next;
         }
@@ -498,10 +551,14 @@ sx_status sx_index_process(index_job *job, sx_error *error)
     }
     while (window.first) {
         index_work *next = window.first->next;
+        index_container *container = window.first->container;
         report_chunks(job->report, window.first->cut); /* its vectors are stored: the next run finds them */
+        if (container && --container->open == 0 && container != window.reading)
+            sx_index_container_free(container);
         sx_index_work_free(window.first);
         window.first = next;
     }
+    sx_index_container_free(window.reading);
     sx_index_show(job, true);
     sx_arena_clear(&window.texts);
     free(window.items);

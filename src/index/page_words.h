@@ -1,4 +1,5 @@
-/* page_words.h - where the pages of a document begin, kept in its metadata, and the page of a passage made of that. */
+/* page_words.h - where the pages of a document begin and where its lines stand in the file, kept in its metadata, and the page and lines of
+ * a passage made of that. */
 #ifndef SX_INDEX_PAGE_WORDS_H
 #define SX_INDEX_PAGE_WORDS_H
 
@@ -7,10 +8,15 @@
 /* In a document's metadata: places in the text where its pages begin, "0 1841 3960". */
 #define SX_PAGES_KEY "page_starts"
 
-/* The value of that key; malloc'ed, NULL on no memory. */
+/* In a document's metadata: lines of the text and of the file, "1:4 3:12 7=20": from line 1 on the text's lines are the file's from 4 on,
+ * and from 7 on all of it stands on line 20. */
+#define SX_LINES_KEY "source_lines"
+
+/* The values of these keys; malloc'ed, NULL on no memory. */
 char *sx_pages_to_words(const sx_document *document);
-/* Puts what it says of [start, end) in place of the key: "page", "last_page" when the range ends on another one, and "pages".
- * Metadata without the key stay as they are. *metadata is malloc'ed JSON. */
-sx_status sx_pages_resolve(char **metadata, uint64_t start, uint64_t end, sx_error *error);
+char *sx_lines_to_words(const sx_document *document);
+/* Puts what they say of a hit in place of the keys: "page", "last_page" when it ends on another one, and "pages"; "source_line", and
+ * "source_end_line" when it ends on another one. Metadata without the keys stay as they are. */
+sx_status sx_places_resolve(sx_hit *hit, sx_error *error);
 
 #endif

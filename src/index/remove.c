@@ -1,5 +1,5 @@
 /* remove.c - sx_remove: takes documents out of a collection by path, whether the path still exists or not. */
-#include "index_target.h"
+#include "index_records.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -16,6 +16,7 @@ typedef struct removal {
     size_t path_count;
     int64_t *ids;
     size_t count, capacity;
+    size_t files_of_records; /* of those: no documents themselves */
 } sx_removal;
 
 static sx_status match(const sx_document_row *row, void *user, sx_error *error)
@@ -37,6 +38,7 @@ static sx_status match(const sx_document_row *row, void *user, sx_error *error)
     if (!sx_reserve((void **)&removal->ids, &removal->capacity, removal->count + 1, sizeof *removal->ids))
         return sx_fail_nomem(error, sizeof *removal->ids);
     removal->ids[removal->count++] = row->id;
+    removal->files_of_records += sx_index_is_container(row);
     return SX_OK;
 }
 
@@ -72,6 +74,7 @@ static sx_status take_out(sx_database *database, const sx_removal *removal, uint
         }
         *removed += end - start;
     }
+    *removed -= removal->files_of_records;
     return SX_OK;
 }
 

@@ -255,7 +255,7 @@ sx_status sx_search_hits_of_chunks(sx_database *database, const sx_collection_ro
         hit->score = hit->similarity = NAN;
         status = sx_search_hit_place(database, &chunks[i], hit, error);
         if (!status)
-            status = sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
+            status = sx_places_resolve(hit, error);
     }
     if (status) {
         sx_hits_free(*out);

@@ -120,11 +120,11 @@ static sx_status fill_hit(sx_database *database, sx_search_window *window, const
     hit->folded = group->count > 1 ? 0 : first->folded;
     sx_status status = sx_search_hit_place(database, chunk, hit, error);
     if (status || group->count == 1)
-        return status ? status : sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
+        return status ? status : sx_places_resolve(hit, error);
     chunk->text = hit->text; /* read once more, with the others' */
     hit->text = NULL;
     status = join_texts(window, group, hit, error);
-    return status ? status : sx_pages_resolve(&hit->metadata, hit->start, hit->end, error);
+    return status ? status : sx_places_resolve(hit, error);
 }
 
 sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error)

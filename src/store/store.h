@@ -135,7 +135,7 @@ sx_status sx_store_document_find(sx_database *database, int64_t collection, cons
 /* Records that work is to be done: inserts or updates the row's state to PENDING without touching its committed chunks (which
  * stay searchable). Sets row->id. */
 sx_status sx_store_document_pending(sx_database *database, int64_t collection, sx_document_row *row, sx_error *error);
-/* Same content, new file state: updates the file's columns, state and reason only. */
+/* Same content, new file state: updates the file's columns, state, reason and metadata only. */
 sx_status sx_store_document_touch(sx_database *database, const sx_document_row *row, sx_error *error);
 
 typedef struct sx_chunk_row {

@@ -172,9 +172,9 @@ sx_status sx_store_document_touch(sx_database *database, const sx_document_row *
     status =
         sx_sql_do(database,
                   "UPDATE document SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ?, scanned_ns = ?, state = ?,"
-                  " reason = ? WHERE id = ?",
-                  error, "iiiiiiiti", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
-                  row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, (int64_t)row->state, row->reason, row->id);
+                  " reason = ?, metadata = ? WHERE id = ?",
+                  error, "iiiiiiitti", (int64_t)row->file.device, (int64_t)row->file.inode, (int64_t)row->file.size,
+                  row->file.mtime_ns, row->file.ctime_ns, row->file.scanned_ns, (int64_t)row->state, row->reason, row->metadata, row->id);
     return sx_scope_leave(database, &scope, status, error);
 }
 
