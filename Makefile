@@ -32,6 +32,12 @@ test:
 test-arm:
 	scripts/test-aarch64 $(TEST)
 
+# Against embedding servers that others wrote: several GB are fetched, and it takes some minutes. Other tests of tests/real run when their parts are there.
+test-real: all
+	scripts/install-model fp16
+	scripts/install-python-packages infinity litellm
+	scripts/test-real $(TEST)
+
 # Measures search quality on the evaluation sets in EVAL (default: ../shared/eval).
 EVAL ?= ../shared/eval
 eval: all
@@ -48,6 +54,8 @@ soak: all
 	python3 tests/crash/kill_loop.py --sextant $(SEXTANT) --rounds 200
 	python3 tests/crash/many_processes.py --sextant $(SEXTANT) --seconds 300
 	python3 -B tests/remote/test_faults.py $(SEXTANT) --texts 10000 --rate
+	SX_TEST_MODEL=$$($(SEXTANT) models info minilm --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["folder"])') \
+	  python3 -B tests/server/soak.py $(SEXTANT) --minutes 30
 
 install: all
 	meson install -C $(BUILD)
@@ -55,4 +63,4 @@ install: all
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-aarch64 build-aarch64-root
 
-.PHONY: all quickstart model test test-arm eval fuzz soak install clean
+.PHONY: all quickstart model test test-arm test-real eval fuzz soak install clean

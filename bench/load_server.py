@@ -213,4 +213,5 @@ def measure(servers, a):
                       + (f"  sextant is {first[0] / median[0]:.2f} x, processor time {median[3] / max(first[3], 1e-9):.2f} x" if median is not first else ""), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

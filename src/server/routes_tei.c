@@ -356,6 +356,31 @@ static void similarity(sx_server *server, sx_request *request, sx_response *resp
     sx_embed_call_end(&call);
 }
 
+/* Hugging Face's clients ask the root for everything; what they want shows in `inputs`. */
+static bool inputs_are_pair(const sx_request *request)
+{
+    sx_json json;
+    sx_text key;
+    sx_buffer scratch = {0};
+    bool pair = false;
+    sx_json_begin(&json, request->body ? request->body : "", request->body_length, "the body");
+    sx_json_object(&json);
+    while (!pair && sx_json_member(&json, &scratch, &key)) {
+        pair = sx_text_is(key, "inputs") && sx_json_peek(&json) == SX_JSON_OBJECT;
+        sx_json_skip(&json);
+    }
+    sx_buffer_clear(&scratch);
+    return pair;
+}
+
+static void root(sx_server *server, sx_request *request, sx_response *response)
+{
+    if (inputs_are_pair(request))
+        similarity(server, request, response);
+    else
+        embed(server, request, response);
+}
+
 /* ---- About the server ---- */
 
 static void info(sx_server *server, sx_request *request, sx_response *response)
@@ -395,7 +420,7 @@ static void info(sx_server *server, sx_request *request, sx_response *response)
 
 const sx_route sx_routes_tei[] = {
     {"POST", "/embed", SX_FORM_TEI, 0, embed},
-    {"POST", "/", SX_FORM_TEI, 0, embed},
+    {"POST", "/", SX_FORM_TEI, 0, root},
     {"POST", "/embed_all", SX_FORM_TEI, 0, embed_all},
     {"POST", "/embed_sparse", SX_FORM_TEI, 0, embed_sparse},
     {"POST", "/similarity", SX_FORM_TEI, 0, similarity},
