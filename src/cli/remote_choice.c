@@ -95,6 +95,7 @@ sx_status sx_cli_read_remote(sx_cli *cli, const char *reference, sx_remote_optio
         .api_key = key ? key : setting(cli, services[which].other_key),
         .base_url = setting(cli, services[which].url),
         .api_version = setting(cli, "AZURE_OPENAI_API_VERSION"),
+        .ca_file = setting(cli, "SSL_CERT_FILE"),
         .overrides = cli->prices_path,
         .max_concurrent = (unsigned)sx_cli_count(cli, "max-concurrent"),
         .requests_per_minute = (uint32_t)sx_cli_count(cli, "requests-per-minute"),

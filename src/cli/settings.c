@@ -19,13 +19,13 @@ enum { MAX_SETTINGS_FILE = 1024 * 1024 };
 /* What a .env of the working directory may set. */
 static const char *const harmless[] = {
     "EMBEDDING_MODEL", "EMBEDDING_DIMENSIONS", "EMBEDDING_BATCH_SIZE", "CHUNK_SIZE", "OVERLAP_SIZE", "MAX_RESULTS", "HF_TOKEN",
-    "COST_ALERT_USD",
+    "COST_ALERT_USD", "EMBEDDING_TOKENIZER",
 };
 /* What would lead texts and keys elsewhere. */
 static const char *const endpoints[] = {
     "EMBEDDING_PROVIDER", "EMBEDDING_SERVICE_URL", "OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT", "OLLAMA_HOST", "HF_ENDPOINT",
     "COST_ALERT_URL",
-    "SHARED_CACHE_URL",
+    "SHARED_CACHE_URL", "SSL_CERT_FILE",
 };
 /* What says where things lie: left alone there, with a note. */
 static const char *const places[] = {

@@ -236,6 +236,7 @@ sx_status sx_chat_ask(const sx_chat_request *request, sx_chat_reply *reply, sx_e
     exchange.headers = headers;
     exchange.header_count = target->api_key ? HEADERS : HEADERS - 1;
     exchange.url = url.data;
+    exchange.ca_file = target->ca_file;
     exchange.user = &c;
     sx_status status = url.failed || key.failed ? sx_fail_nomem(error, url.length) : sx_http_pool_open("sextant", 1, &pool, error);
     for (unsigned waits = 0; !status;) {

@@ -313,6 +313,10 @@ static void set_request(pool_slot *slot, const sx_http_exchange *exchange)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, slot->problem);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    if (exchange->ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, exchange->ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
     if (exchange->timeout_ns > 0)
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)((exchange->timeout_ns + 999999) / 1000000));

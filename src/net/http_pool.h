@@ -24,6 +24,7 @@ typedef struct sx_http_exchange {
     size_t body_length;
     int64_t timeout_ns;          /* for the whole exchange; 0: none but the stall limit, for a reply that has begun */
     size_t limit;                /* most bytes of a reply */
+    const char *ca_file;         /* PEM file of the authorities that may vouch for the server; NULL: the system's */
     /* Takes the body of a 2xx reply as it comes, inside _wait; false ends the exchange with SX_E_STOPPED. NULL: into `reply`. */
     bool (*sink)(void *user, const char *data, size_t length);
     /* what came */

@@ -91,6 +91,7 @@ static sx_status exchange_once(sx_batch_service *service, const sx_wire_request 
                                    .body_length = request->body.length,
                                    .timeout_ns = timeout_ns,
                                    .limit = limit,
+                                   .ca_file = service->target->ca_file,
                                    .reply = room};
     *again = false;
     sx_status status = sx_http_pool_start(service->pool, exchange, error);

@@ -102,6 +102,7 @@ void sx_remote_address(sx_provider_remote *remote, const sx_wire_request *reques
         .body_length = request->body.length,
         .timeout_ns = remote->timeout_ns,
         .limit = limit,
+        .ca_file = remote->target.ca_file,
         .reply = reply,
     };
 }

@@ -6,6 +6,7 @@
 #include "wire_internal.h"
 
 #include "../base/error.h"
+#include "../base/file.h"
 #include "../base/hash.h"
 #include "../base/json_writer.h"
 #include "../base/memory.h"
@@ -184,6 +185,14 @@ static sx_status set_url(sx_wire_target *target, size_t which, const char *url, 
     return SX_OK;
 }
 
+static sx_status take_ca_file(sx_wire_target *target, const char *path, sx_error *error)
+{
+    if (!sx_file_exists(path))
+        return sx_fail(error, SX_E_NOT_FOUND, "%s: no such file of certificate authorities (SSL_CERT_FILE)", path);
+    target->ca_file = sx_strdup(path);
+    return target->ca_file ? SX_OK : sx_fail_nomem(error, strlen(path));
+}
+
 static sx_status require_key(const sx_wire_target *target, size_t which, const char *reference, sx_error *error)
 {
     bool own = target->is_default_host || strcmp(target->service, "azure") == 0;
@@ -221,6 +230,8 @@ sx_status sx_wire_target_open(const char *reference, const sx_remote_options *op
     }
     if (!status)
         status = set_url(target, which, url, &known, error);
+    if (!status && known.ca_file && *known.ca_file)
+        status = take_ca_file(target, known.ca_file, error);
     if (!status)
         status = take_key(target, known.api_key, error);
     if (!status)
@@ -245,6 +256,7 @@ void sx_wire_target_close(sx_wire_target *target)
         explicit_bzero(target->api_key, strlen(target->api_key));
     free(target->api_key);
     free(target->api_version);
+    free(target->ca_file);
     free(target->tokenizer);
     *target = (sx_wire_target){0};
 }

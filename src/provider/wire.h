@@ -26,6 +26,7 @@ typedef struct sx_wire_target {
     char *base_url;            /* without a slash at the end */
     char *api_key;             /* NULL: none. Never part of a message. */
     char *api_version;         /* Azure's; NULL otherwise */
+    char *ca_file;             /* as sx_remote_options has it; NULL: the system's authorities */
     uint32_t dimensions;       /* asked for; 0: the model's own */
     bool no_dimensions;        /* the server has no such field, or refused it (set by the caller at SX_WIRE_WITHOUT_DIMENSIONS): it is
                                   left out, and `read` cuts the vectors to `dimensions` and makes them length 1 */

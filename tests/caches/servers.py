@@ -17,6 +17,8 @@ def free_port():
 
 
 class Server:
+    seconds_to_start = 30
+
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="shared-cache-")
         self.port = free_port()
@@ -25,7 +27,7 @@ class Server:
     def launch(self, words, **how):
         self.log = open(self.folder + "/log", "ab")
         self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, **how)
-        end = time.monotonic() + 30
+        end = time.monotonic() + self.seconds_to_start
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise SystemExit("%s does not start: %s" % (words[0], open(self.folder + "/log").read()[-2000:]))
