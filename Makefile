@@ -35,7 +35,7 @@ test-arm:
 # Against embedding servers that others wrote: several GB are fetched, and it takes some minutes. Other tests of tests/real run when their parts are there.
 test-real: all
 	scripts/install-model fp16
-	scripts/install-python-packages infinity litellm
+	scripts/install-python-packages infinity litellm frameworks
 	scripts/test-real $(TEST)
 
 # Measures search quality on the evaluation sets in EVAL (default: ../shared/eval).
