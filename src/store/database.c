@@ -258,6 +258,8 @@ void sx_database_close(sx_database *database)
     sx_locks_close(&database->locks);
     free(database->mapped);
     sx_store_packed_unmap(database);
+    sx_filters_forget(database);
+    sx_keyword_forget_view(database);
     free(database->statements);
     free(database->leases);
     free(database->used);

@@ -362,3 +362,14 @@ void sx_snapshot_end(sx_database *database)
     if (!database->writing && !sqlite3_get_autocommit(database->sqlite))
         (void)sx_sql_do(database, "COMMIT", NULL, "");
 }
+
+sx_status sx_snapshot_version_read(sx_database *database, sx_snapshot_version *version, sx_error *error)
+{
+    version->own = sqlite3_total_changes(database->sqlite);
+    return sx_sql_number(database, "PRAGMA data_version", 0, &version->others, error, "");
+}
+
+bool sx_snapshot_version_same(sx_snapshot_version a, sx_snapshot_version b)
+{
+    return a.others == b.others && a.own == b.own;
+}

@@ -50,6 +50,9 @@ struct sx_database {
     sx_mapped *mapped;
     size_t mapped_count, mapped_capacity;
     struct sx_packed_file *packed; /* of the compressed collection searched last, or NULL */
+    /* what searches read that the next ones read again, while nothing is written */
+    struct sx_allowed_list *allowed_lists; /* store_filters.c */
+    struct sx_keyword_view *keyword_view;  /* keyword_search.c */
     size_t graph_rows;      /* segments of so many have a graph; 0: the measured number */
     unsigned file_sequence; /* numbers the files this handle writes */
 };
@@ -93,6 +96,15 @@ sx_status sx_scope_leave(sx_database *database, const sx_scope *scope, sx_status
 /* A read transaction: one snapshot for several statements. Does nothing inside a write transaction. */
 sx_status sx_snapshot_begin(sx_database *database, sx_error *error);
 void sx_snapshot_end(sx_database *database);
+
+/* Equal for two snapshots of this handle when nobody, of this process or another, has committed anything in between. Not to be
+ * asked inside a write transaction, which may be undone. */
+typedef struct sx_snapshot_version {
+    int64_t others; /* changes when another connection commits */
+    int own;        /* rows this connection has changed */
+} sx_snapshot_version;
+sx_status sx_snapshot_version_read(sx_database *database, sx_snapshot_version *version, sx_error *error);
+bool sx_snapshot_version_same(sx_snapshot_version a, sx_snapshot_version b);
 
 void sx_store_log(sx_database *database, sx_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -1,7 +1,8 @@
 /* store_filters.c - from filters to the chunks they allow.
  *
  * Every document is asked, so that k matches are found whenever k exist; what that takes is reading each row once, in the order
- * of the file, and as much of it as the filters look at (filter_expression.c). */
+ * of the file, and as much of it as the filters look at (filter_expression.c). A handle keeps the last few lists for as long as
+ * nothing is written: a search by meaning and words needs its list twice, and clients ask with the same filters again. */
 #include "store_filters.h"
 #include "filter_expression.h"
 
@@ -10,8 +11,9 @@
 #include "../base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { MOST_FILTERS = 100 };
+enum { MOST_FILTERS = 100, MOST_LISTS = 4, MOST_KEPT_IDS = 1 << 20 };
 static const char filter_type[] = "sx_filter"; /* of the pointers that statements are given */
 
 static sx_text text_argument(sqlite3_value *value)
@@ -44,9 +46,95 @@ int sx_filters_register(sqlite3 *sqlite)
 static void write_condition(sx_buffer *sql, const sx_filter *filter, size_t parameter)
 {
     unsigned needs = sx_filter_needs(filter);
-    sx_buffer_printf(sql, " AND filter_passes(?%zu, %s, %s, %s, %s)", parameter, needs & SX_FILTER_METADATA ? "d.metadata" : "NULL",
-                     needs & SX_FILTER_DOCUMENT ? "d.path" : "NULL", needs & SX_FILTER_ROOT ? "d.root" : "NULL",
-                     needs & SX_FILTER_MODIFIED ? "d.mtime_ns" : "NULL");
+    sx_buffer_printf(sql, " AND filter_passes(?%zu, %s, %s, %s, %s)", parameter,
+                     needs & SX_FILTER_METADATA ? "d.metadata" : "NULL", needs & SX_FILTER_DOCUMENT ? "d.path" : "NULL",
+                     needs & SX_FILTER_ROOT ? "d.root" : "NULL", needs & SX_FILTER_MODIFIED ? "d.mtime_ns" : "NULL");
+}
+
+/* ---- Lists kept ---- */
+
+typedef struct sx_allowed_list {
+    struct sx_allowed_list *next; /* the one used last is first */
+    sx_snapshot_version version;
+    int64_t collection;
+    char *filters; /* each ended by NUL */
+    size_t filters_length, count;
+    int64_t *ids;
+} sx_allowed_list;
+
+static void free_list(sx_allowed_list *list)
+{
+    free(list->filters);
+    free(list->ids);
+    free(list);
+}
+
+void sx_filters_forget(sx_database *database)
+{
+    for (sx_allowed_list *list = database->allowed_lists, *next; list; list = next) {
+        next = list->next;
+        free_list(list);
+    }
+    database->allowed_lists = NULL;
+}
+
+/* A copy of the list, when there is one of this version; older ones go. */
+static sx_status find_list(sx_database *database, const sx_allowed_list *wanted, int64_t **ids, size_t *count, bool *found,
+                           sx_error *error)
+{
+    *found = false;
+    if (database->allowed_lists && !sx_snapshot_version_same(database->allowed_lists->version, wanted->version))
+        sx_filters_forget(database);
+    for (sx_allowed_list **at = &database->allowed_lists; *at; at = &(*at)->next) {
+        sx_allowed_list *list = *at;
+        if (list->collection != wanted->collection || list->filters_length != wanted->filters_length ||
+            memcmp(list->filters, wanted->filters, list->filters_length) != 0)
+            continue;
+        *at = list->next;
+        list->next = database->allowed_lists;
+        database->allowed_lists = list;
+        *ids = sx_calloc(list->count ? list->count : 1, sizeof **ids);
+        if (!*ids)
+            return sx_fail_nomem(error, list->count * sizeof **ids);
+        memcpy(*ids, list->ids, list->count * sizeof **ids);
+        *count = list->count;
+        *found = true;
+        return SX_OK;
+    }
+    return SX_OK;
+}
+
+/* Keeps a copy, unless there is no room: the next search makes the list again. Takes over the text of the filters. */
+static void keep_list(sx_database *database, sx_allowed_list *made, const int64_t *ids, size_t count)
+{
+    size_t lists = 1, kept = count;
+    if (count > MOST_KEPT_IDS)
+        return;
+    sx_allowed_list *list = sx_calloc(1, sizeof *list);
+    int64_t *copy = sx_calloc(count ? count : 1, sizeof *copy);
+    if (!list || !copy) {
+        free(list);
+        free(copy);
+        return;
+    }
+    memcpy(copy, ids, count * sizeof *copy);
+    *list = *made;
+    list->next = database->allowed_lists;
+    list->ids = copy;
+    list->count = count;
+    made->filters = NULL;
+    database->allowed_lists = list;
+    for (sx_allowed_list *last = list; last->next;) {
+        kept += last->next->count;
+        if (++lists > MOST_LISTS || kept > MOST_KEPT_IDS) {
+            sx_allowed_list *old = last->next;
+            kept -= old->count;
+            last->next = old->next;
+            free_list(old);
+        } else {
+            last = last->next;
+        }
+    }
 }
 
 /* ---- The list ---- */
@@ -70,14 +158,9 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
+static sx_status make_list(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
                            int64_t **ids, size_t *count, sx_error *error)
 {
-    free(*ids);
-    *ids = NULL;
-    *count = 0;
-    if (filter_count > MOST_FILTERS)
-        return sx_fail(error, SX_E_LIMIT, "%zu filters, more than %d", filter_count, MOST_FILTERS);
     sx_buffer sql = {0};
     sqlite3_stmt *statement = NULL;
     size_t capacity = 0;
@@ -122,5 +205,37 @@ out:
     for (size_t i = 0; i < filter_count; i++)
         sx_filter_close(parsed[i]);
     free(parsed);
+    return status;
+}
+
+sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
+                           int64_t **ids, size_t *count, sx_error *error)
+{
+    sx_allowed_list wanted = {.collection = collection};
+    sx_buffer text = {0};
+    bool found = false;
+    free(*ids);
+    *ids = NULL;
+    *count = 0;
+    if (filter_count > MOST_FILTERS)
+        return sx_fail(error, SX_E_LIMIT, "%zu filters, more than %d", filter_count, MOST_FILTERS);
+    if (!filter_count || database->writing) /* what is being written may be undone */
+        return make_list(database, collection, filters, filter_count, ids, count, error);
+    for (size_t i = 0; i < filter_count; i++)
+        sx_buffer_append(&text, filters[i], strlen(filters[i]) + 1);
+    wanted.filters_length = text.length;
+    wanted.filters = sx_buffer_take(&text);
+    sx_status status = wanted.filters ? SX_OK : sx_fail_nomem(error, wanted.filters_length);
+    /* Before the list: if something is committed in between, the list is newer than it says, and made again next time. */
+    if (!status)
+        status = sx_snapshot_version_read(database, &wanted.version, error);
+    if (!status)
+        status = find_list(database, &wanted, ids, count, &found, error);
+    if (!status && !found) {
+        status = make_list(database, collection, filters, filter_count, ids, count, error);
+        if (!status)
+            keep_list(database, &wanted, *ids, *count);
+    }
+    free(wanted.filters);
     return status;
 }

@@ -9,6 +9,9 @@
 sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
                            int64_t **ids, size_t *count, sx_error *error);
 
+/* Frees what the handle keeps of filters used before. */
+void sx_filters_forget(sx_database *database);
+
 /* Gives the connection the SQL function that filters use; returns SQLite's code. */
 int sx_filters_register(sqlite3 *sqlite);
 

@@ -48,4 +48,7 @@ sx_status sx_store_keyword_search(sx_database *database, int64_t collection, con
                                   const char *const *filters, size_t filter_count, size_t count, sx_keyword_match *matches,
                                   size_t *found, const int64_t *also, size_t also_count, double *also_scores, sx_error *error);
 
+/* Frees what the handle keeps of the index between searches. */
+void sx_keyword_forget_view(sx_database *database);
+
 #endif

@@ -369,6 +369,66 @@ static void chunks_that_went_are_no_candidates(void **state)
     }
 }
 
+/* A handle keeps what it read for the next search; whoever writes, and whatever is undone, no search may see the old. */
+static void what_is_kept_is_as_new_as_the_database(void **state)
+{
+    fixture *f = *state;
+    sx_error error = {0};
+    const sx_query_type *type;
+    sx_search_candidate found[CHUNKS];
+    int64_t documents[2];
+    sx_database *other = open_named("t.db");
+    assert_int_equal(sx_query_type_find("general", &type, NULL), SX_OK);
+    OK(sx_sql_number(other, "SELECT min(id) FROM document WHERE path = '001.txt'", 0, &documents[0], &error, ""));
+    OK(sx_sql_number(other, "SELECT min(id) FROM document WHERE path = '003.txt'", 0, &documents[1], &error, ""));
+    sx_candidate_query odd = {.text = {"wordax wordbx wordcx worddx", 27}, .vector = f->chunks[0].vector, .type = type,
+                              .filters = (const char *const[]){"odd=true"}, .filter_count = 1};
+    for (int mode = SX_SEARCH_SEMANTIC; mode <= SX_SEARCH_KEYWORD; mode++) {
+        odd.mode = (sx_search_mode)mode;
+        size_t all = ask(f, odd, CHUNKS, found), again = ask(f, odd, CHUNKS, found), of_first = 0;
+        assert_true(all > IN_DOCUMENT && again == all);
+        for (size_t i = 0; i < all; i++) /* the first odd document is chunks 4 to 7 */
+            for (int c = IN_DOCUMENT; c < 2 * IN_DOCUMENT; c++)
+                of_first += found[i].chunk == f->chunks[c].id;
+        assert_true(of_first > 0);
+        OK(sx_store_begin(f->database, &error)); /* seen while it is being written, and not when it was undone */
+        OK(sx_store_document_remove(f->database, documents[0], &error));
+        assert_int_equal(ask(f, odd, CHUNKS, found), all - of_first);
+        sx_store_rollback(f->database);
+        assert_int_equal(ask(f, odd, CHUNKS, found), all);
+        static const char *const values[] = {"{\"odd\":false}", "{\"odd\":true}"};
+        for (int writer = 0; writer < 2; writer++)
+            for (int value = 0; value < 2; value++) {
+                OK(sx_sql_do(writer ? other : f->database, "UPDATE document SET metadata = ? WHERE id = ?", &error, "ti",
+                             values[value], documents[0]));
+                assert_int_equal(ask(f, odd, CHUNKS, found), value ? all : all - of_first);
+            }
+    }
+    odd.mode = SX_SEARCH_KEYWORD;
+    odd.filter_count = 0;
+    size_t before = ask(f, odd, CHUNKS, found);
+    OK(sx_store_document_remove(other, documents[0], &error));
+    size_t between = ask(f, odd, CHUNKS, found);
+    OK(sx_store_document_remove(f->database, documents[1], &error));
+    assert_true(between < before && ask(f, odd, CHUNKS, found) < between);
+    odd.filter_count = 1;
+    static const char *const many[] = {"odd=true",          "odd=false",    "document=005.txt",
+                                       "document!=005.txt", "document^=00", "odd=true"};
+    for (int round = 0; round < 2; round++) /* more filters than lists are kept */
+        for (size_t i = 0; i < 6; i++) {
+            odd.filters = &many[i];
+            for (size_t count = ask(f, odd, CHUNKS, found), k = 0; k < count; k++)
+                for (int c = 0; c < CHUNKS; c++)
+                    if (f->chunks[c].id == found[k].chunk)
+                        assert_true(i == 0 || i == 5 ? f->chunks[c].odd
+                                    : i == 1         ? !f->chunks[c].odd
+                                    : i == 2         ? c / IN_DOCUMENT == 5
+                                    : i == 3         ? c / IN_DOCUMENT != 5
+                                                     : c / IN_DOCUMENT < 10);
+        }
+    sx_database_close(other);
+}
+
 static void empty_and_wrong_calls(void **state)
 {
     fixture *f = *state;
@@ -468,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scores_that_can_be_told_beforehand, open_empty, close_all),
         cmocka_unit_test_setup_teardown(one_list_alone, open_filled, close_all),
         cmocka_unit_test_setup_teardown(chunks_that_went_are_no_candidates, open_filled, close_all),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_as_new_as_the_database, open_filled, close_all),
         cmocka_unit_test_setup_teardown(empty_and_wrong_calls, open_empty, close_all),
         cmocka_unit_test(the_words_a_type_takes),
     };
