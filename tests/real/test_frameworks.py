@@ -1,4 +1,4 @@
-"""What LangChain and LlamaIndex send to the server, unchanged: each gets the vectors that `sextant embed` gives (scripts/install-python-packages frameworks).
+"""What LangChain, LlamaIndex and Chroma send to the server, unchanged: each gets the vectors that `sextant embed` gives (scripts/install-python-packages frameworks).
 
     test_frameworks.py SEXTANT
 
@@ -53,6 +53,14 @@ def llama_index(url, want):
         close("llama-index, a query to " + name, [client.get_query_embedding(TEXTS[0])], want[:1])
 
 
+def chroma(url, want):
+    from chromadb.utils import embedding_functions as functions
+    for client in (functions.OpenAIEmbeddingFunction(api_base=url + "/v1", api_key="none", model_name="minilm"),
+                   functions.OllamaEmbeddingFunction(url=url, model_name="minilm"),
+                   functions.HuggingFaceEmbeddingServer(url=url + "/embed")):
+        close("chromadb, " + type(client).__name__, client(TEXTS), want)
+
+
 def main():
     ranks = os.path.join(os.path.dirname(os.environ["SX_TEST_MODEL"].rstrip("/")), "openai-ranks", "cl100k_base.tiktoken")
     if not os.path.exists(ranks):
@@ -65,6 +73,7 @@ def main():
         want = embed_cli(TEXTS)
         langchain(*urls, want)
         llama_index(urls[0], want)
+        chroma(urls[0], want)
 
 
 main()

@@ -168,7 +168,7 @@ def soak(minutes):
                                      stderr=subprocess.PIPE, cwd=s.home, env=environment(s.home))
         s.said = ""
         s.wait_ready()
-        found = s.ask("/v1/collections/soak/search", {"query": "boats and the harbour", "count": 1000})[1]["hits"]
+        found = s.ask("/v1/collections/soak/search", {"query": "boats and the harbour", "count": 1000, "keep_duplicates": True})[1]["hits"]
         there = {hit["document"] for hit in found}
         assert there == set(mix.acknowledged), (len(there), len(mix.acknowledged), there ^ set(mix.acknowledged))
         say(f"after kill -9 all {len(there)} documents that were acknowledged are there, and no others")
