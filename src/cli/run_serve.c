@@ -199,6 +199,7 @@ int sx_cli_serve(sx_cli *cli)
                        .idle_seconds = seconds_of(cli, "idle-unload"),
                        .max_memory = sx_cli_count(cli, "max-model-memory"),
                        .any_name = sx_cli_flag(cli, "any-model-name"),
+                       .cache = cli->cache_path,
                        .log = sx_cli_log,
                        .log_user = cli},
             .database = cli->db_path,

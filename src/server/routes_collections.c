@@ -76,6 +76,16 @@ static const sx_collection_info *find(const sx_database_status *there, const cha
     return NULL;
 }
 
+/* Whether what was done to a collection was done; else the client is told. */
+static bool went_well(sx_request *request, sx_response *response, const char *name, sx_status status, sx_error *error)
+{
+    if (status == SX_E_NOT_FOUND)
+        find(NULL, name, error);
+    if (status)
+        fail_with(request, response, error);
+    return !status;
+}
+
 /* A database that is not there holds no collections. */
 static sx_status lend_or_none(sx_server *server, sx_lent_database **lent, sx_error *error)
 {
@@ -297,12 +307,8 @@ static void delete_collection(sx_server *server, sx_request *request, sx_respons
     if (!status)
         status = sx_collection_delete(lent->database, name, &error);
     sx_database_return(server->writers, lent);
-    if (status == SX_E_NOT_FOUND)
-        find(NULL, name, &error);
-    if (status) {
-        fail_with(request, response, &error);
+    if (!went_well(request, response, name, status, &error))
         return;
-    }
     member(&response->body, "{\"deleted\":", name);
     sx_buffer_append_byte(&response->body, '}');
 }
@@ -451,12 +457,8 @@ static void remove_documents(sx_server *server, sx_request *request, sx_response
             status = sx_remove_added(lent->database, name, ids, count, &removed, &error);
         while (status == SX_E_BUSY && wait_again(server, request, start));
     sx_database_return(server->writers, lent);
-    if (status == SX_E_NOT_FOUND)
-        find(NULL, name, &error);
-    if (status) {
-        fail_with(request, response, &error);
+    if (!went_well(request, response, name, status, &error))
         return;
-    }
     member(&response->body, "{\"collection\":", name);
     sx_buffer_printf(&response->body, ",\"removed\":%llu}", (unsigned long long)removed);
 }

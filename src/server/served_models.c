@@ -32,6 +32,7 @@ typedef struct entry {
     char sha256[72];
     pthread_mutex_t remote_lock;
     sx_embedder *remote[ROLES];
+    sx_database *cache; /* of its remotes; NULL: none, or not opened yet */
 } entry;
 
 struct sx_served_models {
@@ -169,9 +170,24 @@ static sx_status load_local(sx_served_models *models, entry *to, sx_error *error
     return SX_OK;
 }
 
+/* Without its cache a remote model is served all the same. */
+static void open_cache(sx_served_models *models, entry *to)
+{
+    sx_error error = {0};
+    char line[sizeof error.message + 256];
+    const sx_served_models_options *asked = &models->options;
+    sx_database_options options = {.size = sizeof options, .log = asked->log, .log_user = asked->log_user};
+    if (to->cache || !asked->cache || !sx_database_open(asked->cache, &options, &to->cache, &error) || !asked->log)
+        return;
+    snprintf(line, sizeof line, "%.200s: vectors are not kept: %s", to->name, error.message);
+    asked->log(SX_LOG_WARNING, line, asked->log_user);
+}
+
 static sx_status open_remote(sx_served_models *models, entry *to, size_t role, sx_error *error)
 {
     sx_embedder_options options = models->options.embedder;
+    open_cache(models, to);
+    options.cache = to->cache;
     options.size = sizeof options;
     options.model = to->reference;
     options.role = role_names[role];
@@ -212,6 +228,8 @@ static void unload(entry *of)
         sx_embedder_close(of->remote[i]);
         of->remote[i] = NULL;
     }
+    sx_database_close(of->cache);
+    of->cache = NULL;
     of->model = NULL;
     of->view.batcher = NULL;
     of->view.model = NULL;

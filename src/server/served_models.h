@@ -14,6 +14,7 @@ typedef struct sx_served_models_options {
     double idle_seconds; /* unloaded after so long without a request; 0: never */
     uint64_t max_memory; /* of all loaded weights; 0: no ceiling */
     bool any_name;       /* an unknown name means the default model */
+    const char *cache;   /* the database where vectors of remote models are kept, so that none is paid for twice; NULL: none */
     sx_log_callback log;
     void *log_user;
 } sx_served_models_options;

@@ -3,6 +3,7 @@
 import concurrent.futures
 import hashlib
 import http.client
+import http.server
 import json
 import os
 import signal
@@ -212,6 +213,40 @@ def test_figures():
         assert len(headers["x-request-id"]) == 32
         entry = next(e for e in s.logged() if e["id"] == "my-id-7")
         assert entry["inputs"] == 2 and entry["tokens"] == 6 and entry["status"] == 200 and entry["path"] == "/v1/embeddings" and entry["ms"] > 0
+
+
+class Remote(http.server.BaseHTTPRequestHandler):
+    """A service of OpenAI's form that counts the texts it is asked for."""
+    texts = []
+
+    def do_POST(self):
+        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        Remote.texts += given["input"]
+        data = [{"object": "embedding", "index": i, "embedding": [1.0, float(len(t)), 0.5, 0.25]} for i, t in enumerate(given["input"])]
+        body = json.dumps({"object": "list", "model": given["model"], "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_remote_model_is_paid_once():
+    """Vectors of a remote model are kept in the database: asked again, in any company, or after a restart, the service hears nothing."""
+    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Remote)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder:
+        for texts in (["a", "bb", "a"], ["bb", "ccc"], ["ccc", "a"]):
+            with Server("--db", folder + "/x.db", models=(f"far=openai@http://127.0.0.1:{service.server_port}/v1#any",)) as s:
+                for _ in range(2):
+                    status, answer, _ = s.ask("/v1/embeddings", {"input": texts, "receipts": True})
+                    assert status == 200 and len(answer["data"]) == len(texts), answer
+                assert all(r["cached"] for r in answer["receipts"]), answer
+        asked = [t for t in Remote.texts if t not in ("probe", "dimension")]  # which tell the length of its vectors
+        assert sorted(asked) == ["a", "bb", "ccc"], asked
+    service.shutdown()
 
 
 def test_unix_socket():
