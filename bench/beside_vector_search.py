@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 M, EF_BUILD, K = 16, 128, 10
-EFS = (32, 48, 64, 80, 96, 128, 160, 192)
+EFS = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320)
 
 
 def exact(x, q, allowed=None, block=50_000):

@@ -399,12 +399,18 @@ static void choose(const keyword_search *search, const int64_t *allowed, size_t 
         qsort(matches, *found, sizeof *matches, by_rank);
 }
 
+/* Most places are none of those wanted, which a bit for the last digits of an id tells in most cases. */
 static void look_up(const keyword_search *search, const int64_t *also, size_t also_count, double *also_scores)
 {
+    uint64_t bits[64] = {0};
     size_t at;
-    for (size_t i = 0; also_count && i < search->view->count; i++)
-        if (search->scores[i] > 0 && has_id(also, also_count, search->view->chunks[i], &at))
+    for (size_t i = 0; i < also_count; i++)
+        bits[also[i] / 64 % 64] |= (uint64_t)1 << also[i] % 64;
+    for (size_t i = 0; also_count && i < search->view->count; i++) {
+        int64_t chunk = search->view->chunks[i];
+        if (search->scores[i] > 0 && (bits[chunk / 64 % 64] >> chunk % 64 & 1) && has_id(also, also_count, chunk, &at))
             also_scores[at] = search->scores[i];
+    }
 }
 
 sx_status sx_store_keyword_search(sx_database *database, int64_t collection, const sx_keyword_query *query,
