@@ -565,8 +565,9 @@ typedef struct sx_remote_options {
     const char *alert_url;     /* and a POST of JSON there, once a month; NULL: none */
     int allow_secrets;         /* send texts that hold keys or passwords too */
     const char *ca_file;       /* PEM file of the authorities that may vouch for the service; NULL: the system's */
-    const char *tokenizer;     /* counts the model's tokens: a model that is here, tokenizer.json, cl100k_base and the like; NULL: the overrides', or
-                                * the model's own where it is known, or else an estimate that never passes its limit */
+    const char *tokenizer;     /* counts the model's tokens: a model that is here, tokenizer.json, cl100k_base and the like;
+                                * NULL: the overrides', or the model's own where it is known, or else an estimate that never
+                                * passes its limit */
 } sx_remote_options;
 
 typedef struct sx_embedder_options {

@@ -94,6 +94,14 @@ void sx_cli_member_text(sx_buffer *buffer, const char *key, const char *value);
 void sx_cli_member_integer(sx_buffer *buffer, const char *key, uint64_t value);
 void sx_cli_member_number(sx_buffer *buffer, const char *key, double value);
 void sx_cli_member_boolean(sx_buffer *buffer, const char *key, bool value);
+/* An object of counts, the last one with the name NULL. */
+typedef struct sx_cli_count_of {
+    const char *name;
+    uint64_t count;
+} sx_cli_count_of;
+void sx_cli_member_counts(sx_buffer *buffer, const char *key, const sx_cli_count_of *counts);
+/* An array of {"document","chunk","reason"}; chunk only where the problem is one's. */
+void sx_cli_member_problems(sx_buffer *buffer, const char *key, const sx_problem *problems, size_t count);
 /* "cache": {"hits": ...} */
 void sx_cli_member_cache_use(sx_buffer *buffer, const sx_cache_use *use);
 void sx_cli_note_cache_use(sx_cli *cli, const sx_cache_use *use);

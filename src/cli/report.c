@@ -243,6 +243,30 @@ void sx_cli_member_integer(sx_buffer *buffer, const char *key, uint64_t value)
     sx_buffer_printf(buffer, "%llu", (unsigned long long)value);
 }
 
+void sx_cli_member_counts(sx_buffer *buffer, const char *key, const sx_cli_count_of *counts)
+{
+    sx_cli_key(buffer, key);
+    sx_buffer_append_byte(buffer, '{');
+    for (; counts->name; counts++)
+        sx_cli_member_integer(buffer, counts->name, counts->count);
+    sx_buffer_append_byte(buffer, '}');
+}
+
+void sx_cli_member_problems(sx_buffer *buffer, const char *key, const sx_problem *problems, size_t count)
+{
+    sx_cli_key(buffer, key);
+    sx_buffer_append_byte(buffer, '[');
+    for (size_t i = 0; i < count; i++) {
+        sx_buffer_append_string(buffer, i ? ",{" : "{");
+        sx_cli_member_text(buffer, "document", problems[i].document);
+        if (problems[i].chunk >= 0)
+            sx_cli_member_integer(buffer, "chunk", (uint64_t)problems[i].chunk);
+        sx_cli_member_text(buffer, "reason", problems[i].reason);
+        sx_buffer_append_byte(buffer, '}');
+    }
+    sx_buffer_append_byte(buffer, ']');
+}
+
 void sx_cli_member_number(sx_buffer *buffer, const char *key, double value)
 {
     sx_cli_key(buffer, key);

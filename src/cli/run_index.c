@@ -33,42 +33,23 @@ void sx_cli_read_chunk_options(const sx_cli *cli, sx_chunk_options *options)
     }
 }
 
-static void append_problems(sx_buffer *json, const char *key, const sx_problem *problems, size_t count)
-{
-    sx_cli_key(json, key);
-    sx_buffer_append_byte(json, '[');
-    for (size_t i = 0; i < count; i++) {
-        sx_buffer_append_string(json, i ? ",{" : "{");
-        sx_cli_member_text(json, "document", problems[i].document);
-        if (problems[i].chunk >= 0)
-            sx_cli_member_integer(json, "chunk", (uint64_t)problems[i].chunk);
-        sx_cli_member_text(json, "reason", problems[i].reason);
-        sx_buffer_append_byte(json, '}');
-    }
-    sx_buffer_append_byte(json, ']');
-}
-
 int sx_cli_print_index_json(sx_cli *cli, const sx_embedder *embedder, const sx_index_report *report)
 {
     sx_buffer json = {0};
     sx_buffer_append_byte(&json, '{');
-    sx_cli_key(&json, "documents");
-    sx_buffer_append_byte(&json, '{');
-    sx_cli_member_integer(&json, "total", report->documents.total);
-    sx_cli_member_integer(&json, "added", report->documents.added);
-    sx_cli_member_integer(&json, "changed", report->documents.changed);
-    sx_cli_member_integer(&json, "removed", report->documents.removed);
-    sx_cli_member_integer(&json, "unchanged", report->documents.unchanged);
-    sx_cli_member_integer(&json, "skipped", report->documents.skipped);
-    sx_cli_member_integer(&json, "failed", report->documents.failed);
-    sx_buffer_append_byte(&json, '}');
-    sx_cli_key(&json, "chunks");
-    sx_buffer_append_byte(&json, '{');
-    sx_cli_member_integer(&json, "total", report->chunks.total);
-    sx_cli_member_integer(&json, "embedded", report->chunks.embedded);
-    sx_cli_member_integer(&json, "cached", report->chunks.cached);
-    sx_cli_member_integer(&json, "failed", report->chunks.failed);
-    sx_buffer_append_byte(&json, '}');
+    sx_cli_member_counts(&json, "documents", (sx_cli_count_of[]){{"total", report->documents.total},
+                                                                 {"added", report->documents.added},
+                                                                 {"changed", report->documents.changed},
+                                                                 {"removed", report->documents.removed},
+                                                                 {"unchanged", report->documents.unchanged},
+                                                                 {"skipped", report->documents.skipped},
+                                                                 {"failed", report->documents.failed},
+                                                                 {NULL}});
+    sx_cli_member_counts(&json, "chunks", (sx_cli_count_of[]){{"total", report->chunks.total},
+                                                              {"embedded", report->chunks.embedded},
+                                                              {"cached", report->chunks.cached},
+                                                              {"failed", report->chunks.failed},
+                                                              {NULL}});
     if (sx_cli_text(cli, "shared-cache"))
         sx_cli_member_cache_use(&json, &report->cache);
     sx_cli_member_integer(&json, "tokens", report->tokens);
@@ -84,9 +65,9 @@ int sx_cli_print_index_json(sx_cli *cli, const sx_embedder *embedder, const sx_i
         sx_buffer_append_byte(&json, '}');
     }
     sx_cli_member_number(&json, "seconds", report->seconds);
-    append_problems(&json, "failed", report->failed, report->failed_count);
-    append_problems(&json, "skipped", report->skipped, report->skipped_count);
-    append_problems(&json, "notes", report->notes, report->note_count);
+    sx_cli_member_problems(&json, "failed", report->failed, report->failed_count);
+    sx_cli_member_problems(&json, "skipped", report->skipped, report->skipped_count);
+    sx_cli_member_problems(&json, "notes", report->notes, report->note_count);
     sx_buffer_append_byte(&json, '}');
     return sx_cli_print_json(cli, &json);
 }

@@ -33,36 +33,24 @@ static int print_json(sx_cli *cli, const sx_migrate_report *report)
     sx_cli_member_text(&json, "from", report->from ? report->from : "");
     sx_cli_member_text(&json, "to", report->to ? report->to : "");
     sx_cli_member_boolean(&json, "cut_over", report->cut_over != 0);
-    sx_cli_key(&json, "documents");
-    sx_buffer_append_byte(&json, '{');
-    sx_cli_member_integer(&json, "total", report->documents.total);
-    sx_cli_member_integer(&json, "moved", report->documents.moved);
-    sx_cli_member_integer(&json, "unchanged", report->documents.unchanged);
-    sx_cli_member_integer(&json, "removed", report->documents.removed);
-    sx_buffer_append_byte(&json, '}');
-    sx_cli_key(&json, "chunks");
-    sx_buffer_append_byte(&json, '{');
-    sx_cli_member_integer(&json, "total", report->chunks.total);
-    sx_cli_member_integer(&json, "embedded", report->chunks.embedded);
-    sx_cli_member_integer(&json, "cached", report->chunks.cached);
-    sx_cli_member_integer(&json, "failed", report->chunks.failed);
-    sx_cli_member_integer(&json, "cut", report->chunks.cut);
-    sx_cli_member_integer(&json, "truncated", report->chunks.truncated);
-    sx_buffer_append_byte(&json, '}');
+    sx_cli_member_counts(&json, "documents", (sx_cli_count_of[]){{"total", report->documents.total},
+                                                                 {"moved", report->documents.moved},
+                                                                 {"unchanged", report->documents.unchanged},
+                                                                 {"removed", report->documents.removed},
+                                                                 {NULL}});
+    sx_cli_member_counts(&json, "chunks", (sx_cli_count_of[]){{"total", report->chunks.total},
+                                                              {"embedded", report->chunks.embedded},
+                                                              {"cached", report->chunks.cached},
+                                                              {"failed", report->chunks.failed},
+                                                              {"cut", report->chunks.cut},
+                                                              {"truncated", report->chunks.truncated},
+                                                              {NULL}});
     sx_cli_member_integer(&json, "tokens", report->tokens);
     sx_cli_member_cost(&json, "cost_usd", &report->cost);
     sx_cli_member_number(&json, "seconds", report->seconds);
     append_comparison(&json, &report->comparison);
-    sx_cli_key(&json, "failed");
-    sx_buffer_append_byte(&json, '[');
-    for (size_t i = 0; i < report->failed_count; i++) {
-        sx_buffer_append_string(&json, i ? ",{" : "{");
-        sx_cli_member_text(&json, "document", report->failed[i].document);
-        sx_cli_member_integer(&json, "chunk", (uint64_t)report->failed[i].chunk);
-        sx_cli_member_text(&json, "reason", report->failed[i].reason);
-        sx_buffer_append_byte(&json, '}');
-    }
-    sx_buffer_append_string(&json, "]}");
+    sx_cli_member_problems(&json, "failed", report->failed, report->failed_count);
+    sx_buffer_append_byte(&json, '}');
     return sx_cli_print_json(cli, &json);
 }
 

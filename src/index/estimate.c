@@ -5,6 +5,7 @@
 
 #include "../base/error.h"
 #include "../base/memory.h"
+#include "../provider/provider_router.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,8 @@ static sx_status estimate_block(const sx_embedder *embedder, sx_database *databa
         if (known)
             known[i] = !is_new;
         if (!status && is_new)
-            sx_provider_estimate(provider, sx_provider_tokens_of(provider, texts[i], tokens ? tokens[i] : 0, true), sum);
+            sx_provider_estimate(provider, sx_router_leg_of(provider, &hashes[i]),
+                                 sx_provider_tokens_of(provider, texts[i], tokens ? tokens[i] : 0, true), sum);
         else
             sum->cached++;
     }

@@ -92,9 +92,9 @@ void sx_provider_price(const sx_provider *provider, sx_spend *out)
     }
 }
 
-void sx_provider_estimate(const sx_provider *provider, uint32_t tokens, sx_spend *sum)
+void sx_provider_estimate(const sx_provider *provider, unsigned leg, uint32_t tokens, sx_spend *sum)
 {
-    double price = provider->info.usd_per_million;
+    double price = provider->leg_count ? provider->legs[leg].provider->info.usd_per_million : provider->info.usd_per_million;
     sum->texts++;
     sum->tokens += tokens;
     if (price < 0)

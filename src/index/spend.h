@@ -63,7 +63,7 @@ uint32_t sx_provider_tokens_of(const sx_provider *provider, sx_text text, uint32
 /* Fills unpriced_tokens and usd with what the provider was asked for since it was opened. */
 void sx_provider_price(const sx_provider *provider, sx_spend *out);
 /* What embedding one text more would cost: adds to the sum. */
-void sx_provider_estimate(const sx_provider *provider, uint32_t tokens, sx_spend *sum);
+void sx_provider_estimate(const sx_provider *provider, unsigned leg, uint32_t tokens, sx_spend *sum);
 
 /* alert.c: a warning in the database's log when the month's spend is above the threshold; the first time also a POST. */
 void sx_spend_alert(sx_database *database, const sx_clock *clock, double threshold, const char *url, const sx_ledger_job *job,

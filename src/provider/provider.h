@@ -19,7 +19,7 @@ typedef struct sx_provider_info {
     const char *space_json;   /* canonical JSON: which vectors may be compared */
     const char *recipe_json;  /* canonical JSON: exactly how they are made, prompt included */
     const char *prompt;       /* what the provider puts before each text, "" when nothing */
-    const char *tokens_by;    /* what counts a remote model's tokens: a tokenizer, "estimate" or "bytes"; NULL: local (remote_counter.h) */
+    const char *tokens_by;    /* what counts a remote model's tokens: a tokenizer, "estimate", "bytes"; NULL: local */
     uint32_t dimensions, max_length;
     bool normalized;          /* length 1 is promised, and checked */
     bool zero_for_nothing;    /* a text without any token rightly has the vector 0 (static models) */

@@ -1,9 +1,10 @@
 /* token_estimate.c - about how many tokens a text has for a tokenizer that is not here.
  *
- * What the vocabularies in use (WordPiece, byte-level BPE, Unigram of 30,000 to 250,000 pieces) have in common: blanks cost nothing, a mark one
- * token, a word of up to five letters one and a longer one more, digits come in pairs or so, a letter of the scripts behind Latin's takes half
- * a token and a character of East Asia's one. Against WordPiece of 30,522 and cl100k_base on English prose, Markdown and program text that is within
- * a fifth (tests/unit/test_remote_counter.c). It is a size for chunks, not a bound: who needs one takes bytes.
+ * What the vocabularies in use (WordPiece, byte-level BPE, Unigram of 30,000 to 250,000 pieces) have in common: blanks cost nothing,
+ * a mark one token, a word of up to five letters one and a longer one more, digits come in pairs or so, a letter of the scripts
+ * behind Latin's takes half a token and a character of East Asia's one. Against WordPiece of 30,522 and cl100k_base on English prose
+ * and program text it is between a fifth less and a third more (tests/unit/test_remote_counter.c). It is a size for chunks, not a
+ * bound: who needs one takes bytes.
  */
 #include "token_estimate.h"
 

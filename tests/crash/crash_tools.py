@@ -1,10 +1,10 @@
 """What the crash tests share: running the program under a time limit, documents that can be made again from a seed, and looking
 into a database from outside. Only Python's standard library is needed."""
+import argparse
 import os
 import random
 import re
 import shutil
-
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +18,21 @@ COMPLAINTS = re.compile(rb"database is locked|database table is locked|database 
 WORDS = ("vector anchor river engine quiet lantern copper window signal garden harbour number yellow carbon letter winter market "
          "figure paper stone method bridge island measure corner silver thunder memory orchard compass sailor horizon tide star "
          "über naïve 日本 данные café").split()
+
+
+def given_arguments(description, model, files, **lengths):
+    """What the tests that index are told: --sextant, --model ("bert": the real one of the fixtures), --files, --seed, and how long they run, as
+    a number with a default."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--sextant", required=True)
+    parser.add_argument("--model", default=model)
+    parser.add_argument("--files", type=int, default=files)
+    parser.add_argument("--seed", type=int, default=1)
+    for name, length in lengths.items():
+        parser.add_argument("--" + name, type=type(length), default=length)
+    given = parser.parse_args()
+    given.model = BERT if given.model == "bert" else given.model
+    return given
 
 
 class Scratch:

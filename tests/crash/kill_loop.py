@@ -6,13 +6,12 @@ renamed, copied and deleted; then the same final documents are there. Both must 
 twice, and a further run embeds nothing. After every kill a copy of the files is looked into (the original is left to the program,
 since looking would recover its log), which also tells in which phase the kill fell. Moments are chosen so that all phases are met: at
 once, evenly over the time a run takes, when the log grows (a commit is under way), when a file of vectors appears (publishing)."""
-import argparse
 import json
 import os
 import random
 import time
 
-from crash_tools import (BERT, COMPLAINTS, Done, Program, Scratch, Tree, check_database, copy_of_database, fail, rows, same_exports)
+from crash_tools import (COMPLAINTS, Done, Program, Scratch, Tree, check_database, copy_of_database, fail, given_arguments, rows, same_exports)
 
 
 def size_of(path):
@@ -90,15 +89,8 @@ def kill_creation(program, killer, tree, model, db):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sextant", required=True)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--model", default="fake:kills?max_length=64&slow_ms=4")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--files", type=int, default=80)
-    given = parser.parse_args()
-    model = BERT if given.model == "bert" else given.model
-
+    given = given_arguments(__doc__, "fake:kills?max_length=64&slow_ms=4", 80, rounds=50)
+    model = given.model
     with Scratch() as scratch:
         program = Program(given.sextant, scratch)
         tree = Tree(os.path.join(scratch, "docs"), given.seed)

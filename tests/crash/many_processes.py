@@ -5,14 +5,13 @@ Two indexers of one collection, one of another collection on the same documents,
 by SIGKILL at random and started again, while the documents change. No run may end otherwise than well or killed, and none may say
 that the database is locked or busy. Each backup is opened: it must be whole, its collections export to complete documents with the
 right vectors, and are found by search. At the end both collections hold what an undisturbed run makes of the same documents."""
-import argparse
 import json
 import os
 import random
 import threading
 import time
 
-from crash_tools import BERT, COMPLAINTS, Done, Program, Scratch, Tree, check_database, fail, rows, same_exports
+from crash_tools import COMPLAINTS, Done, Program, Scratch, Tree, check_database, fail, given_arguments, rows, same_exports
 
 COLLECTIONS = ("one", "two")
 
@@ -136,15 +135,8 @@ def vectors_of(export):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sextant", required=True)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--model", default="fake:crowd?max_length=64&slow_ms=4")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--files", type=int, default=50)
-    given = parser.parse_args()
-    model = BERT if given.model == "bert" else given.model
-
+    given = given_arguments(__doc__, "fake:crowd?max_length=64&slow_ms=4", 50, seconds=20.0)
+    model = given.model
     with Scratch() as scratch:
         program = Program(given.sextant, scratch)
         tree = Tree(os.path.join(scratch, "docs"), given.seed)

@@ -1,5 +1,5 @@
-/* test_remote_counter.c - how tokens of models that run elsewhere are counted: by a tokenizer that was named, by OpenAI's ranks, by an
- * estimate that never lets a text pass the model's limit, by bytes; and chunks cut by each.
+/* test_remote_counter.c - how tokens of models that run elsewhere are counted: by a tokenizer that was named, by OpenAI's ranks, by
+ * an estimate that never lets a text pass the model's limit, by bytes; and chunks cut by each.
  */
 #include "index_support.h"
 #include "needs.h"
@@ -14,7 +14,8 @@
 
 static const char *const samples[] = {
     "", " ", "x", "Hello, world!", "don't stop 3.14159 2024-01-01 -- (a + b) * c == 42;", "\xc3\xbc" "ber die Gr\xc3\xb6\xc3\x9f" "e",
-    "\xd0\xbf\xd0\xbe\xd1\x80\xd1\x82 \xd0\xb3\xd0\xbe\xd1\x80\xd0\xbe\xd0\xb4\xd0\xb0", "\xe6\xb8\xaf\xe5\x8f\xa3\xe5\x9c\xa8", "\xf0\x9f\x9a\xa2\xf0\x9f\x8c\x8a tide",
+    "\xd0\xbf\xd0\xbe\xd1\x80\xd1\x82 \xd0\xb3\xd0\xbe\xd1\x80\xd0\xbe\xd0\xb4",
+    "\xe6\xb8\xaf\xe5\x8f\xa3\xe5\x9c\xa8", "\xf0\x9f\x9a\xa2\xf0\x9f\x8c\x8a tide",
     "pneumonoultramicroscopicsilicovolcanoconiosis", "\xff\xfe\x80 broken \xe6\xb8", "a\tb\nc\r\nd",
 };
 enum { SAMPLES = sizeof samples / sizeof *samples };

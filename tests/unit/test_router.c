@@ -341,6 +341,24 @@ static void a_budget_holds_for_both(void **state)
     free_bench(bench);
 }
 
+static void an_estimate_has_the_price_of_each(void **state)
+{
+    (void)state;
+    sx_error error;
+    test_bench *bench = make_bench();
+    sx_clock injected = clock_of(&bench->clock);
+    sx_embedder_options options = {.size = sizeof options, .model = "fake:a?price=1000000", .fallback = "fake:a?price=3000000",
+                                   .split = 50, .cache = bench->database};
+    sx_spend estimate = {0}, spent;
+    assert_ok(sx_embedder_open_clocked(&options, &injected, &bench->embedder, &error));
+    assert_ok(sx_embedder_estimate(bench->embedder, bench->texts, MOST, &estimate, &error));
+    assert_ok(sx_embedder_embed(bench->embedder, bench->texts, MOST, bench->vectors, bench->receipts, NULL, &error));
+    assert_ok(sx_embedder_spent(bench->embedder, &spent, &error));
+    assert_int_equal(estimate.tokens, spent.tokens);
+    assert_true(fabs(estimate.usd - spent.usd) < 1e-9);
+    free_bench(bench);
+}
+
 static void refuses_nonsense(void **state)
 {
     (void)state;
@@ -369,6 +387,7 @@ int main(void)
         cmocka_unit_test(shifts_step_by_step),
         cmocka_unit_test(proofs_join_spaces),
         cmocka_unit_test(a_budget_holds_for_both),
+        cmocka_unit_test(an_estimate_has_the_price_of_each),
         cmocka_unit_test(refuses_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
