@@ -1,6 +1,6 @@
 /* bench_vector_store.c - how fast vectors go into a vector database and how well they are found there.
  *
- *     bench_vector_store URL [RECORDS [DIMENSIONS]]     100,000 of 384 unless said otherwise
+ *     bench_vector_store URL [RECORDS [DIMENSIONS [KEY]]]     100,000 of 384 unless said otherwise
  *
  * Vectors of length 1 in 1,000 clusters (as texts have them), texts of some 200 bytes, three metadata. Written in calls of 5,000,
  * then 200 queries for the 10 nearest, compared with an exact search here. The collection bench_vector_store is dropped before
@@ -111,11 +111,11 @@ int main(int argument_count, char **arguments)
 {
     size_t count = argument_count > 2 ? strtoull(arguments[2], NULL, 10) : 100000;
     size_t dimensions = argument_count > 3 ? strtoull(arguments[3], NULL, 10) : 384;
-    const sx_vector_store_options options = {.timeout_s = 600};
+    const sx_vector_store_options options = {.api_key = argument_count > 4 ? arguments[4] : NULL, .timeout_s = 600};
     sx_vector_store *store;
     sx_error error;
     if (argument_count < 2) {
-        fprintf(stderr, "bench_vector_store URL [RECORDS [DIMENSIONS]]\n");
+        fprintf(stderr, "bench_vector_store URL [RECORDS [DIMENSIONS [KEY]]]\n");
         return 2;
     }
     float *centres = calloc(CLUSTERS * dimensions, sizeof *centres), *vectors = calloc(count * dimensions, sizeof *vectors);

@@ -438,8 +438,8 @@ SX_API void sx_database_status_free(sx_database_status *status);
 SX_API sx_status sx_collection_rename(sx_database *database, const char *name, const char *new_name, sx_error *error);
 SX_API sx_status sx_collection_delete(sx_database *database, const char *name, sx_error *error);
 /* format: "jsonl" (one chunk a line), "json" ({version, model, dimensions, embeddings}), "npy" (a folder with
- * embeddings.npy, metadata.json, model_info.json). target "-" with jsonl: standard output; a name in .gz or .zst is compressed.
- * Atomic. Stable order. */
+ * embeddings.npy, metadata.json, model_info.json), "arrow" (Arrow's IPC file format, a row a chunk). target "-" with jsonl: standard
+ * output; a name in .gz or .zst is compressed. Atomic. Stable order. */
 SX_API sx_status sx_collection_export(sx_database *database, const char *name, const char *format, const char *target,
                                       sx_error *error);
 /* Takes back what the jsonl export wrote, compressed or not. The collection must not exist. */

@@ -441,8 +441,8 @@ const sx_cli_option sx_cli_copy_options[] = {
 };
 
 const sx_cli_option sx_cli_export_options[] = {
-    {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy", "one chunk a line, one document, or a folder with embeddings.npy", NULL,
-     "jsonl"},
+    {"format", 0, SX_CLI_CHOICE, "jsonl|json|npy|arrow", "one chunk a line, one document, a folder with embeddings.npy, or an Arrow file",
+     NULL, "jsonl"},
     OPTION_OUTPUT("file (npy: folder) to write, .gz and .zst compressed; - is standard output (jsonl)"),
     OPTIONS_TARGET,
     {NULL},

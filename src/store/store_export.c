@@ -1,6 +1,7 @@
 /* store_export.c - a collection as JSON lines, as one JSON document, or as a folder with a NumPy array.
  *
  * All are written from one snapshot, ordered by root, path and number of the chunk, so equal collections give equal bytes. */
+#include "arrow_file.h"
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/json_writer.h"
@@ -27,6 +28,7 @@ typedef struct export_job {
     uint64_t count;    /* chunks written */
     uint64_t left_out; /* chunks without a vector, where the format has no place for them */
     sx_output *output;
+    sx_arrow_file arrow;
 } export_job;
 
 enum chunk_column {
@@ -103,21 +105,31 @@ static sx_status load_vector(export_job *job, sx_error *error)
 
 /* ---- JSON lines ---- */
 
+enum { RECIPE_JSON, SPACE_JSON };
+
+/* The row of the collection's recipe; the caller resets the statement. */
+static sx_status find_recipe(export_job *job, sqlite3_stmt **statement, sx_error *error)
+{
+    bool found = false;
+    sx_status status = sx_sql_start(job->database, "SELECT json, space_json FROM recipe WHERE id = ?", statement, error, "i",
+                                    job->collection.recipe);
+    if (!status)
+        status = sx_sql_step(job->database, *statement, &found, error);
+    if (!status && !found)
+        status = sx_fail(error, SX_E_FORMAT, "%s: recipe %lld is missing", job->database->path,
+                         (long long)job->collection.recipe);
+    return status;
+}
+
 /* With what the vectors may be compared: what an import needs to make them searchable. */
 static sx_status put_space(export_job *job, sx_buffer *buffer, sx_error *error)
 {
     sqlite3_stmt *statement;
-    bool found = false;
-    sx_status status = sx_sql_start(job->database, "SELECT space_json FROM recipe WHERE id = ?", &statement, error, "i",
-                                    job->collection.recipe);
-    if (!status)
-        status = sx_sql_step(job->database, statement, &found, error);
+    sx_status status = find_recipe(job, &statement, error);
     if (status)
         return status;
-    if (!found)
-        return sx_fail(error, SX_E_FORMAT, "%s: recipe %lld is missing", job->database->path, (long long)job->collection.recipe);
     put_text(buffer, "space", job->collection.space_hash, strlen(job->collection.space_hash));
-    put_column(buffer, "space_json", statement, 0);
+    put_column(buffer, "space_json", statement, SPACE_JSON);
     put_text(buffer, "recipe", job->collection.recipe_hash, strlen(job->collection.recipe_hash));
     sqlite3_reset(statement);
     return SX_OK;
@@ -128,21 +140,15 @@ static sx_status put_collection(export_job *job, sx_error *error)
 {
     sx_buffer *buffer = &job->output->buffer;
     sqlite3_stmt *statement;
-    bool found = false;
-    sx_status status = sx_sql_start(job->database, "SELECT json, space_json FROM recipe WHERE id = ?", &statement, error, "i",
-                                    job->collection.recipe);
-    if (!status)
-        status = sx_sql_step(job->database, statement, &found, error);
+    sx_status status = find_recipe(job, &statement, error);
     if (status)
         return status;
-    if (!found)
-        return sx_fail(error, SX_E_FORMAT, "%s: recipe %lld is missing", job->database->path, (long long)job->collection.recipe);
     put_key(buffer, "collection");
     sx_buffer_append_byte(buffer, '{');
     put_text(buffer, "model", job->collection.model, strlen(job->collection.model));
     put_integer(buffer, "dimensions", job->collection.dimensions);
-    put_column(buffer, "recipe_json", statement, 0);
-    put_column(buffer, "space_json", statement, 1);
+    put_column(buffer, "recipe_json", statement, RECIPE_JSON);
+    put_column(buffer, "space_json", statement, SPACE_JSON);
     put_text(buffer, "settings", job->collection.settings, strlen(job->collection.settings));
     sx_buffer_append_byte(buffer, '}');
     sqlite3_reset(statement);
@@ -277,6 +283,54 @@ static sx_status write_row(export_job *job, sx_error *error)
     return status;
 }
 
+/* ---- Arrow ---- */
+
+static const sx_arrow_field arrow_fields[] = {
+    {"id", SX_ARROW_TEXT},           {"document", SX_ARROW_TEXT}, {"root", SX_ARROW_TEXT},
+    {"index", SX_ARROW_INTEGER},     {"start", SX_ARROW_INTEGER}, {"end", SX_ARROW_INTEGER},
+    {"start_line", SX_ARROW_INTEGER}, {"end_line", SX_ARROW_INTEGER}, {"headings", SX_ARROW_TEXT},
+    {"metadata", SX_ARROW_TEXT},     {"text", SX_ARROW_TEXT},     {"vector", SX_ARROW_VECTOR},
+};
+
+static void arrow_column(sx_arrow_file *file, sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    sx_arrow_text(file, text, (size_t)sqlite3_column_bytes(row, column));
+}
+
+static sx_status write_arrow_row(export_job *job, sx_error *error)
+{
+    static const int columns[] = {NUMBER, START, END, START_LINE, END_LINE};
+    sqlite3_stmt *row = job->chunks;
+    char number[32];
+    sx_buffer id = {0};
+    if (!has_vector(row)) {
+        job->left_out++;
+        return SX_OK;
+    }
+    sx_status status = load_vector(job, error);
+    if (status)
+        return status;
+    snprintf(number, sizeof number, "#%lld", (long long)sqlite3_column_int64(row, NUMBER));
+    sx_buffer_append(&id, sqlite3_column_text(row, PATH), (size_t)sqlite3_column_bytes(row, PATH));
+    if (!sx_buffer_append_string(&id, number)) {
+        sx_buffer_clear(&id);
+        return sx_fail_nomem(error, 1);
+    }
+    sx_arrow_text(&job->arrow, id.data, id.length);
+    sx_buffer_clear(&id);
+    arrow_column(&job->arrow, row, PATH);
+    arrow_column(&job->arrow, row, ROOT);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        sx_arrow_integer(&job->arrow, sqlite3_column_int64(row, columns[i]));
+    arrow_column(&job->arrow, row, HEADINGS);
+    arrow_column(&job->arrow, row, METADATA);
+    arrow_column(&job->arrow, row, TEXT);
+    sx_arrow_vector(&job->arrow, job->vector);
+    job->count++;
+    return sx_arrow_flow(&job->arrow, error);
+}
+
 /* ---- Walking ---- */
 
 typedef sx_status (*chunk_writer)(export_job *job, sx_error *error);
@@ -327,6 +381,34 @@ static sx_status export_json(export_job *job, const char *target, sx_error *erro
     }
     if (!status)
         status = sx_output_finish(&output, error);
+    sx_output_close(&output);
+    return status;
+}
+
+static sx_status export_arrow(export_job *job, const char *target, sx_error *error)
+{
+    sx_output output;
+    sx_buffer note = {0};
+    sx_status status = sx_output_open(&output, target, error);
+    if (!status) {
+        sx_buffer_append_byte(&note, '{');
+        put_text(&note, "model", job->collection.model, strlen(job->collection.model));
+        put_integer(&note, "dimensions", job->collection.dimensions);
+        status = put_space(job, &note, error);
+        if (!status && !sx_buffer_append_byte(&note, '}'))
+            status = sx_fail_nomem(error, note.length);
+    }
+    if (!status)
+        status = sx_arrow_begin(&job->arrow, &output.buffer, arrow_fields, sizeof arrow_fields / sizeof *arrow_fields,
+                                job->collection.dimensions, "sextant", note.data, error);
+    if (!status)
+        status = walk(job, &output, write_arrow_row, error);
+    if (!status)
+        status = sx_arrow_end(&job->arrow, error);
+    if (!status)
+        status = sx_output_finish(&output, error);
+    sx_arrow_clear(&job->arrow);
+    sx_buffer_clear(&note);
     sx_output_close(&output);
     return status;
 }
@@ -409,9 +491,10 @@ sx_status sx_collection_export(sx_database *database, const char *name, const ch
     sx_status (*write)(export_job *, const char *, sx_error *) = strcmp(format, "jsonl") == 0  ? export_jsonl
                                                                  : strcmp(format, "json") == 0 ? export_json
                                                                  : strcmp(format, "npy") == 0  ? export_npy
+                                                                 : strcmp(format, "arrow") == 0 ? export_arrow
                                                                                                : NULL;
     if (!write)
-        return sx_fail(error, SX_E_INVALID, "export format \"%s\": there are jsonl, json and npy", format);
+        return sx_fail(error, SX_E_INVALID, "export format \"%s\": there are jsonl, json, npy and arrow", format);
     export_job job = {.database = database};
     sx_status status = sx_snapshot_begin(database, error);
     if (!status)
