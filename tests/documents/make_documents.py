@@ -99,6 +99,40 @@ def make_notebook(path):
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": cells, "metadata": {"kernelspec": {"language": "python"}}}))
 
 
+MAIL = b"""From: Ada Example <ada@example.org>
+To: bo@example.org
+Subject: =?iso-8859-1?q?Caf=E9_plan?=
+Date: Tue, 1 Jul 2003 10:52:37 +0200
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="out"
+
+--out
+Content-Type: multipart/alternative; boundary="in"
+
+--in
+Content-Type: text/html
+
+<p>the same in <b>HTML</b>
+--in
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+Dear Bo,
+
+see you =
+there.
+Ada
+--in--
+--out
+Content-Type: application/pdf; name="plan.pdf"
+Content-Disposition: attachment
+Content-Transfer-Encoding: base64
+
+YXR0YWNoZWQgd29yZHM=
+--out--
+"""
+
+
 RTF = (r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset128 MS Mincho;}}"
        r"{\info{\title Letters}{\author Ada Example}{\creatim\yr2018\mo3\dy4}}{\*\unknown gone}{\header page head}"
        r"{\pard\outlinelevel0 Heading one\par}{\pard Caf\'e9 {\f1\'cf\'f0\'e8\'e2\'e5\'f2} {\f2\'93\'fa\'96\'7b} \u8364? \{braces\}"
@@ -119,6 +153,7 @@ def make_all(folder):
     make_epub(folder / "book.epub", ["Erster Satz.", "Zweiter Satz."])
     make_notebook(folder / "cooling.ipynb")
     (folder / "letters.rtf").write_text(RTF)
+    (folder / "letter.eml").write_bytes(MAIL)
 
 
 def make_hostile(folder):
@@ -137,5 +172,9 @@ def make_hostile(folder):
     with zipfile.ZipFile(folder / "outside.epub", "a") as archive:
         archive.writestr("../../evil.xhtml", "<p>evil words</p>")
     (folder / "groups.rtf").write_text("{\\rtf1" + "{" * 1000000 + "deep")
+    (folder / "nested.eml").write_text("Subject: deep\n" + "".join(
+        f"Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n" for i in range(10000)) + "\ndeep words\n")
+    (folder / "parts.eml").write_text("Subject: many\nContent-Type: multipart/mixed; boundary=b\n\n" + "--b\n\nx\n" * 300000)
+    (folder / "header.eml").write_text("Subject: heading\nX-Long: " + "very long " * 3000000 + "\n\nThe heading is no burden.\n")
     (folder / "not.docx").write_bytes(b"PK\x03\x04 cut short")
     (folder / "deep.ipynb").write_text('{"cells": ' + "[" * 200000)

@@ -64,6 +64,7 @@ expected = {
     "hives.odt": (["Hives\n\nOne  two (A note.) three\n\n- first\n\na | b"], []),
     "book.epub": (["Chapter 1\n\nErster Satz.\n\nChapter 2\n\nZweiter Satz."], []),
     "cooling.ipynb": (["# Cooling\nNewton's law.", "x = 1\nprint(x)", "as it is"], ["hidden output"]),
+    "letter.eml": (["Caf\u00e9 plan\n\nFrom: Ada Example <ada@example.org>", "see you there.\nAda"], ["<b>", "attached words"]),
     "letters.rtf": (["Heading one\n\nCaf\u00e9 \u041f\u0440\u0438\u0432\u0435\u0442 \u65e5\u672c \u20ac {braces} (A note.) end\n\na | b"],
                     ["gone", "page head", "hidden", "Arial"]),
 }
@@ -88,6 +89,8 @@ about = {"columns.pdf": ("tangerines", {"title": "Fruit", "author": "Ada Example
          "hives.odt": ("hives", {"title": "Odt title", "author": "Ada"}),
          "book.epub": ("Zweiter", {"title": "A book", "author": "Ada Example", "date": "2019-01-02", "language": "de"}),
          "cooling.ipynb": ("Newton", {"title": "Cooling", "language": "python"}),
+         "letter.eml": ("see you", {"title": "Caf\u00e9 plan", "author": "Ada Example", "date": "2003-07-01", "to": "bo@example.org",
+                                    "from": "Ada Example <ada@example.org>", "attachments": "plan.pdf"}),
          "letters.rtf": ("braces", {"title": "Letters", "author": "Ada Example", "date": "2018-03-04"})}
 for name, (words, metadata) in about.items():
     hits = [hit for hit in search(words, "good.db") if hit["document"] == name]
@@ -111,11 +114,15 @@ check(seconds < 120, f"hostile files took {seconds:.0f} s")
 reasons = {p["document"]: p["reason"] for p in report["skipped"] + report["failed"]}
 named = {"cut.pdf": "damaged PDF", "zip-bomb.docx": "256 MiB", "entities.docx": "entities", "nested.docx": "nests more than 256",
          "groups.rtf": "nests more than", "not.docx": "damaged", "deep.ipynb": "damaged notebook"}
+mail = {"nested.eml": "nested more than 32", "parts.eml": "of more than 10000 parts"}
+for name, words in mail.items():
+    check(any(p["document"] == name and words in p["reason"] for p in report["notes"]), f"{name}: {report['notes']}")
 for name, words in named.items():
     check(words in reasons.get(name, ""), f"{name}: {reasons.get(name)!r} does not say {words!r}")
 check(any(p["document"] == "outside.epub" and "evil.xhtml" in p["reason"] for p in report["notes"]), f"outside.epub: {report['notes']}")
 check(not [hit for hit in search("evil", "hostile.db") if hit["document"] == "outside.epub"], "outside.epub: evil words are indexed")
 check([hit["document"] for hit in search("goes on", "hostile.db")] == ["z-good.txt"], "the job does not go on")
+check({hit["document"] for hit in search("heading", "hostile.db")} >= {"header.eml"}, "header.eml: its text is not found")
 read = {hit["document"] for hit in search("deep tail inside", "hostile.db")}
 check({"cyclic.pdf", "outside.epub"} <= read | set(reasons), f"cyclic.pdf or outside.epub: neither read nor named: {read} {reasons}")
 
@@ -138,5 +145,5 @@ check(count["added"] + count["skipped"] + count["failed"] == count["total"] == 4
 for path in sorted(mutated.iterdir())[::5]:
     chunk(path)
 
-print(f"{len(expected)} kinds, {len(named) + 2} hostile files in {seconds:.1f} s, {count['total']} mutated: {len(problems)} problems")
+print(f"{len(expected)} kinds, {len(named) + 5} hostile files in {seconds:.1f} s, {count['total']} mutated: {len(problems)} problems")
 sys.exit(1 if problems else 0)
