@@ -4,8 +4,8 @@ a search among N passages (100,000), as a process of its own and through the ser
 
 Makes the collection once, in FOLDER: passages of 1,000 characters of the text files (.py, .md, .rst, .txt) below --texts, each
 with the vector of its first 32 tokens (int8), which takes minutes instead of an hour and costs a search the same. Queries are six
-words in a row from a passage, never the same twice; filters pass most passages, a tenth, and a thousandth. Cold: the whole process
-by the clock, page cache warm, and its processor's time. Server: one client after the other's answer, and four at once; the first
+words in a row from a passage, never the same twice; filters pass most passages, a tenth, and a thousandth. Cold: the whole
+process by the clock, page cache warm, and its processor's time. Server: one client after the other's answer, and four at once; the first
 use of a filter is left out. Standard library only."""
 import argparse
 import hashlib
@@ -65,8 +65,8 @@ def make(run, folder, texts, count):
     with open(source, "w", encoding="utf-8") as out:
         out.writelines(json.dumps({"text": text[:200]}) + "\n" for _, text in found)
     began = time.monotonic()
-    run("embed", "-i", source, "--input-format", "jsonl", "--format", "npy", "-o", rows, "--max-length", "32", "--precision", "int8",
-        "--no-cache", "--no-progress")
+    run("embed", "-i", source, "--input-format", "jsonl", "--format", "npy", "-o", rows, "--max-length", "32",
+        "--precision", "int8", "--no-cache", "--no-progress")
     print("embedded in %.0f s" % (time.monotonic() - began), flush=True)
     one = os.path.join(folder, "one")
     os.makedirs(one, exist_ok=True)
@@ -140,8 +140,8 @@ class Client:
 
     def ask(self, query, mode, filters):
         body = json.dumps({"query": query, "mode": mode, "filters": list(filters), "count": 5}).encode()
-        head = "POST /v1/collections/big/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self.socket.sendall((head % len(body)).encode() + body)
+        head = "POST /v1/collections/big/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        self.socket.sendall(("%sContent-Length: %d\r\n\r\n" % (head, len(body))).encode() + body)
         data = bytearray()
         while (end := data.find(b"\r\n\r\n")) < 0:
             more = self.socket.recv(65536)
