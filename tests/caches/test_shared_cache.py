@@ -194,6 +194,38 @@ def hit_rate_as_counted():
         redis.close()
 
 
+def corpus_passes():
+    """A documentation corpus through `index`: the second pass finds all of it, one after half of the files were edited what is the same; as Redis
+    counts it."""
+    redis = Redis()
+    corpus = scratch + "/corpus"
+    shutil.copytree(sys.argv[2] + "/../../docs", corpus, ignore=shutil.ignore_patterns("man", "pictures", "*.png"))
+
+    def pass_of(machine):
+        before = redis.counted()
+        report = json.loads(machine.run("index", corpus, "-m", "fake:x", "--json", url=redis.url()))
+        hits, misses = (now - then for now, then in zip(redis.counted(), before))
+        use = report["cache"]
+        assert (use["shared_hits"], use["misses"]) == (hits, misses), "reported %s, counted %d and %d" % (use, hits, misses)
+        return use
+
+    try:
+        one, two = Machine(), Machine()
+        first = pass_of(one)
+        assert first["hit_rate"] == 0 and first["misses"] > 100, first
+        assert pass_of(two)["hit_rate"] == 1.0
+        pass_of(two)
+        for name in sorted(os.listdir(corpus))[::2]:
+            with open(corpus + "/" + name, "a") as file:
+                file.write("\n\n## Added since\n\nA section that %s did not have.\n" % name)
+        edited = pass_of(Machine())
+        assert 0.4 < edited["hit_rate"] < 1, edited
+        print("   %d chunks; second pass 100 %%, after editing half of the files %.0f %%, as Redis counts it" %
+              (first["misses"], 100 * edited["hit_rate"]))
+    finally:
+        redis.close()
+
+
 def keys_of(server, database=0):
     return sorted(server.command("KEYS", "sextant:v1:*", database=database))
 
@@ -349,7 +381,8 @@ def lie(listener, reply):
 
 def main():
     wanted = sys.argv[3:]
-    cases = [("settings", no_such_server), ("hit_rate", hit_rate_as_counted), ("liars", liars)]
+    cases = [("settings", no_such_server), ("hit_rate", hit_rate_as_counted), ("corpus", corpus_passes),
+             ("liars", liars)]
     common = (share, share_a_real_model, two_at_once, wrong_password, frozen, killed_in_the_middle, down_at_start)
     servers = {}
 
