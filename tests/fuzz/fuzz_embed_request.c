@@ -38,7 +38,7 @@ static void ask(sx_server *server, const sx_route *route, const uint8_t *data, s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static sx_server server;
-    static const char *const paths[] = {"/v1/embeddings", "/embed", "/embed/batch", "/similarity", "/tokenize", "/decode",
+    static const char *const paths[] = {"/v1/embeddings", "/embed", "/", "/embed/batch", "/similarity", "/tokenize", "/decode",
                                         "/api/embed", "/api/embeddings", "/v1/embed", "/v2/embed"};
     sx_error error;
     if (!server.models) {

@@ -143,10 +143,10 @@ def embed_cli(texts, *options, folder=None):
 
 
 def run_tests(tests):
-    """Runs functions whose names begin with test_, and says how long each took."""
-    wanted = sys.argv[2:]
+    """Runs functions whose names begin with test_, those that are named or all but those named as -test_..., and says how long each took."""
+    wanted, left_out = [n for n in sys.argv[2:] if n[0] != "-"], [n[1:] for n in sys.argv[2:] if n[0] == "-"]
     for name, test in list(tests.items()):
-        if name.startswith("test_") and (not wanted or name in wanted):
+        if name.startswith("test_") and name not in left_out and (not wanted or name in wanted):
             start = time.monotonic()
             test()
             print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
