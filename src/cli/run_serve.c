@@ -29,8 +29,8 @@ static void say_ready(void *user, unsigned port)
         sx_cli_note(cli, "serving at %s", path);
 }
 
-/* glibc gives each thread an arena of its own, keeps what requests took, and learns from large blocks to keep larger ones: what is
- * resident would creep up for hours. */
+/* glibc gives each thread an arena of its own, keeps what requests took, and learns from large blocks to keep larger ones: what
+ * is resident would creep up for hours. */
 static void bound_allocator(void)
 {
 #ifdef __GLIBC__

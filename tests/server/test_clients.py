@@ -1,21 +1,14 @@
 #!/usr/bin/env python3
 """test_clients.py SEXTANT [TEST...]: the clients that people use, unchanged: each gets the vectors that `sextant embed` gives. Their packages
-(scripts/requirements/clients.txt, npm) are installed where they are not there."""
+(scripts/requirements/clients.txt) are installed where they are not there."""
 import asyncio
-import json
 import os
 import subprocess
 import sys
 
 here = os.path.dirname(os.path.abspath(__file__))
-
-
-def install(script, *groups):
-    """The folder where the packages are."""
-    return subprocess.run([os.path.join(here, "..", "..", "scripts", script), *groups], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-
-
-sys.path.insert(0, install("install-python-packages", "clients"))
+installer = os.path.join(here, "..", "..", "scripts", "install-python-packages")
+sys.path.insert(0, subprocess.run([installer, "clients"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 from serving import Server, embed_cli, families, model, run_tests
 
@@ -106,18 +99,6 @@ def test_cohere():
             close(answer.embeddings.float_ if hasattr(answer.embeddings, "float_") else answer.embeddings.float, want)
             ranked = client.rerank(model="ranker", query="tides and boats", documents=TEXTS, top_n=2)
             assert len(ranked.results) == 2 and ranked.results[0].relevance_score >= ranked.results[1].relevance_score
-
-
-def test_npm_openai():
-    want, packages = embed_cli(TEXTS), install("install-npm-packages")
-    with serving() as s:
-        run = subprocess.run(["node", os.path.join(here, "openai_client.mjs"), packages, f"http://127.0.0.1:{s.port}/v1"], input=json.dumps(TEXTS),
-                             capture_output=True, text=True, timeout=60)
-        assert run.returncode == 0, run.stderr
-        answer = json.loads(run.stdout)
-        close(answer["usual"], want)
-        close(answer["floats"], want)
-        assert set(answer["models"]) == {"minilm", "ranker"} and answer["problem"] == ["NotFoundError", "model_not_found"], answer["problem"]
 
 
 run_tests(globals())
