@@ -114,6 +114,34 @@ static void test_too_many_folders_are_polled(void **state)
     sx_watch_close(watch);
 }
 
+/* More changes at once than the kernel keeps: everything is looked at, and folders that were made meanwhile are watched. */
+static void test_an_overflow_is_a_rescan(void **state)
+{
+    index_fixture *f = *state;
+    unsigned long most = 0;
+    FILE *limit = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    if (!limit || fscanf(limit, "%lu", &most) != 1 || most > 1000000) {
+        if (limit)
+            fclose(limit);
+        print_message("not tested: the system keeps %lu changes\n", most);
+        skip();
+    }
+    fclose(limit);
+    sx_watch *watch = open_watch(f->docs, (sx_watch_options){0});
+    for (unsigned long i = 0; i <= most / 4 + 1; i++) { /* each rename is two events */
+        move(f->docs, "file0.md", "other.md");
+        move(f->docs, "other.md", "file0.md");
+    }
+    write_file(f->docs, "unseen/a.md", "its folder was made when nothing was kept");
+    sx_watch_news news = next(watch);
+    assert_true(news.everything);
+    assert_string_equal(news.reason, "more changed at once than the system keeps");
+    write_file(f->docs, "unseen/b.md", "watched all the same");
+    news = next(watch);
+    assert_true(!news.everything && tells(&news, f->docs, "unseen/b.md"));
+    sx_watch_close(watch);
+}
+
 static void test_a_path_that_goes_and_comes_back(void **state)
 {
     index_fixture *f = *state;
@@ -208,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_folders_are_polled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_overflow_is_a_rescan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_path_that_goes_and_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runs_over_what_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_similar_and_passages, setup, teardown),
