@@ -395,7 +395,7 @@ const sx_cli_option sx_cli_serve_options[] = {
     {"api-key-file", 0, SX_CLI_TEXT, "FILE", "ask for API keys, whose hashes it holds; SIGHUP reads it again", NULL, NULL},
     {"allow-unauthenticated", 0, SX_CLI_FLAG, NULL, "listen beyond this machine without API keys", NULL, NULL},
     {"cors-allow-origin", 0, SX_CLI_TEXT, "ORIGIN", "let web pages of this origin send requests; * lets all", NULL, NULL, 0, 0, true},
-    {"max-batch-tokens", 0, SX_CLI_COUNT, "N", "tokens of one pass through the model (default: 1024 a thread, at least 2048)", NULL,
+    {"max-batch-tokens", 0, SX_CLI_COUNT, "N", "tokens of one pass through the model (default: 512 a thread, at least 1024)", NULL,
      NULL, 64, 1 << 30},
     {"max-client-batch-size", 0, SX_CLI_COUNT, "N", "most texts of one request", NULL, "65536", 1, 1 << 24},
     {"max-body", 0, SX_CLI_SIZE, "SIZE", "most bytes of one request", NULL, "32MiB", 1024},
