@@ -1,12 +1,13 @@
 """Sextant against an embedding server and a proxy that others wrote: Infinity (torch) with the 16-bit weights of all-MiniLM-L6-v2, and LiteLLM
 before it. Sextant's own encoder with the same weights says what the vectors have to be.
 
-    test_embedding_server.py SEXTANT [--texts N]
+    test_embedding_server.py SEXTANT [--texts N] [--only PART]
 
 Prints the figures that SPEED.md has.
 """
 import argparse
 import contextlib
+import copy
 import json
 import os
 import random
@@ -193,8 +194,13 @@ class Searches(threading.Thread):
             self.answers.append((found["query"], hits_of(found)))
 
 
-def migrate_under_searches(bench, server):
+def migrate_under_searches(bench, server, documents):
     """From our own encoder to the server, which dies in the middle, with searches all the while; and back."""
+    database = bench.folder + "/moved.db"  # where nothing of the server's is cached
+    bench = copy.copy(bench)
+    bench.environment = dict(bench.environment, SEXTANT_DB=database)
+    bench.run("index", *(documents + "/" + name for name in ("caches.md", "asking.md", "compression.md", "watching.md", "searching.md")),
+              "-c", "own", "-m", MODEL)
     def ask(name):
         return {question: hits_of(bench.json("search", question, "-c", name, "--mode", "semantic", "-n", "5")) for question in QUESTIONS}
 
@@ -204,11 +210,10 @@ def migrate_under_searches(bench, server):
     before, exact = ask("own"), exactly()
     searches = Searches(bench, "own")
     searches.start()
-    database = bench.environment["SEXTANT_DB"]
     with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % database, uri=True)) as connection:
         stored = connection.execute("SELECT count(*) FROM vector").fetchone()[0]
     moving = bench.start("migrate", "-c", "own", "--to", server.model_of(), "--batch-size", "4", "--max-concurrent", "2", "--json")
-    wait_for_vectors(moving, database, stored + 20)
+    wait_for_vectors(moving, database, stored + 8)
     server.restart()
     report = json.loads(bench.finish(moving)[0])
     during = len(searches.answers)
@@ -265,7 +270,7 @@ def fallback(bench, server, proxy, ours, path):
     print("the proxy killed, the server as its fallback: all %d texts" % len(rows))
 
 
-def run(bench, count):
+def run(bench, count, only):
     model = bench.json("models", "info", MODEL)["folder"]
     path = bench.write_texts(make_texts(count, 4), "texts")
     ours, rows, seconds = bench.embed(MODEL, path)
@@ -276,14 +281,19 @@ def run(bench, count):
     server = Infinity(model, NAME)
     proxy = LiteLLM("http://127.0.0.1:%d/v1" % server.port, NAME)
     bench.keys.append(proxy.key)
+    parts = {
+        "vectors": lambda: vectors_and_tokens(bench, server, ours, rows, path),
+        "concurrency": lambda: concurrency(bench, server, ours, path),
+        "killed": lambda: killed_and_restarted(bench, server, ours, path),
+        "index": lambda: index_and_search(bench, server, documents),
+        "migrate": lambda: migrate_under_searches(bench, server, documents),
+        "proxy": lambda: through_the_proxy(bench, server, proxy, ours, path),
+        "fallback": lambda: fallback(bench, server, proxy, ours, path),
+    }
     try:
-        vectors_and_tokens(bench, server, ours, rows, path)
-        concurrency(bench, server, ours, path)
-        killed_and_restarted(bench, server, ours, path)
-        index_and_search(bench, server, documents)
-        migrate_under_searches(bench, server)
-        through_the_proxy(bench, server, proxy, ours, path)
-        fallback(bench, server, proxy, ours, path)
+        for name, part in parts.items():
+            if not only or name in only:
+                part()
     finally:
         proxy.close()
         server.close()
@@ -293,12 +303,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("--texts", type=int, default=600)
+    parser.add_argument("--only", action="append", help="vectors, concurrency, killed, index, migrate, proxy or fallback; all if not said")
     arguments = parser.parse_args()
     for group in ("infinity", "litellm"):
         packages(group)
     with tempfile.TemporaryDirectory(prefix="sextant-real-") as folder:
         bench = Bench(arguments.program, folder)
-        run(bench, arguments.texts)
+        run(bench, arguments.texts, arguments.only)
         bench.check_secrecy()
 
 
