@@ -1,11 +1,11 @@
 /* chroma_records.c - records into a Chroma collection, out of it, and searched in it.
  *
  * An upsert there merges metadata with those that were there; so the keys of before are asked for first, and those that are gone
- * are set to null. Chroma keeps the vectors of a cosine collection divided by their length and multiplies them by it when it gives
- * them back, so that one number in seven is a unit in the last place off; and it reads them from its index, the rest of a record
- * from SQLite, which is not one moment when others write. So a vector's bits stand among the properties too, and are what is read
- * back. (6,000 records of 384 dimensions: no slower to write, three times as fast to read.) Answers hold one array for each field,
- * of as many values as there are records.
+ * are set to null. Chroma keeps the vectors of a cosine collection divided by their length and multiplies them by it when it
+ * gives them back, so that one number in seven is a unit in the last place off; and it reads them from its index, the rest of a
+ * record from SQLite, which is not one moment when others write. So a vector's bits stand among the properties too, and are what
+ * is read back. (6,000 records of 384 dimensions: no slower to write, three times as fast to read.) Answers hold one array for
+ * each field, of as many values as there are records.
  */
 #include "chroma_internal.h"
 

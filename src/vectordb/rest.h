@@ -19,7 +19,8 @@ typedef struct sx_rest_service {
     uint16_t port, secure_port;  /* where the URL names none */
     const char *key_header;      /* "api-key: ", put before the key */
     const char *const *headers;  /* further ones, NULL at the end; or NULL */
-    /* Of a server that answers 200 to everything: the status that this answer stands for (200: it was done). NULL: statuses are. */
+    /* Of a server that answers 200 to everything: the status that this answer stands for (200: it was done). NULL: statuses
+     * are. */
     long (*meaning)(const sx_buffer *reply);
 } sx_rest_service;
 
@@ -62,8 +63,8 @@ void sx_rest_add_segment(sx_rest *rest, const char *text);
  * SX_E_LIMIT 413, SX_E_INVALID other 4xx; SX_E_BUSY 429 and 503 to the last, SX_E_NETWORK 5xx and no answer to the last. */
 sx_status sx_rest_call(sx_rest *rest, const char *method, const char *what, const char *collection, sx_error *error);
 
-/* Deletes what stands at the path that was built: SX_E_NOT_FOUND when it is not there. It is looked at first, since the answer to a
- * deletion can be lost, and then its next try (which libcurl may make unasked) finds nothing. */
+/* Deletes what stands at the path that was built: SX_E_NOT_FOUND when it is not there. It is looked at first, since the answer
+ * to a deletion can be lost, and then its next try (which libcurl may make unasked) finds nothing. */
 sx_status sx_rest_drop(sx_rest *rest, const char *collection, sx_error *error);
 
 /* Begins reading the last call's answer. */

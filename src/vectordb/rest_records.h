@@ -53,8 +53,8 @@ bool sx_rest_write_scalar(sx_buffer *buffer, const sx_rest_scalar *scalar);
 /* A member, with a comma before it unless the buffer ends in an opening bracket. value NULL: the text is left out as null. */
 bool sx_rest_write_key(sx_buffer *buffer, const char *key);
 bool sx_rest_write_member(sx_buffer *buffer, const char *key, const char *value);
-/* The property SX_PROPERTY_FILTERS: a list of tokens (rest_scalars.c), one for each scalar and one for the document. hashed: all are
- * hashes, for servers whose filters are expressions in which not every string can be written. */
+/* The property SX_PROPERTY_FILTERS: a list of tokens (rest_scalars.c), one for each scalar and one for the document. hashed:
+ * all are hashes, for servers whose filters are expressions in which not every string can be written. */
 bool sx_rest_write_tokens(sx_buffer *body, const sx_vector_record *record, bool hashed);
 /* The token that a record must have to pass the filter; replaces what is in the buffer. */
 sx_status sx_rest_filter_token(const sx_vector_filter *filter, bool hashed, sx_buffer *token, sx_error *error);
@@ -98,8 +98,8 @@ sx_status sx_rest_visit_page(const sx_rest_page *page, sx_vector_visit visit, vo
 
 /* ---- Collections ---- */
 
-/* What the server calls a collection: its name where that is `plain` for this kind of server and does not begin with `prefix`, else
- * prefix and 32 hexadecimal digits of the name's SHA-256. Two names are never the same there. Names are up to
+/* What the server calls a collection: its name where that is `plain` for this kind of server and does not begin with `prefix`,
+ * else prefix and 32 hexadecimal digits of the name's SHA-256. Two names are never the same there. Names are up to
  * SX_REST_LONGEST_NAME bytes of UTF-8. */
 enum { SX_REST_LONGEST_NAME = 1024, SX_REST_NAME_SIZE = 1100 };
 sx_status sx_rest_server_name(const char *shown, const char *collection, bool (*plain)(const char *name), const char *prefix,

@@ -1,8 +1,9 @@
-/* vector_store.h - vector databases of others (PostgreSQL with pgvector, Chroma, Qdrant, Weaviate, Milvus, Pinecone) behind one small
- * table of functions, so that collections can be written to them, read back and searched there.
+/* vector_store.h - vector databases of others (PostgreSQL with pgvector, Chroma, Qdrant, Weaviate, Milvus, Pinecone) behind one
+ * small table of functions, so that collections can be written to them, read back and searched there.
  *
- * A store is named by a URL: postgresql://USER:PASSWORD@HOST/DATABASE, chroma://HOST:PORT, qdrant://HOST:PORT, weaviate://, milvus://,
- * pinecone://HOST (with https: chromas://, qdrants:// and so on). Keys come with the options, never from the environment.
+ * A store is named by a URL: postgresql://USER:PASSWORD@HOST/DATABASE, chroma://HOST:PORT, qdrant://HOST:PORT, weaviate://,
+ * milvus://, pinecone://HOST (with https: chromas://, qdrants:// and so on). Keys come with the options, never from the
+ * environment.
  * Everything that writes can be said again after a cut connection without doubling anything: records are upserted by id.
  * One thread at a time per store. Errors name the server (without user and password), the call, and what it answered.
  */
@@ -29,7 +30,7 @@ typedef struct sx_vector_store_options {
 typedef struct sx_vector_space {
     uint32_t dimensions;
     const char *similarity;   /* "cosine", "dot", "l2"; NULL: cosine */
-    const char *model;        /* what made the vectors, kept as metadata; a store holds collections of several models side by side */
+    const char *model;        /* what made the vectors, kept as metadata: a store holds collections of several models */
     const char *space;        /* the space's hash, likewise */
     const char *element;      /* "f32", "f16" (pgvector's halfvec); NULL: f32 */
     const char *index;        /* "hnsw", "ivfflat", "none"; NULL: hnsw */
@@ -84,7 +85,8 @@ typedef struct sx_vector_store_class {
     /* Makes the collection when it is not there; SX_E_MISMATCH when it is, with other dimensions or another model. */
     sx_status (*create)(sx_vector_store *store, const char *collection, const sx_vector_space *space, sx_error *error);
     /* SX_E_NOT_FOUND. *space's strings live until the next call. count: records in it; may be NULL. */
-    sx_status (*describe)(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count, sx_error *error);
+    sx_status (*describe)(sx_vector_store *store, const char *collection, sx_vector_space *space, uint64_t *count,
+                          sx_error *error);
     sx_vector_upsert *upsert;
     sx_vector_remove *remove;
     /* Drops the collection and all in it; one that is not there is SX_E_NOT_FOUND. */
