@@ -282,7 +282,9 @@ static sx_status read_multipart(mail *m, const entity *e, unsigned depth)
 static bool is_known_encoding(const char *encoding)
 {
     sx_buffer none = {0};
-    return sx_mime_decode(encoding, (sx_text){"", 0}, &none, NULL);
+    bool known = sx_mime_decode(encoding, (sx_text){"", 0}, &none, NULL);
+    sx_buffer_clear(&none);
+    return known;
 }
 
 static sx_status read_part(mail *m, const entity *e, unsigned depth)
