@@ -1,13 +1,13 @@
 """pinecone_stand_in.py PORT [OPTIONS of stand_in.py] - answers the part of Pinecone's REST API that Sextant uses, by its published interface of version 2025-04:
 an index is not ready at once, has a host of its own (NAME.localhost), takes 1,000 vectors and 2 MB in a request and 40 KB of metadata a record, lists ids in
-pages of 100. It is no Pinecone, and the service was not tried."""
+pages of 100. With --host HOST its indexes say that they are there. It is no Pinecone, and the service was not tried."""
 import json
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from stand_in import KEY, Refused, nearest, serve  # noqa: E402
+from stand_in import KEY, Refused, nearest, option, serve  # noqa: E402
 
 KINDS = {"cosine": "cosine", "dotproduct": "dot", "euclidean": "l2"}
 PORT = int(sys.argv[1])
@@ -73,7 +73,7 @@ class Pinecone:
                 refuse_index(400, "INVALID_ARGUMENT", "tag %s" % key)
         if name in self.indexes:
             refuse_index(409, "ALREADY_EXISTS", "Resource already exists.")
-        self.indexes[name] = dict(wanted, host="%s.localhost:%d" % (name, PORT))
+        self.indexes[name] = dict(wanted, host=option("--host") or "%s.localhost:%d" % (name, PORT))
         self.vectors[name] = {}
         return 201, dict(self.indexes[name], status={"ready": False, "state": "Initializing"})
 
