@@ -30,7 +30,9 @@ class Server:
         end = time.monotonic() + self.seconds_to_start
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("%s does not start: %s" % (words[0], open(self.folder + "/log").read()[-2000:]))
+                said = open(self.folder + "/log").read()[-2000:]
+                self.close()
+                raise SystemExit("%s does not start: %s" % (words[0], said))
             time.sleep(0.05)
 
     def freeze(self):

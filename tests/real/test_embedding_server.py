@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -227,7 +228,7 @@ def migrate_under_searches(bench, server, documents):
     bench.run("migrate", "-c", "own", "--rollback")
     check(exactly() == exact, "a roll-back gives other results")
     print("migrate: %d chunks in %.1f s with the server restarted in the middle, overlap %.4f, rank correlation %.4f; %d searches meanwhile, each saw "
-          "one side; the same bits after the roll-back" % (report["chunks"], report["seconds"], report["comparison"]["overlap"],
+          "one side; the same bits after the roll-back" % (report["chunks"]["total"], report["seconds"], report["comparison"]["overlap"],
                                                            report["comparison"]["rank_correlation"], during))
 
 
@@ -278,25 +279,22 @@ def run(bench, count, only):
     documents = bench.folder + "/documents"
     shutil.copytree(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs"), documents,
                     ignore=shutil.ignore_patterns("*.png", "man"))
-    server = Infinity(model, NAME)
-    proxy = LiteLLM("http://127.0.0.1:%d/v1" % server.port, NAME)
-    bench.keys.append(proxy.key)
-    parts = {
-        "vectors": lambda: vectors_and_tokens(bench, server, ours, rows, path),
-        "concurrency": lambda: concurrency(bench, server, ours, path),
-        "killed": lambda: killed_and_restarted(bench, server, ours, path),
-        "index": lambda: index_and_search(bench, server, documents),
-        "migrate": lambda: migrate_under_searches(bench, server, documents),
-        "proxy": lambda: through_the_proxy(bench, server, proxy, ours, path),
-        "fallback": lambda: fallback(bench, server, proxy, ours, path),
-    }
-    try:
+    with contextlib.ExitStack() as ends:
+        server = ends.enter_context(contextlib.closing(Infinity(model, NAME)))
+        proxy = ends.enter_context(contextlib.closing(LiteLLM("http://127.0.0.1:%d/v1" % server.port, NAME)))
+        bench.keys.append(proxy.key)
+        parts = {
+            "vectors": lambda: vectors_and_tokens(bench, server, ours, rows, path),
+            "concurrency": lambda: concurrency(bench, server, ours, path),
+            "killed": lambda: killed_and_restarted(bench, server, ours, path),
+            "index": lambda: index_and_search(bench, server, documents),
+            "migrate": lambda: migrate_under_searches(bench, server, documents),
+            "proxy": lambda: through_the_proxy(bench, server, proxy, ours, path),
+            "fallback": lambda: fallback(bench, server, proxy, ours, path),
+        }
         for name, part in parts.items():
             if not only or name in only:
                 part()
-    finally:
-        proxy.close()
-        server.close()
 
 
 def main():
@@ -305,6 +303,7 @@ def main():
     parser.add_argument("--texts", type=int, default=600)
     parser.add_argument("--only", action="append", help="vectors, concurrency, killed, index, migrate, proxy or fallback; all if not said")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the servers are ended
     for group in ("infinity", "litellm"):
         packages(group)
     with tempfile.TemporaryDirectory(prefix="sextant-real-") as folder:
