@@ -13,7 +13,7 @@
 typedef enum text_class { BLANK, LETTER, DIGIT, MARK, FAR_LETTER, WIDE, WIDEST } text_class;
 
 /* Code points of a run that make one token; 0: each makes one by itself. */
-static const unsigned run_of[] = {[LETTER] = 5, [DIGIT] = 2, [FAR_LETTER] = 2};
+static const unsigned run_of[WIDEST + 1] = {[LETTER] = 5, [DIGIT] = 2, [FAR_LETTER] = 2};
 
 static text_class class_of(unsigned char first)
 {

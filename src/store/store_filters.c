@@ -117,7 +117,8 @@ static void keep_list(sx_database *database, sx_allowed_list *made, const int64_
         free(copy);
         return;
     }
-    memcpy(copy, ids, count * sizeof *copy);
+    if (count)
+        memcpy(copy, ids, count * sizeof *copy);
     *list = *made;
     list->next = database->allowed_lists;
     list->ids = copy;
