@@ -120,12 +120,8 @@ static void test_an_overflow_is_a_rescan(void **state)
     index_fixture *f = *state;
     unsigned long most = 0;
     FILE *limit = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
-    if (!limit || fscanf(limit, "%lu", &most) != 1 || most > 1000000) {
-        if (limit)
-            fclose(limit);
-        print_message("not tested: the system keeps %lu changes\n", most);
-        skip();
-    }
+    assert_non_null(limit);
+    assert_int_equal(fscanf(limit, "%lu", &most), 1);
     fclose(limit);
     sx_watch *watch = open_watch(f->docs, (sx_watch_options){0});
     for (unsigned long i = 0; i <= most / 4 + 1; i++) { /* each rename is two events */
