@@ -301,9 +301,15 @@ sx_status sx_chroma_upsert(sx_vector_store *store, const char *collection, const
                   : sx_rest_send_batches(records, count, c->space.dimensions, c->most, BYTES_OF_BATCH, send_records, c, error);
 }
 
-static sx_status remove_some(sx_chroma *c, const char *collection, const char *const *ids, size_t count, uint64_t *removed,
-                             sx_error *error)
+typedef struct removal {
+    sx_chroma *chroma;
+    const char *collection;
+} removal;
+
+static sx_status remove_some(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
 {
+    const removal *from = user;
+    sx_chroma *c = from->chroma;
     sx_rest_page present = {0};
     sx_status status = get_present(c, ids, NULL, count, false, &present, error);
     if (!status && present.count) { /* the server counts what it was told to delete, not what was there */
@@ -311,7 +317,7 @@ static sx_status remove_some(sx_chroma *c, const char *collection, const char *c
         sx_buffer_append_byte(&c->rest.body, '{');
         write_ids(&c->rest.body, ids, NULL, count);
         sx_buffer_append_byte(&c->rest.body, '}');
-        status = sx_chroma_call(c, "POST", "delete", collection, error);
+        status = sx_chroma_call(c, "POST", "delete", from->collection, error);
     }
     if (!status)
         *removed += present.count;
@@ -320,18 +326,16 @@ static sx_status remove_some(sx_chroma *c, const char *collection, const char *c
 }
 
 sx_status sx_chroma_remove(sx_vector_store *store, const char *collection, const char *const *ids, size_t count,
-                               uint64_t *removed, sx_error *error)
+                           uint64_t *removed, sx_error *error)
 {
     sx_chroma *c = (sx_chroma *)store;
-    uint64_t sum = 0;
+    if (removed)
+        *removed = 0;
     sx_status status = sx_chroma_find(c, collection, error);
     if (!status)
         status = sx_chroma_learn_limits(c, error);
-    for (size_t at = 0; !status && at < count; at += c->most)
-        status = remove_some(c, collection, ids + at, count - at < c->most ? count - at : c->most, &sum, error);
-    if (removed)
-        *removed = sum;
-    return status;
+    removal from = {c, collection};
+    return status ? status : sx_rest_remove_batches(ids, count, c->most, remove_some, &from, removed, error);
 }
 
 /* ---- Reading ---- */

@@ -102,8 +102,9 @@ sx_status sx_milvus_upsert(sx_vector_store *store, const char *collection, const
 }
 
 /* The server does not say how many it removed, so those that are there are counted first. */
-static sx_status remove_some(sx_rest_store *milvus, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
+static sx_status remove_some(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
 {
+    sx_rest_store *milvus = user;
     sx_buffer filter = {0};
     sx_json data;
     uint64_t present = 0;
@@ -133,13 +134,10 @@ sx_status sx_milvus_remove(sx_vector_store *store, const char *collection, const
                            uint64_t *removed, sx_error *error)
 {
     sx_rest_store *milvus = (sx_rest_store *)store;
-    uint64_t sum = 0;
-    sx_status status = sx_milvus_find(milvus, collection, error);
-    for (size_t at = 0; !status && at < count; at += RECORDS_OF_PAGE)
-        status = remove_some(milvus, ids + at, count - at < RECORDS_OF_PAGE ? count - at : RECORDS_OF_PAGE, &sum, error);
     if (removed)
-        *removed = sum;
-    return status;
+        *removed = 0;
+    sx_status status = sx_milvus_find(milvus, collection, error);
+    return status ? status : sx_rest_remove_batches(ids, count, RECORDS_OF_PAGE, remove_some, milvus, removed, error);
 }
 
 /* ---- Reading ---- */

@@ -181,8 +181,9 @@ static sx_status fetch(sx_pinecone *p, char *const *ids, size_t count, sx_rest_p
 }
 
 /* The service does not say how many it removed, so those that are there are fetched first. */
-static sx_status remove_some(sx_pinecone *p, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
+static sx_status remove_some(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
 {
+    sx_pinecone *p = user;
     sx_buffer *body = &p->store.rest.body;
     char uuids[IDS_OF_PAGE][SX_REST_UUID_SIZE], *list[IDS_OF_PAGE];
     sx_rest_page page = {0};
@@ -211,15 +212,12 @@ sx_status sx_pinecone_remove(sx_vector_store *store, const char *collection, con
                              uint64_t *removed, sx_error *error)
 {
     sx_pinecone *p = (sx_pinecone *)store;
-    uint64_t sum = 0;
+    if (removed)
+        *removed = 0;
     sx_status status = sx_pinecone_find(p, collection, error);
     if (!status)
         status = sx_rest_store_must_be_ours(&p->store, error);
-    for (size_t at = 0; !status && at < count; at += IDS_OF_PAGE)
-        status = remove_some(p, ids + at, count - at < IDS_OF_PAGE ? count - at : IDS_OF_PAGE, &sum, error);
-    if (removed)
-        *removed = sum;
-    return status;
+    return status ? status : sx_rest_remove_batches(ids, count, IDS_OF_PAGE, remove_some, p, removed, error);
 }
 
 /* ---- Finding ---- */

@@ -108,8 +108,9 @@ static sx_status write_uuids(sx_qdrant *q, const char *key, const char *const *i
 }
 
 /* The server does not say how many it removed, so those that are there are asked for first. */
-static sx_status remove_some(sx_qdrant *q, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
+static sx_status remove_some(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
 {
+    sx_qdrant *q = user;
     sx_json result;
     uint64_t present = 0;
     sx_qdrant_begin(q, q->server_name, "/points");
@@ -143,13 +144,10 @@ sx_status sx_qdrant_remove(sx_vector_store *store, const char *collection, const
                            uint64_t *removed, sx_error *error)
 {
     sx_qdrant *q = (sx_qdrant *)store;
-    uint64_t sum = 0;
-    sx_status status = sx_qdrant_find(q, collection, error);
-    for (size_t at = 0; !status && at < count; at += RECORDS_OF_PAGE)
-        status = remove_some(q, ids + at, count - at < RECORDS_OF_PAGE ? count - at : RECORDS_OF_PAGE, &sum, error);
     if (removed)
-        *removed = sum;
-    return status;
+        *removed = 0;
+    sx_status status = sx_qdrant_find(q, collection, error);
+    return status ? status : sx_rest_remove_batches(ids, count, RECORDS_OF_PAGE, remove_some, q, removed, error);
 }
 
 /* ---- Reading ---- */

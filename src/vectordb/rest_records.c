@@ -114,6 +114,18 @@ sx_status sx_rest_send_batches(const sx_vector_record *records, size_t count, ui
     return status;
 }
 
+sx_status sx_rest_remove_batches(const char *const *ids, size_t count, size_t most, sx_rest_remove remove, void *user,
+                                 uint64_t *removed, sx_error *error)
+{
+    uint64_t sum = 0;
+    sx_status status = SX_OK;
+    for (size_t at = 0; !status && at < count; at += most)
+        status = remove(user, ids + at, count - at < most ? count - at : most, &sum, error);
+    if (removed)
+        *removed = sum;
+    return status;
+}
+
 /* ---- Pages ---- */
 
 void sx_rest_page_clear(sx_rest_page *page)

@@ -35,6 +35,12 @@ typedef sx_status (*sx_rest_send)(void *user, const sx_vector_record *records, s
 sx_status sx_rest_send_batches(const sx_vector_record *records, size_t count, uint32_t dimensions, size_t most, size_t bytes,
                                sx_rest_send send, void *user, sx_error *error);
 
+/* Removes those of these ids that are there, in one request, and adds to *removed how many they were. */
+typedef sx_status (*sx_rest_remove)(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error);
+/* Removes ids `most` at a time; *removed (may be NULL) is how many were there, also when a later request fails. */
+sx_status sx_rest_remove_batches(const char *const *ids, size_t count, size_t most, sx_rest_remove remove, void *user,
+                                 uint64_t *removed, sx_error *error);
+
 /* A top-level scalar of metadata, or the value of a filter. */
 typedef struct sx_rest_scalar {
     sx_text key;

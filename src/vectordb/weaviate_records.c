@@ -126,8 +126,9 @@ static sx_status write_uuids(sx_buffer *to, const char *const *ids, size_t count
 }
 
 /* How many were removed is counted before, since a deletion that is sent twice counts only its second time. */
-static sx_status remove_some(sx_weaviate *w, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
+static sx_status remove_some(void *user, const char *const *ids, size_t count, uint64_t *removed, sx_error *error)
 {
+    sx_weaviate *w = user;
     sx_rest *rest = &w->store.rest;
     sx_json found, results;
     uint64_t present = 0, failed = 0;
@@ -166,15 +167,12 @@ sx_status sx_weaviate_remove(sx_vector_store *store, const char *collection, con
                              uint64_t *removed, sx_error *error)
 {
     sx_weaviate *w = (sx_weaviate *)store;
-    uint64_t sum = 0;
+    if (removed)
+        *removed = 0;
     sx_status status = sx_weaviate_find(w, collection, error);
     if (!status)
         status = sx_rest_store_must_be_ours(&w->store, error);
-    for (size_t at = 0; !status && at < count; at += RECORDS_OF_PAGE)
-        status = remove_some(w, ids + at, count - at < RECORDS_OF_PAGE ? count - at : RECORDS_OF_PAGE, &sum, error);
-    if (removed)
-        *removed = sum;
-    return status;
+    return status ? status : sx_rest_remove_batches(ids, count, RECORDS_OF_PAGE, remove_some, w, removed, error);
 }
 
 /* ---- Reading ---- */
