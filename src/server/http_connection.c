@@ -178,6 +178,7 @@ static void settle_response(sx_connection *connection)
     if (response->close || connection->server->stopping)
         connection->keep = false;
     make_head(connection); /* when not even that succeeds, the connection ends */
+    connection->server->calls.settled(connection->server->calls.user, connection->request, response);
 }
 
 /* As far as the socket takes it. False: the connection is broken. */

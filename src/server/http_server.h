@@ -33,6 +33,8 @@ typedef struct sx_http_calls {
     void (*handle)(void *user, sx_request *request, sx_response *response);
     /* Fills the response to what is no request, or one that cannot be taken; method and path may be empty. */
     void (*refuse)(void *user, sx_request *request, int status, const char *problem, sx_response *response);
+    /* The answer is settled and not yet sent: what is counted here has been counted when the client reads it; in any thread. */
+    void (*settled)(void *user, sx_request *request, const sx_response *response);
     /* After the response went to the socket, or was given up; in any thread. */
     void (*finished)(void *user, sx_request *request, const sx_response *response, uint64_t sent);
     /* Every quarter of a second, and for SIGHUP. */

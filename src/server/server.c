@@ -191,10 +191,6 @@ static void handle(void *user, sx_request *request, sx_response *response)
     if (!response->body.maximum)
         response->body.maximum = (size_t)4 << 30;
     request->route->handle(user, request, response);
-    /* Before the answer leaves: whoever has read it and asks again finds the tokens spent. */
-    const sx_server *server = user;
-    if (server->keys && request->key_name && request->tokens)
-        sx_api_keys_charge(server->keys, request->key_name, request->tokens);
 }
 
 static void refuse(void *user, sx_request *request, int status, const char *problem, sx_response *response)
@@ -207,19 +203,31 @@ static void refuse(void *user, sx_request *request, int status, const char *prob
     sx_api_fail(request, response, status, NULL, NULL, "%s", problem);
 }
 
-static void finished(void *user, sx_request *request, const sx_response *response, uint64_t sent)
+static int64_t duration_of(const sx_request *request)
+{
+    return sx_system_clock.monotonic_ns(sx_system_clock.user) - request->began_ns;
+}
+
+/* Whoever has read the answer and asks again finds the tokens spent and the request counted. */
+static void settled(void *user, sx_request *request, const sx_response *response)
 {
     sx_server *server = user;
-    int64_t duration = sx_system_clock.monotonic_ns(sx_system_clock.user) - request->began_ns;
     size_t model = SIZE_MAX;
+    if (server->keys && request->key_name && request->tokens)
+        sx_api_keys_charge(server->keys, request->key_name, request->tokens);
     for (size_t i = 0; request->model && i < sx_served_models_count(server->models) && model == SIZE_MAX; i++) {
         sx_served_model_listing listing;
         sx_served_models_describe(server->models, i, &listing);
         if (listing.name == request->model)
             model = i;
     }
-    sx_metrics_count(server->metrics, request, response, model, duration);
-    sx_access_log_write(server->log, request, response, sent, duration);
+    sx_metrics_count(server->metrics, request, response, model, duration_of(request));
+}
+
+static void finished(void *user, sx_request *request, const sx_response *response, uint64_t sent)
+{
+    sx_server *server = user;
+    sx_access_log_write(server->log, request, response, sent, duration_of(request));
 }
 
 static void tick(void *user)
@@ -352,7 +360,7 @@ static sx_status open_parts(sx_server *server, sx_error *error)
         status = sx_tokenizer_open(options->cl100k_path, &server->cl100k, error);
     if (!status)
         status = sx_metrics_open(options->models.count, &server->metrics, error);
-    sx_http_calls calls = {begin_request, is_quick, handle, refuse, finished, tick, hang_up, stopping, server};
+    sx_http_calls calls = {begin_request, is_quick, handle, refuse, settled, finished, tick, hang_up, stopping, server};
     if (!status) /* before the model: a port that is taken is said at once */
         status = sx_http_server_open(&options->http, &calls, &server->http, error);
     if (!status)

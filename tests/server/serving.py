@@ -95,9 +95,27 @@ class Server:
         kinds = {k.lower(): v for k, v in r.getheaders()}
         return r.status, json.loads(raw) if kinds.get("content-type", "").startswith("application/json") else raw, kinds
 
-    def logged(self):
-        with open(self.log) as f:
-            return [json.loads(line) for line in f]
+    def logged(self, wanted=lambda entries: True):
+        """The access log, once it is as wanted: a line is written after its answer has left. After ten seconds as it is."""
+        def entries():
+            with open(self.log) as f:
+                return [json.loads(line) for line in f if line.endswith("\n")]
+
+        return eventually(entries, wanted)
+
+    def metrics(self, wanted=lambda text: True):
+        """The text of /metrics, once it is as wanted; after ten seconds as it is."""
+        return eventually(lambda: self.ask("/metrics")[1].decode(), wanted)
+
+
+def eventually(read, wanted, seconds=10):
+    """What read() returns as soon as wanted() holds for it, or at the end of the time."""
+    end = time.monotonic() + seconds
+    while True:
+        value = read()
+        if wanted(value) or time.monotonic() > end:
+            return value
+        time.sleep(0.02)
 
 
 def read_response(s, first=b""):
