@@ -2,12 +2,13 @@
  *
  * With many texts each thread takes whole groups and never waits for another: longest texts first and small groups last, so
  * that all end at nearly the same time (Graham's longest-processing-time rule). With few texts that would leave threads idle;
- * then all share each step of one pass. The rule: share when the busiest thread would have more than SHARE_PERCENT of the
- * mean.
+ * then each thread gets one group, dealt out by the same rule text by text, where those come out even. With one text, or uneven
+ * ones, all share each step of one pass.
  *
  * Threads that share each step wait for one another at every step, so one that another program keeps from its core stops them
- * all for a time slice, which is longer than a query takes. When that happened the caller makes the next passes alone, twice as
- * many each time it happens again, if alone is in fact quicker; and it is tried again thereafter.
+ * all for a time slice, which is longer than a query takes. What shared passes cost on average, waits included, is therefore
+ * kept beside what passes cost that the caller makes alone, and the cheaper way is taken; the other is tried again from time
+ * to time, ever more rarely while it stays the dearer one.
  */
 #include "session_plan.h"
 
@@ -18,9 +19,11 @@
 
 enum {
     LEAST_GROUP = 64,     /* tokens below which a group's weights cost more to read than to use */
+    LEAST_DEALT = 32,     /* the same when the choice is between a small group for each thread and barriers */
     SHARE_PERCENT = 115,  /* what barriers and narrower products cost, roughly */
     MOST_PATIENCE = 64    /* passes */
 };
+static const double usual_weight = 0.125, trial_weight = 0.5; /* of a pass in the averages */
 
 sx_status sx_plan_open(size_t window, size_t longest, size_t group_tokens, unsigned threads, size_t hidden_size, sx_plan *plan,
                        sx_error *error)
@@ -36,7 +39,11 @@ sx_status sx_plan_open(size_t window, size_t longest, size_t group_tokens, unsig
     plan->groups = sx_calloc(window, sizeof *plan->groups);
     plan->buckets = sx_calloc(longest + 2, sizeof *plan->buckets);
     plan->loads = sx_calloc(threads, sizeof *plan->loads);
-    if (plan->sequences && plan->order && plan->groups && plan->buckets && plan->loads)
+    plan->dealt = sx_calloc(window, sizeof *plan->dealt);
+    plan->dealt_order = sx_calloc(window, sizeof *plan->dealt_order);
+    plan->owners = sx_calloc(window, sizeof *plan->owners);
+    if (plan->sequences && plan->order && plan->groups && plan->buckets && plan->loads && plan->dealt && plan->dealt_order &&
+        plan->owners)
         return SX_OK;
     sx_plan_close(plan);
     return sx_fail_nomem(error, window * sizeof *plan->sequences);
@@ -49,6 +56,9 @@ void sx_plan_close(sx_plan *plan)
     free(plan->groups);
     free(plan->buckets);
     free(plan->loads);
+    free(plan->dealt);
+    free(plan->dealt_order);
+    free(plan->owners);
     memset(plan, 0, sizeof *plan);
 }
 
@@ -105,21 +115,74 @@ static void make_groups(sx_plan *plan, size_t most, bool shrink)
     }
 }
 
-/* Work of the busiest thread when each takes the next group as soon as it is free. */
-static uint64_t busiest(const sx_plan *plan)
+static unsigned least_loaded(const sx_plan *plan)
+{
+    unsigned least = 0;
+    for (unsigned t = 1; t < plan->threads; t++)
+        if (plan->loads[t] < plan->loads[least])
+            least = t;
+    return least;
+}
+
+static uint64_t most_loaded(const sx_plan *plan)
 {
     uint64_t most = 0;
-    memset(plan->loads, 0, plan->threads * sizeof *plan->loads);
-    for (size_t g = 0; g < plan->group_count; g++) {
-        unsigned least = 0;
-        for (unsigned t = 1; t < plan->threads; t++)
-            if (plan->loads[t] < plan->loads[least])
-                least = t;
-        plan->loads[least] += plan->groups[g].work;
-        if (plan->loads[least] > most)
-            most = plan->loads[least];
-    }
+    for (unsigned t = 0; t < plan->threads; t++)
+        most = plan->loads[t] > most ? plan->loads[t] : most;
     return most;
+}
+
+static bool is_even(const sx_plan *plan, uint64_t total)
+{
+    return most_loaded(plan) * plan->threads * 100 <= total * SHARE_PERCENT;
+}
+
+/* What each thread has to do when each takes the next group as soon as it is free. */
+static void load_groups(sx_plan *plan)
+{
+    memset(plan->loads, 0, plan->threads * sizeof *plan->loads);
+    for (size_t g = 0; g < plan->group_count; g++)
+        plan->loads[least_loaded(plan)] += plan->groups[g].work;
+}
+
+/* One group for each thread. False: they are uneven or too small, and nothing has changed; `anyway`: only when they do not fit. */
+static bool deal_groups(sx_plan *plan, uint64_t total, bool anyway)
+{
+    size_t count = plan->sequence_count;
+    if (count < plan->threads)
+        return false;
+    memset(plan->loads, 0, plan->threads * sizeof *plan->loads);
+    for (size_t i = 0; i < count; i++) {
+        plan->owners[i] = least_loaded(plan);
+        plan->loads[plan->owners[i]] += work_of(plan, plan->sequences[i].length);
+    }
+    if (!anyway && (!is_even(plan, total) || total < (uint64_t)plan->threads * LEAST_DEALT))
+        return false;
+    size_t placed = 0;
+    for (unsigned t = 0; t < plan->threads; t++) {
+        sx_group *group = &plan->groups[t];
+        uint32_t row = 0;
+        *group = (sx_group){.first = placed, .work = plan->loads[t]};
+        for (size_t i = 0; i < count; i++) {
+            if (plan->owners[i] != t)
+                continue;
+            plan->dealt[placed] = plan->sequences[i];
+            plan->dealt[placed].row = row;
+            plan->dealt_order[placed++] = plan->order[i];
+            row += plan->sequences[i].length;
+            group->count++;
+        }
+        if (row > plan->group_tokens) /* `groups` is made anew by the caller */
+            return false;
+    }
+    sx_sequence *sequences = plan->sequences;
+    size_t *order = plan->order;
+    plan->group_count = plan->threads;
+    plan->sequences = plan->dealt;
+    plan->order = plan->dealt_order;
+    plan->dealt = sequences;
+    plan->dealt_order = order;
+    return true;
 }
 
 void sx_plan_make(sx_plan *plan, const uint32_t *lengths, const uint32_t *const *ids, size_t count)
@@ -129,14 +192,29 @@ void sx_plan_make(sx_plan *plan, const uint32_t *lengths, const uint32_t *const 
     make_groups(plan, plan->group_tokens, plan->threads > 1);
     for (size_t g = 0; g < plan->group_count; g++)
         total += plan->groups[g].work;
-    plan->shared = plan->threads > 1 && busiest(plan) * plan->threads * 100 > total * SHARE_PERCENT;
-    if (plan->shared)
-        make_groups(plan, plan->group_tokens, false);
+    plan->shared = false;
+    if (plan->threads == 1)
+        return;
+    load_groups(plan);
+    if (is_even(plan, total))
+        return;
+    bool alone = plan->alone_left > 0;
+    if (deal_groups(plan, total, alone)) {
+        plan->alone_left -= alone; /* better than alone, and without a wait */
+        return;
+    }
+    make_groups(plan, plan->group_tokens, false);
+    plan->shared = true;
 }
 
 bool sx_plan_alone(const sx_plan *plan)
 {
     return plan->alone_left > 0;
+}
+
+static void average(double *mean, double value, double weight)
+{
+    *mean = *mean > 0 ? *mean + weight * (value - *mean) : value;
 }
 
 void sx_plan_learn(sx_plan *plan, int64_t nanoseconds, bool stalled)
@@ -147,15 +225,20 @@ void sx_plan_learn(sx_plan *plan, int64_t nanoseconds, bool stalled)
     double cost = (double)nanoseconds / (double)(work ? work : 1);
     if (plan->alone_left) {
         plan->alone_left--;
-        if (cost > plan->stalled_cost) /* even with the wait others were a help */
+        average(&plan->alone_cost, cost, 2 * usual_weight);
+        if (plan->alone_cost > plan->shared_cost) /* even with the waits others were a help */
             plan->alone_left = plan->patience = 0;
-    } else if (stalled) {
+        return;
+    }
+    average(&plan->shared_cost, cost, plan->patience ? trial_weight : usual_weight);
+    if (!stalled) {
+        plan->patience /= 2;
+    } else if (!(plan->alone_cost > 0)) {
+        plan->alone_left = 1; /* to know what that costs */
+    } else if (plan->shared_cost > plan->alone_cost) {
         plan->patience = !plan->patience                      ? 2
                          : plan->patience > MOST_PATIENCE / 4 ? MOST_PATIENCE
                                                               : 4 * plan->patience;
         plan->alone_left = plan->patience;
-        plan->stalled_cost = cost;
-    } else {
-        plan->patience /= 2;
     }
 }

@@ -14,7 +14,7 @@ typedef struct sx_group {
 
 /* Arrays of the size of a window; sized once. */
 typedef struct sx_plan {
-    sx_sequence *sequences;  /* longest first; rows counted within their group */
+    sx_sequence *sequences;  /* longest first in each group; rows counted within their group */
     size_t *order;           /* sequence -> number of the text in the window */
     size_t sequence_count;
     sx_group *groups;        /* heaviest work first, roughly */
@@ -23,13 +23,17 @@ typedef struct sx_plan {
     /* what earlier shared passes have shown */
     unsigned alone_left;     /* passes that the caller makes alone before others are called again */
     unsigned patience;       /* how many that were the last time */
-    double stalled_cost;     /* nanoseconds for a unit of work in a pass that waited */
+    double shared_cost;      /* nanoseconds for a unit of work, on average, waits included; 0: not known */
+    double alone_cost;
     /* immutable after open */
     size_t window, longest, group_tokens;
     unsigned threads;
     size_t hidden_size;
     size_t *buckets;         /* longest + 2 */
     uint64_t *loads;         /* threads */
+    sx_sequence *dealt;      /* the window's size, as the next two: what sequences and order change places with */
+    size_t *dealt_order;
+    unsigned *owners;        /* sequence -> thread */
 } sx_plan;
 
 sx_status sx_plan_open(size_t window, size_t longest, size_t group_tokens, unsigned threads, size_t hidden_size, sx_plan *plan,

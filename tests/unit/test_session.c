@@ -418,6 +418,22 @@ static void test_plans(void **state)
             if (expected == 1)
                 assert_int_equal(plan.shared, threads > 1);
         }
+        /* Few even texts are dealt out, none waits for another; uneven ones are shared, and when sharing does not pay dealt. */
+        for (size_t i = 0; i < 4 * threads; i++) {
+            lengths[i] = 20 + (uint32_t)i % 3;
+            ids[i] = lengths + i;
+        }
+        sx_plan_make(&plan, lengths, ids, 4 * threads);
+        assert_false(plan.shared);
+        lengths[0] = LONGEST;
+        lengths[1] = 10;
+        for (unsigned busy = 0; busy < 2 && threads == 2; busy++) {
+            plan.alone_left = busy;
+            sx_plan_make(&plan, lengths, ids, 2);
+            assert_int_equal(plan.shared, !busy);
+            assert_int_equal(plan.group_count, busy ? 2 : 1);
+            assert_int_equal(plan.alone_left, 0);
+        }
         sx_plan_close(&plan);
     }
 }

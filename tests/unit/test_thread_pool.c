@@ -140,20 +140,40 @@ static void test_rule(void **state)
         assert_false(sx_plan_alone(&plan));
         sx_plan_learn(&plan, 1000, false);
     }
-    /* each stall sends others home for longer, up to a limit */
+    /* A stall now and then is dearer than a pass alone, but shared passes are cheaper on average: one trial, and no more. */
+    for (int i = 0; i < 20; i++) {
+        sx_plan_learn(&plan, 8000, true);
+        assert_int_equal(alone_passes(&plan, 3000), i == 0);
+        for (int j = 0; j < 15; j++)
+            sx_plan_learn(&plan, 1000, false);
+    }
+    /* When each pass stalls, the average passes what a pass alone costs after a few, */
+    int before = 0;
+    for (; !sx_plan_alone(&plan) && before < 10; before++)
+        sx_plan_learn(&plan, 8000, true);
+    assert_in_range(before, 2, 4);
+    /* and each further stall sends others home for longer, up to a limit. */
     static const unsigned expected[] = {2, 8, 32, 64, 64};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        sx_plan_learn(&plan, 8000, true);
         assert_int_equal(alone_passes(&plan, 3000), expected[i]);
+        sx_plan_learn(&plan, 8000, true);
     }
-    /* passes that go well make it forget */
-    for (int i = 0; i < 7; i++)
-        sx_plan_learn(&plan, 1700, false);
+    alone_passes(&plan, 3000);
+    /* Passes that go well bring the average down and make it forget. */
+    for (int i = 0; i < 30; i++) {
+        assert_false(sx_plan_alone(&plan));
+        sx_plan_learn(&plan, 1000, false);
+    }
     sx_plan_learn(&plan, 8000, true);
-    assert_int_equal(alone_passes(&plan, 3000), 2);
-    /* where alone is slower even than a pass that waited, others are called at once */
+    assert_int_equal(alone_passes(&plan, 3000), 0);
+    /* Where alone is slower even than passes that wait, others are called at once. */
+    plan = one_group(&group);
     sx_plan_learn(&plan, 8000, true);
     assert_int_equal(alone_passes(&plan, 9000), 1);
+    for (int i = 0; i < 20; i++) {
+        sx_plan_learn(&plan, 8000, true);
+        assert_int_equal(alone_passes(&plan, 9000), 0);
+    }
 }
 
 int main(void)
