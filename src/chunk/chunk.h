@@ -43,6 +43,11 @@ typedef struct sx_chunk_context {
     /* The value of another key, or NULL: the user's metadata. */
     const char *(*value)(void *user, const char *key);
     void *user;
+    /* Vectors of texts, for strategy semantic: count x dimensions floats; a row of NaN: that one is not to be had. Texts come in the
+     * same order for the same document. */
+    sx_status (*embed)(void *user, const sx_text *texts, size_t count, float *vectors, sx_error *error);
+    void *embed_user;
+    uint32_t dimensions;
 } sx_chunk_context;
 
 /* Completes options for a media type ("auto" becomes the strategy for it). counter NULL: characters only. Errors (SX_E_INVALID)
@@ -50,7 +55,7 @@ typedef struct sx_chunk_context {
  * a counter, prompt and special tokens that leave no room for text. */
 sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_type, const sx_token_counter *counter,
                              sx_chunk_plan *plan, sx_error *error);
-/* The same for a document: "auto" becomes "code" for source files whose language the context's grammars read. */
+/* The same for a document: "auto" and "semantic" become "code" for source files whose language the context's grammars read. */
 sx_status sx_chunk_plan_make_for(const sx_chunk_options *options, const sx_document *document, const sx_chunk_context *context,
                                  const sx_token_counter *counter, sx_chunk_plan *plan, sx_error *error);
 
@@ -66,6 +71,7 @@ sx_status sx_chunk_plan_make_for(const sx_chunk_options *options, const sx_docum
  * Sentences and paragraphs have no limit but the counter's. A chunk measured in tokens also spans at most 64 bytes for each token
  * of the budget, since a tokenizer may make one unknown token of a word of any length. Lines end with LF.
  * markdown, rst and html all cut by the document's blocks; a document without blocks is cut recursively.
+ * semantic embeds windows of sentences through the context (chunk_semantic.c); the same vectors give the same chunks.
  * code cuts by definitions (docs/code.md); a document that cannot be parsed is cut recursively, which keeps lines whole.
  * A repeated heading of an outer level in the headings list is a fresh section. chunks->text points into the document, which must
  * outlive it unless the caller keeps the document elsewhere. */

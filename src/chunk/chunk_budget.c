@@ -148,9 +148,7 @@ size_t sx_overlap_start(const sx_chunker *chunker, size_t start, size_t end)
     return start + bytes < end ? start + bytes : end;
 }
 
-/* The furthest end that is estimated to fit. Besides tokens and code points, bytes are limited: a tokenizer may make one
- * token of any number of them ("[UNK]" for a word too long), and a chunk of megabytes is no use to anybody. */
-static size_t ceiling_of(const sx_chunker *chunker, size_t start, size_t hard_end, size_t header_tokens)
+size_t sx_budget_ceiling(const sx_chunker *chunker, size_t start, size_t hard_end, size_t header_tokens)
 {
     size_t ceiling = hard_end, span = chunker->cap;
     if (chunker->token_budget != SIZE_MAX) {
@@ -244,7 +242,7 @@ sx_status sx_chunk_place(sx_chunker *chunker, size_t *start, size_t fresh, size_
         sx_status status = sx_header_make(chunker, begin, fresh + 1, &header); /* as a rule that of the whole chunk, too */
         if (status != SX_OK)
             return status;
-        size_t ceiling = ceiling_of(chunker, origin, hard_end, with_header ? header->tokens : 0);
+        size_t ceiling = sx_budget_ceiling(chunker, origin, hard_end, with_header ? header->tokens : 0);
         ceiling = ceiling < most ? ceiling : sx_code_point_start(text, begin, hard_end, most);
         size_t cut = ceiling > fresh ? choose(chunker, begin, fresh, ceiling, hard_end, context) : 0;
         if (!cut && origin < fresh) { /* what is repeated leaves no room for anything new */

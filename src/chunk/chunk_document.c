@@ -17,6 +17,7 @@ static sx_status run_strategy(sx_chunker *chunker)
     case SX_CHUNK_PARAGRAPHS: return sx_chunk_units(chunker);
     case SX_CHUNK_SECTIONS: return sx_chunk_sections(chunker);
     case SX_CHUNK_CODE: return sx_chunk_code(chunker);
+    case SX_CHUNK_SEMANTIC: return sx_chunk_semantically(chunker);
     }
     return sx_fail(chunker->error, SX_E_INTERNAL, "chunk method %d", (int)chunker->method);
 }

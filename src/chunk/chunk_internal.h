@@ -2,7 +2,7 @@
  *
  * The way of a document through the chunker: plan (chunk_plan.c) -> marks, where tokens and code points begin (chunk_marks.c,
  * chunk_budget.c) -> sections (chunk_headings.c) -> a strategy (chunk_recursive.c, chunk_units.c, chunk_windows.c,
- * chunk_sections.c, chunk_code.c), which walks the text from left to right and places one chunk after the other (chunk_budget.c), each
+ * chunk_sections.c, chunk_code.c, chunk_semantic.c), which walks the text from left to right and places one chunk after the other (chunk_budget.c), each
  * counted as it will be embedded. All offsets are bytes of the document's text. */
 #ifndef SX_CHUNK_CHUNK_INTERNAL_H
 #define SX_CHUNK_CHUNK_INTERNAL_H
@@ -26,12 +26,14 @@ typedef struct sx_chunk_tuning {
     unsigned header_share;           /* the header takes at most 1/header_share of the budget */
     unsigned own_code_percent;       /* of the budget; definitions from this size on do not share a chunk */
     unsigned tiny_code_percent;      /* of the budget; lines of code below this join what stands beside them */
-    unsigned bytes_per_token;        /* a chunk measured in tokens spans at most so many bytes a token: see sx_chunk_ceiling */
+    unsigned drift_percentile;       /* of the drifts between a document's sentences: from which on one ends a chunk */
+    unsigned bytes_per_token;        /* a chunk measured in tokens spans at most so many bytes a token: see sx_budget_ceiling */
 } sx_chunk_tuning;
 extern const sx_chunk_tuning sx_chunk_tuned;
 
 typedef enum sx_chunk_method {
-    SX_CHUNK_RECURSIVE, SX_CHUNK_TOKENS, SX_CHUNK_CHARS, SX_CHUNK_SENTENCES, SX_CHUNK_PARAGRAPHS, SX_CHUNK_SECTIONS, SX_CHUNK_CODE
+    SX_CHUNK_RECURSIVE, SX_CHUNK_TOKENS, SX_CHUNK_CHARS, SX_CHUNK_SENTENCES, SX_CHUNK_PARAGRAPHS, SX_CHUNK_SECTIONS, SX_CHUNK_CODE,
+    SX_CHUNK_SEMANTIC
 } sx_chunk_method;
 /* How a plan's strategy is carried out; false for a name that is none. */
 bool sx_chunk_method_of(const char *strategy, sx_chunk_method *method);
@@ -166,6 +168,11 @@ uint64_t sx_budget_cost(const sx_chunker *chunker, size_t start, size_t end);
 /* That measure's marks, or NULL when nothing limits chunks; *budget is what a chunk may have of it. */
 const sx_marks *sx_budget_marks(const sx_chunker *chunker, uint64_t *budget);
 
+/* The furthest end up to hard_end that is estimated to fit after a header of so many tokens. Besides tokens and code points, bytes are
+ * limited: a tokenizer may make one token of any number of them ("[UNK]" for a word too long), and a chunk of megabytes is no use to
+ * anybody. */
+size_t sx_budget_ceiling(const sx_chunker *chunker, size_t start, size_t hard_end, size_t header_tokens);
+
 /* Chooses where the chunk from start ends: in (fresh, ceiling]; 0: nothing before the ceiling will do. ceiling <
  * hard_end, or equal. */
 typedef size_t (*sx_end_chooser)(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end,
@@ -191,10 +198,20 @@ size_t sx_recursive_end(const sx_chunker *chunker, size_t start, size_t fresh, s
                         const void *context);
 /* Chunks [start, end), which holds something non-blank, with overlap between its pieces. */
 sx_status sx_chunk_recursively(sx_chunker *chunker, size_t start, size_t end, const sx_recursive_context *context);
+/* Chunks [start, end) from left to right, each ending where `choose` says, with overlap between them. */
+sx_status sx_chunk_from_left(sx_chunker *chunker, size_t start, size_t end, sx_end_chooser choose, const void *context);
 sx_status sx_chunk_windows(sx_chunker *chunker);
 sx_status sx_chunk_units(sx_chunker *chunker);
 sx_status sx_chunk_sections(sx_chunker *chunker);
 sx_status sx_chunk_code(sx_chunker *chunker);
+sx_status sx_chunk_semantically(sx_chunker *chunker);
+
+/* Sentences (or paragraphs), one after another. Zero-initialise; entries not yet passed. */
+typedef struct sx_unit_walk {
+    size_t block, section;
+} sx_unit_walk;
+/* The beginning of the sentence or paragraph after the one at `start`, or the text's end; starts come in ascending order. */
+size_t sx_unit_next(const sx_chunker *chunker, sx_unit_walk *walk, bool sentences, size_t start);
 
 /* ---- Headers of code, and templates (chunk_header.c) ------------------------------------------------------------------------ */
 

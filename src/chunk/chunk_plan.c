@@ -22,6 +22,7 @@ const sx_chunk_tuning sx_chunk_tuned = {
     .header_share = 3,
     .own_code_percent = 20,
     .tiny_code_percent = 6,
+    .drift_percentile = 80,
     .bytes_per_token = 64,
 };
 
@@ -48,6 +49,7 @@ static const strategy_entry strategies[] = {
     {"rst", SX_CHUNK_SECTIONS, ANY_UNIT, {256, 32}, {1000, 100}},
     {"html", SX_CHUNK_SECTIONS, ANY_UNIT, {256, 32}, {1000, 100}},
     {"code", SX_CHUNK_CODE, ANY_UNIT, {256, 0}, {1000, 0}},
+    {"semantic", SX_CHUNK_SEMANTIC, ANY_UNIT, {256, 0}, {1000, 0}},
 };
 
 /* Markdown and reStructuredText are cut recursively too: chunks filled over several short sections are found more often than
@@ -156,7 +158,7 @@ sx_status sx_chunk_plan_make(const sx_chunk_options *options, const char *media_
     const strategy_entry *entry = find_strategy(name);
     if (!entry) {
         sx_fail(error, SX_E_INVALID, "chunk strategy \"%.40s\": not known", name);
-        sx_hint(error, "strategies are auto, recursive, tokens, chars, sentences, paragraphs, markdown, rst, html and code");
+        sx_hint(error, "strategies are auto, recursive, tokens, chars, sentences, paragraphs, semantic, markdown, rst, html, code");
         return SX_E_INVALID;
     }
     memcpy(plan->strategy, entry->name, strlen(entry->name) + 1);
@@ -193,8 +195,8 @@ sx_status sx_chunk_plan_make_for(const sx_chunk_options *options, const sx_docum
     if (status != SX_OK)
         return status;
     asked.size = sizeof asked;
-    bool is_auto = !asked.strategy || strcmp(asked.strategy, "auto") == 0;
-    if (is_auto && context && document->language && sx_grammars_read(context->grammars, document->language))
+    bool for_prose = !asked.strategy || strcmp(asked.strategy, "auto") == 0 || strcmp(asked.strategy, "semantic") == 0;
+    if (for_prose && context && document->language && sx_grammars_read(context->grammars, document->language))
         asked.strategy = "code";
     return sx_chunk_plan_make(&asked, document->media_type, counter, plan, error);
 }

@@ -142,16 +142,21 @@ static size_t overlap_at_word(const sx_chunker *chunker, size_t start, size_t en
     return word ? word : from;
 }
 
-sx_status sx_chunk_recursively(sx_chunker *chunker, size_t start, size_t end, const sx_recursive_context *context)
+sx_status sx_chunk_from_left(sx_chunker *chunker, size_t start, size_t end, sx_end_chooser choose, const void *context)
 {
     size_t fresh = start;
     while (sx_skip_blank(chunker->text, end, fresh) < end) {
         size_t cut;
-        sx_status status = sx_chunk_place(chunker, &start, fresh, end, sx_recursive_end, context, &cut);
+        sx_status status = sx_chunk_place(chunker, &start, fresh, end, choose, context, &cut);
         if (status != SX_OK)
             return status;
         fresh = cut;
         start = overlap_at_word(chunker, start, cut);
     }
     return SX_OK;
+}
+
+sx_status sx_chunk_recursively(sx_chunker *chunker, size_t start, size_t end, const sx_recursive_context *context)
+{
+    return sx_chunk_from_left(chunker, start, end, sx_recursive_end, context);
 }

@@ -11,28 +11,25 @@
 typedef struct unit_window {
     size_t *starts;
     size_t count, capacity;
-    size_t block; /* the first entry of block_starts not yet passed */
-    size_t section;
+    sx_unit_walk walk;
 } unit_window;
 
 /* A section or block of the document's own structure begins at offset; offsets come in ascending order. */
-static bool structure_begins(const sx_chunker *chunker, unit_window *window, size_t offset)
+static bool structure_begins(const sx_chunker *chunker, sx_unit_walk *walk, size_t offset)
 {
-    while (window->block < chunker->block_count && chunker->block_starts[window->block] < offset)
-        window->block++;
-    while (window->section < chunker->section_count && chunker->sections[window->section].start < offset)
-        window->section++;
-    return (window->block < chunker->block_count && chunker->block_starts[window->block] == offset) ||
-           (window->section < chunker->section_count && chunker->sections[window->section].start == offset) ||
-           (window->section && chunker->sections[window->section - 1].body == offset);
+    while (walk->block < chunker->block_count && chunker->block_starts[walk->block] < offset)
+        walk->block++;
+    while (walk->section < chunker->section_count && chunker->sections[walk->section].start < offset)
+        walk->section++;
+    return (walk->block < chunker->block_count && chunker->block_starts[walk->block] == offset) ||
+           (walk->section < chunker->section_count && chunker->sections[walk->section].start == offset) ||
+           (walk->section && chunker->sections[walk->section - 1].body == offset);
 }
 
-/* The beginning of the unit after the one at `start`, or the text's end. */
-static size_t next_unit(const sx_chunker *chunker, unit_window *window, size_t start)
+size_t sx_unit_next(const sx_chunker *chunker, sx_unit_walk *walk, bool sentences, size_t start)
 {
     const char *text = chunker->text;
     size_t end = chunker->length, bytes;
-    bool sentences = chunker->method == SX_CHUNK_SENTENCES;
     for (size_t at = start; at < end;) {
         size_t blank = sx_blank_at(text, end, at);
         if (!blank && (unsigned char)text[at] < 0x80) {
@@ -48,7 +45,7 @@ static size_t next_unit(const sx_chunker *chunker, unit_window *window, size_t s
         if (at >= end)
             break;
         sx_cut cut = sx_cut_at(text, start, end, at);
-        if (cut == SX_CUT_PARAGRAPH || structure_begins(chunker, window, at))
+        if (cut == SX_CUT_PARAGRAPH || structure_begins(chunker, walk, at))
             return at;
         if (sentences && (cut == SX_CUT_SENTENCE || cut == SX_CUT_ITEM))
             return at;
@@ -91,6 +88,7 @@ sx_status sx_chunk_units(sx_chunker *chunker)
 {
     const char *text = chunker->text;
     size_t end = chunker->length, size = chunker->plan->size, overlap = chunker->plan->overlap;
+    bool sentences = chunker->method == SX_CHUNK_SENTENCES;
     unit_window window = {0};
     sx_status status = SX_OK;
     if (!sx_reserve((void **)&window.starts, &window.capacity, 2, sizeof *window.starts))
@@ -99,7 +97,7 @@ sx_status sx_chunk_units(sx_chunker *chunker)
     size_t fresh = window.starts[0];
     while (sx_skip_blank(text, end, fresh) < end) {
         while (window.count < size && window.starts[window.count] < end)
-            if (!append(&window, next_unit(chunker, &window, window.starts[window.count]))) {
+            if (!append(&window, sx_unit_next(chunker, &window.walk, sentences, window.starts[window.count]))) {
                 status = sx_fail_nomem(chunker->error, window.count * sizeof *window.starts);
                 goto out;
             }

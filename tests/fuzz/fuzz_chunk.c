@@ -40,7 +40,7 @@ static size_t copy_text(const uint8_t *data, size_t size, char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const strategies[] = {"auto", "recursive", "tokens", "chars", "sentences", "paragraphs",
-                                             "markdown", "rst", "html"};
+                                             "markdown", "rst", "html", "semantic"};
     static const char *const units[] = {NULL, "tokens", "chars", NULL};
     static const char *const titles[] = {"", "Title", "a", "A longer title > with more"};
     if (size < HEAD || size > MOST_TEXT)
@@ -70,13 +70,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     sx_token_counter counter = make_counter((counter_kind)(data[3] % COUNTER_KINDS), data[5] & 3, data[5] >> 2 & 7, data[4] * 2u);
     const sx_token_counter *counts = data[3] & 128 ? NULL : &counter;
-    sx_chunk_options options = {.size = sizeof options, .strategy = strategies[data[0] % 9], .chunk_size = data[1],
+    sx_chunk_options options = {.size = sizeof options, .strategy = strategies[data[0] % 10], .chunk_size = data[1],
                                 .overlap = (int32_t)data[2] - 1, .unit = units[data[6] >> 3 & 3], .no_header = data[6] >> 5 & 1};
     sx_chunk_plan plan;
     sx_chunk_list list;
     sx_error error;
     if (sx_chunk_plan_make(&options, document.media_type, counts, &plan, &error) == SX_OK) {
-        if (sx_chunk_document(&document, &plan, counts, &list, &error) != SX_OK)
+        if (sx_chunk_document_in(&document, &plan, &with_vectors, counts, &list, &error) != SX_OK)
             abort();
         if (broken_promise(&document, &plan, counts, &list))
             abort();

@@ -149,6 +149,24 @@ static inline sx_token_counter make_counter(counter_kind kind, uint32_t special,
     return counter;
 }
 
+/* Vectors for strategy semantic that follow from the bytes alone, some of them not to be had. The user counts texts. */
+enum { MADE_DIMENSIONS = 3 };
+static inline sx_status make_vectors(void *user, const sx_text *texts, size_t count, float *vectors, sx_error *error)
+{
+    (void)error;
+    if (user)
+        *(size_t *)user += count;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t hash = 2166136261u;
+        for (size_t j = 0; j < texts[i].length; j++)
+            hash = (hash ^ (unsigned char)texts[i].data[j]) * 16777619u;
+        for (size_t j = 0; j < MADE_DIMENSIONS; j++)
+            vectors[i * MADE_DIMENSIONS + j] = hash % 17 == 0 ? __builtin_nanf("") : (float)(hash >> 8 * j & 255) - 100;
+    }
+    return SX_OK;
+}
+static const sx_chunk_context with_vectors = {.embed = make_vectors, .dimensions = MADE_DIMENSIONS};
+
 static inline size_t characters(const char *text, size_t length)
 {
     size_t count = 0;

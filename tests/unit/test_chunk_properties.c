@@ -15,7 +15,7 @@
 #include <time.h>
 
 static const char *const strategies[] = {"auto", "recursive", "tokens", "chars", "sentences", "paragraphs",
-                                         "markdown", "rst", "html"};
+                                         "markdown", "rst", "html", "semantic"};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 
 static uint64_t generator = 0x9e3779b97f4a7c15u;
@@ -108,11 +108,11 @@ static void chunk_and_check(const sx_document *document, const char *strategy, i
         return;
     }
     sx_chunk_list list, again;
-    assert_int_equal(sx_chunk_document(document, &plan, counts, &list, &error), SX_OK);
+    assert_int_equal(sx_chunk_document_in(document, &plan, &with_vectors, counts, &list, &error), SX_OK);
     const char *broken = broken_promise(document, &plan, counts, &list);
     if (broken)
         fail_with(broken, &plan, kind, document);
-    assert_int_equal(sx_chunk_document(document, &plan, counts, &again, &error), SX_OK);
+    assert_int_equal(sx_chunk_document_in(document, &plan, &with_vectors, counts, &again, &error), SX_OK);
     bool same = again.count == list.count;
     for (size_t i = 0; same && i < list.count; i++)
         same = list.chunks[i].start == again.chunks[i].start && list.chunks[i].end == again.chunks[i].end &&
@@ -171,7 +171,7 @@ static void test_long_lines_take_linear_time(void **state)
             sx_chunk_list list;
             double begun = seconds_now();
             assert_int_equal(sx_chunk_plan_make(&options, "text/plain", &counter, &plan, NULL), SX_OK);
-            assert_int_equal(sx_chunk_document(&document, &plan, &counter, &list, NULL), SX_OK);
+            assert_int_equal(sx_chunk_document_in(&document, &plan, &with_vectors, &counter, &list, NULL), SX_OK);
             double taken = seconds_now() - begun;
             if (taken > 30)
                 fail_msg("%s, pattern %zu, counter %d: %.1f s", strategies[strategy], pattern, (int)kind, taken);
