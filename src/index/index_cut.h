@@ -6,7 +6,7 @@
 #include "../chunk/chunk.h"
 
 /* Raised whenever readers or chunkers give other chunks for the same bytes: documents are then read again. */
-enum { SX_CUT_REVISION = 4 };
+enum { SX_CUT_REVISION = 5 };
 
 typedef struct index_cut {
     sx_chunk_plan plan;

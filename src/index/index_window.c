@@ -11,7 +11,9 @@
 #include "index_records.h"
 
 #include "../base/buffer.h"
+#include "../base/buffer.h"
 #include "../base/error.h"
+#include "../base/json_writer.h"
 #include "../base/memory.h"
 
 #include <malloc.h>
@@ -325,6 +327,24 @@ static char *headings_json(const sx_chunk *chunk)
     return text;
 }
 
+/* What is defined in the chunk; NULL for nothing, which also memory's end is: then *failed is set. */
+static char *symbols_json(const sx_chunk *chunk, bool *failed)
+{
+    sx_buffer text = {0};
+    for (uint32_t i = 0; i < chunk->symbol_count; i++) {
+        const sx_symbol *symbol = &chunk->symbols[i];
+        sx_buffer_append_string(&text, i ? ",{\"name\":" : "[{\"name\":");
+        sx_json_write_string(&text, symbol->name, strlen(symbol->name));
+        sx_buffer_append_string(&text, ",\"kind\":");
+        sx_json_write_string(&text, symbol->kind, strlen(symbol->kind));
+        sx_buffer_printf(&text, ",\"line\":%u}", symbol->line);
+    }
+    if (chunk->symbol_count)
+        sx_buffer_append_byte(&text, ']');
+    *failed = *failed || text.failed;
+    return chunk->symbol_count ? sx_buffer_take(&text) : NULL;
+}
+
 /* The vectors' rows of a document's chunks. *missing: some are not stored (any more). */
 static sx_status find_vectors(index_job *job, const index_cut *cut, sx_chunk_row *rows, bool *missing, sx_error *error)
 {
@@ -347,6 +367,7 @@ static sx_status find_vectors(index_job *job, const index_cut *cut, sx_chunk_row
 
 static sx_status make_rows(const index_work *work, sx_chunk_row *rows, sx_error *error)
 {
+    bool failed = false;
     const index_cut *cut = work->cut;
     for (size_t i = 0; i < cut->list.count; i++) {
         const sx_chunk *chunk = &cut->list.chunks[i];
@@ -360,13 +381,14 @@ static sx_status make_rows(const index_work *work, sx_chunk_row *rows, sx_error 
             .start = chunk->start,
             .end = chunk->end,
             .headings = headings_json(chunk),
+            .symbols = symbols_json(chunk, &failed),
             .header = (char *)chunk->header,
             .text = (char *)work->document.text + chunk->start,
             .text_length = (size_t)(chunk->end - chunk->start),
             .hash = cut->hashes[i],
             .reason = cut->reasons[i],
         };
-        if (!rows[i].headings)
+        if (!rows[i].headings || failed)
             return sx_fail_nomem(error, 64);
     }
     return SX_OK;
@@ -425,8 +447,10 @@ static sx_status commit_document(index_job *job, index_work *work, bool *committ
         status = sx_store_document_commit(job->database, job->collection.id, &work->row, rows, cut->list.count, error);
         *committed = !status;
     }
-    for (size_t i = 0; i < cut->list.count; i++)
+    for (size_t i = 0; i < cut->list.count; i++) {
         free(rows[i].headings);
+        free(rows[i].symbols);
+    }
     free(rows);
     return status;
 }

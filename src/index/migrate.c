@@ -136,11 +136,12 @@ static sx_status copy_part(const sx_chunk_row *chunk, const sx_chunk *part, cons
         .start_line = chunk->start_line + part->start_line - 1,
         .end_line = chunk->start_line + part->end_line - 1,
         .headings = chunk->headings ? sx_strdup(chunk->headings) : NULL,
+        .symbols = chunk->symbols ? sx_strdup(chunk->symbols) : NULL,
         .header = sx_strdup(header),
         .text_length = (size_t)(part->end - part->start),
         .text = sx_strndup(chunk->text + part->start, (size_t)(part->end - part->start)),
     };
-    return (chunk->headings && !made->headings) || !made->header || !made->text ? sx_fail_nomem(error, made->text_length) : SX_OK;
+    return (chunk->headings && !made->headings) || (chunk->symbols && !made->symbols) || !made->header || !made->text ? sx_fail_nomem(error, made->text_length) : SX_OK;
 }
 
 /* Puts the chunk, or the parts it must be cut into, at the end of the list; the chunk is spent. */

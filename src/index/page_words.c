@@ -20,22 +20,6 @@ char *sx_pages_to_words(const sx_document *document)
     return sx_buffer_take(&words);
 }
 
-/* Pages that begin at or before the place. */
-static json_int_t page_of(const char *words, uint64_t place, json_int_t *all)
-{
-    json_int_t page = 0;
-    *all = 0;
-    for (char *end; *words; words = end + (*end == ' ')) {
-        unsigned long long start = strtoull(words, &end, 10);
-        if (end == words)
-            break;
-        ++*all;
-        if (start <= place)
-            page = *all;
-    }
-    return page;
-}
-
 char *sx_lines_to_words(const sx_document *document)
 {
     sx_buffer words = {0};
@@ -49,28 +33,12 @@ char *sx_lines_to_words(const sx_document *document)
     return sx_buffer_take(&words);
 }
 
-/* The file's line of a line of the text; 0: not known. */
-static json_int_t line_of(const char *words, uint32_t line)
-{
-    json_int_t found = 0;
-    for (char *end; *words; words = end + (*end == ' ')) {
-        unsigned long first = strtoul(words, &end, 10), source;
-        if (end == words || (*end != ':' && *end != '=') || first > line)
-            break;
-        bool fixed = *end == '=';
-        words = end + 1;
-        source = strtoul(words, &end, 10);
-        found = (json_int_t)source + (fixed ? 0 : (json_int_t)(line - first));
-    }
-    return found;
-}
-
 static void resolve_pages(json_t *object, const sx_hit *hit)
 {
     const char *words = json_string_value(json_object_get(object, SX_PAGES_KEY));
     if (!words)
         return;
-    json_int_t all, first = page_of(words, hit->start, &all), last = page_of(words, hit->end > hit->start ? hit->end - 1 : hit->start, &all);
+    int64_t all, first = sx_page_of(words, hit->start, &all), last = sx_page_of(words, hit->end > hit->start ? hit->end - 1 : hit->start, &all);
     json_object_set_new(object, "page", json_integer(first));
     json_object_set_new(object, "pages", json_integer(all));
     if (last != first)
@@ -83,7 +51,7 @@ static void resolve_lines(json_t *object, const sx_hit *hit)
     const char *words = json_string_value(json_object_get(object, SX_LINES_KEY));
     if (!words)
         return;
-    json_int_t first = line_of(words, hit->start_line), last = line_of(words, hit->end_line);
+    int64_t first = sx_line_of(words, hit->start_line), last = sx_line_of(words, hit->end_line);
     if (first)
         json_object_set_new(object, "source_line", json_integer(first));
     if (last > first)

@@ -4,13 +4,7 @@
 #define SX_INDEX_PAGE_WORDS_H
 
 #include "../doc/document.h"
-
-/* In a document's metadata: places in the text where its pages begin, "0 1841 3960". */
-#define SX_PAGES_KEY "page_starts"
-
-/* In a document's metadata: lines of the text and of the file, "1:4 3:12 7=20": from line 1 on the text's lines are the file's from 4 on,
- * and from 7 on all of it stands on line 20. */
-#define SX_LINES_KEY "source_lines"
+#include "../store/place_words.h"
 
 /* The values of these keys; malloc'ed, NULL on no memory. */
 char *sx_pages_to_words(const sx_document *document);

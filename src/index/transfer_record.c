@@ -140,6 +140,10 @@ sx_status sx_transfer_from_line(sx_transfer_record *record, sx_text line, sx_err
             sx_json_type type = sx_json_peek(&json);
             if (!sx_json_raw(&json, &raw))
                 break;
+            if (sx_text_is(key, "symbols")) {
+                append_string_member(record, "symbols", raw);
+                continue;
+            }
             append_member(&record->rest, key, raw);
             if (sx_text_is(key, "headings") && !is_plain(raw))
                 append_string_member(record, "headings_json", raw);
@@ -224,11 +228,12 @@ static void append_ours(sx_json *json, sx_transfer_record *scratch, sx_buffer *l
             sx_buffer_reset(headings);
             sx_buffer_append(headings, exact.data, exact.length);
             has_exact = true;
-        } else if (sx_text_is(key, "metadata")) {
+        } else if (sx_text_is(key, "metadata") || sx_text_is(key, "symbols")) {
             sx_text text;
+            bool symbols = sx_text_is(key, "symbols");
             if (!sx_json_string(json, &scratch->value, &text))
                 break;
-            sx_buffer_append_string(line, ",\"metadata\":");
+            sx_buffer_append_string(line, symbols ? ",\"symbols\":" : ",\"metadata\":");
             sx_buffer_append(line, text.data, text.length);
         } else if (sx_text_is(key, "collection")) {
             if (sx_json_raw(json, &raw) && !place->definition)

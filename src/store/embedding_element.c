@@ -27,6 +27,7 @@ void sx_embedding_item_reset(sx_embedding_item *item)
     sx_buffer_reset(&item->document);
     sx_buffer_reset(&item->root);
     sx_buffer_reset(&item->headings);
+    sx_buffer_reset(&item->symbols);
     item->vector.length = 0;
     item->number = item->place = item->index = item->start = item->end = 0;
     item->start_line = item->end_line = 1;
@@ -40,6 +41,7 @@ void sx_embedding_item_clear(sx_embedding_item *item)
     sx_buffer_clear(&item->document);
     sx_buffer_clear(&item->root);
     sx_buffer_clear(&item->headings);
+    sx_buffer_clear(&item->symbols);
     free(item->vector.data);
     *item = (sx_embedding_item){0};
 }
@@ -123,6 +125,9 @@ static void read_place(sx_json *json, sx_embedding_scratch *scratch, sx_embeddin
         else if (sx_text_is(key, "headings") && sx_json_raw(json, &raw)) {
             sx_buffer_reset(&item->headings);
             sx_buffer_append(&item->headings, raw.data, raw.length);
+        } else if (sx_text_is(key, "symbols") && sx_json_raw(json, &raw)) {
+            sx_buffer_reset(&item->symbols);
+            sx_buffer_append(&item->symbols, raw.data, raw.length);
         } else
             sx_json_skip(json);
     }
@@ -214,7 +219,7 @@ sx_status sx_embedding_read_element(const char *path, sx_text raw, bool with_vec
         sx_buffer_append_byte(&item->metadata, '}');
     }
     if (item->id.failed || item->content.failed || item->metadata.failed || scratch->rest.failed || item->document.failed ||
-        item->root.failed || item->headings.failed)
+        item->root.failed || item->headings.failed || item->symbols.failed)
         return sx_fail(error, SX_E_LIMIT, "%s: element %llu: longer than 1 GiB or than memory", path,
                        (unsigned long long)item->number);
     if (with_vector && (!vector || !item->vector.length) && !failed)

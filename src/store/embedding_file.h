@@ -35,7 +35,7 @@ typedef struct sx_embedding_item {
     sx_buffer id, content, metadata; /* metadata: a JSON object, "" for none */
     sx_json_vector vector;
     /* where a collection's export says it was; root.length 0 when it does not */
-    sx_buffer document, root, headings;
+    sx_buffer document, root, headings, symbols;
     uint64_t index, start, end, start_line, end_line;
 } sx_embedding_item;
 void sx_embedding_item_clear(sx_embedding_item *item);

@@ -1,51 +1,18 @@
-/* filter_expression.c - a recursive-descent parser for filters, and the evaluation of what it made.
+/* filter_expression.c - a recursive-descent parser for filters.
  *
- * A filter is evaluated here, on a document's row, rather than turned into SQL: SQLite's json_each takes ten times as long as our own
- * reader, and nothing that a user wrote ever becomes part of a statement. Depth, conditions and values are limited, so that neither the
- * parser's stack nor the time for a document depends on who wrote the filter. */
-#include "filter_expression.h"
+ * Depth, conditions and values are limited, so that neither the parser's stack nor the time for a document depends on who wrote the
+ * filter. */
+#include "filter_internal.h"
 
-#include "../base/buffer.h"
 #include "../base/error.h"
 #include "../base/json_reader.h"
-#include "../base/memory.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 enum { MOST_DEPTH = 64, MOST_CONDITIONS = 1000, MOST_VALUES = 10000, MOST_BYTES = 1 << 20 };
-
-typedef enum filter_kind { KIND_CONDITION, KIND_AND, KIND_OR, KIND_NOT } filter_kind;
-typedef enum filter_test { TEST_EQUAL, TEST_LESS, TEST_AT_MOST, TEST_MORE, TEST_AT_LEAST, TEST_PREFIX, TEST_GLOB } filter_test;
-
-typedef struct filter_value {
-    sx_text text;
-    double number;
-    bool is_number;
-} filter_value;
-
-typedef struct filter_node filter_node;
-struct filter_node {
-    filter_kind kind;
-    filter_node *child, *next; /* of AND, OR, NOT: the first one; each child's follower */
-    /* of a condition */
-    filter_test test;
-    bool opposite;             /* !=, !~, not in: holds exactly when the test does not */
-    unsigned needs;
-    sx_text key;
-    filter_value *values;      /* one of them must pass */
-    size_t count;
-};
-
-struct sx_filter {
-    sx_arena arena;
-    filter_node *root;
-    unsigned needs;
-};
 
 /* ---- Reading ---- */
 
@@ -238,7 +205,7 @@ static size_t unquoted_end(const filter_reader *reader, size_t at, bool in_list)
     return at;
 }
 
-static void note_number(filter_value *value)
+void sx_filter_note_number(filter_value *value)
 {
     char copy[64], *end;
     size_t length = value->text.length;
@@ -268,7 +235,7 @@ static sx_status take_value(filter_reader *reader, bool in_list, filter_value *v
             to--;
         value->text = (sx_text){text + from, to - from};
     }
-    note_number(value);
+    sx_filter_note_number(value);
     return SX_OK;
 }
 
@@ -305,9 +272,39 @@ static sx_status take_list(filter_reader *reader, filter_node *node)
     }
 }
 
-static bool key_is(const filter_node *node, const char *name)
+static const struct {
+    const char *name;
+    filter_key asks;
+    unsigned needs;
+} own_keys[] = {
+    {"document", KEY_DOCUMENT, SX_FILTER_DOCUMENT},
+    {"root", KEY_ROOT, SX_FILTER_ROOT},
+    {"date", KEY_DATE, SX_FILTER_METADATA | SX_FILTER_MODIFIED},
+    {"path", KEY_PATH, SX_FILTER_METADATA | SX_FILTER_DOCUMENT},
+    {"file", KEY_FILE, SX_FILTER_METADATA | SX_FILTER_DOCUMENT},
+    {"page", KEY_PAGE, SX_FILTER_METADATA | SX_FILTER_RANGE},
+    {"line", KEY_LINE, SX_FILTER_METADATA | SX_FILTER_RANGE},
+    {"heading", KEY_HEADING, SX_FILTER_METADATA | SX_FILTER_HEADINGS},
+    {"symbol", KEY_SYMBOL, SX_FILTER_METADATA | SX_FILTER_SYMBOLS},
+    {"kind", KEY_KIND, SX_FILTER_METADATA | SX_FILTER_SYMBOLS},
+};
+
+static unsigned know_key(filter_node *node)
 {
-    return sx_text_is(node->key, name);
+    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+        if (sx_text_is(node->key, own_keys[i].name)) {
+            node->asks = own_keys[i].asks;
+            return own_keys[i].needs;
+        }
+    node->asks = KEY_METADATA;
+    return SX_FILTER_METADATA;
+}
+
+/* Names have no stars in them, so that symbol=parse_* needs no other operator. */
+static void note_patterns(filter_node *node)
+{
+    for (size_t i = 0; node->asks == KEY_SYMBOL && i < node->count; i++)
+        node->values[i].is_pattern = node->values[i].text.length && memchr(node->values[i].text.data, '*', node->values[i].text.length);
 }
 
 static sx_status new_node(filter_reader *reader, filter_kind kind, filter_node **out)
@@ -342,19 +339,20 @@ static sx_status take_condition(filter_reader *reader, filter_node **out)
     if (!length)
         return fail_at(reader, reader->at, "one of = != < <= > >= ^= ~ !~ in is expected here");
     reader->at += length;
-    node->needs = key_is(node, "document") ? SX_FILTER_DOCUMENT
-                  : key_is(node, "root")   ? SX_FILTER_ROOT
-                  : key_is(node, "date")   ? SX_FILTER_METADATA | SX_FILTER_MODIFIED
-                                           : SX_FILTER_METADATA;
-    reader->filter->needs |= node->needs;
+    reader->filter->needs |= know_key(node);
     *out = node;
-    if (list)
-        return take_list(reader, node);
+    if (list) {
+        status = take_list(reader, node);
+        note_patterns(node);
+        return status;
+    }
     node->values = sx_arena_alloc(&reader->filter->arena, sizeof *node->values);
     if (!node->values)
         return sx_fail_nomem(reader->error, sizeof *node->values);
     node->count = 1;
-    return take_value(reader, false, &node->values[0]);
+    status = take_value(reader, false, &node->values[0]);
+    note_patterns(node);
+    return status;
 }
 
 static sx_status take_chain(filter_reader *reader, filter_kind kind, filter_node **out);
@@ -444,222 +442,12 @@ void sx_filter_close(sx_filter *filter)
     if (!filter)
         return;
     sx_arena_clear(&filter->arena);
+    sx_buffer_clear(&filter->pages);
+    sx_buffer_clear(&filter->lines);
     free(filter);
 }
 
 unsigned sx_filter_needs(const sx_filter *filter)
 {
     return filter->needs;
-}
-
-/* ---- Evaluation ---- */
-
-static int compare_texts(sx_text a, sx_text b)
-{
-    size_t least = a.length < b.length ? a.length : b.length;
-    int order = least ? memcmp(a.data, b.data, least) : 0;
-    return order ? order : (a.length > b.length) - (a.length < b.length);
-}
-
-/* * stands for any characters, / too; ? for one. One star is tried at a time, which is enough, so it takes |pattern| * |text|. */
-static bool glob_matches(sx_text pattern, sx_text text)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;
-    while (t < text.length) {
-        if (p < pattern.length && pattern.data[p] == '*') {
-            star = ++p;
-            resume = t;
-        } else if (p < pattern.length && pattern.data[p] == '?') {
-            p++;
-            t++;
-            while (t < text.length && ((unsigned char)text.data[t] & 0xc0) == 0x80)
-                t++;
-        } else if (p < pattern.length && pattern.data[p] == text.data[t]) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.length && pattern.data[p] == '*')
-        p++;
-    return p == pattern.length;
-}
-
-/* Numbers compare as numbers when both are some, all else as text: so 9 < 10, and 2024-02-01 < 2024-11. */
-static bool value_passes(filter_test test, const filter_value *actual, const filter_value *wanted)
-{
-    if (test == TEST_EQUAL)
-        return compare_texts(actual->text, wanted->text) == 0;
-    if (test == TEST_GLOB)
-        return glob_matches(wanted->text, actual->text);
-    if (test == TEST_PREFIX)
-        return actual->text.length >= wanted->text.length &&
-               (!wanted->text.length || memcmp(actual->text.data, wanted->text.data, wanted->text.length) == 0);
-    int order = actual->is_number && wanted->is_number
-                    ? (actual->number > wanted->number) - (actual->number < wanted->number)
-                    : compare_texts(actual->text, wanted->text);
-    switch (test) {
-    case TEST_LESS: return order < 0;
-    case TEST_AT_MOST: return order <= 0;
-    case TEST_MORE: return order > 0;
-    default: return order >= 0;
-    }
-}
-
-static bool text_passes(const filter_node *node, filter_value *actual)
-{
-    if (node->test >= TEST_LESS && node->test <= TEST_AT_LEAST)
-        note_number(actual);
-    for (size_t i = 0; i < node->count; i++)
-        if (value_passes(node->test, actual, &node->values[i]))
-            return true;
-    return false;
-}
-
-/* Numbers read as SQLite prints them: whole ones as they are, others with 15 digits. */
-static bool print_number(sx_text raw, char printed[64], sx_text *text)
-{
-    char copy[64];
-    if (raw.length >= sizeof copy)
-        return false;
-    memcpy(copy, raw.data, raw.length);
-    copy[raw.length] = '\0';
-    errno = 0;
-    long long whole = strtoll(copy, NULL, 10);
-    if (errno || strpbrk(copy, ".eE"))
-        sqlite3_snprintf(64, printed, "%!.15g", strtod(copy, NULL));
-    else
-        sqlite3_snprintf(64, printed, "%lld", whole);
-    *text = (sx_text){printed, strlen(printed)};
-    return true;
-}
-
-/* Reads the next value; whether it is a scalar that passes. */
-static bool scalar_passes(const filter_node *node, sx_json *json, sx_buffer *buffer)
-{
-    filter_value actual = {0};
-    char printed[64];
-    sx_text raw;
-    bool truth, read;
-    switch (sx_json_peek(json)) {
-    case SX_JSON_STRING:
-        read = sx_json_string(json, buffer, &actual.text);
-        break;
-    case SX_JSON_NUMBER:
-        read = sx_json_raw(json, &raw) && print_number(raw, printed, &actual.text);
-        break;
-    case SX_JSON_BOOLEAN:
-        read = sx_json_boolean(json, &truth);
-        actual.text = read && truth ? (sx_text){"true", 4} : (sx_text){"false", 5};
-        break;
-    case SX_JSON_NULL:
-        read = sx_json_null(json);
-        actual.text = (sx_text){"null", 4};
-        break;
-    default:
-        (void)sx_json_skip(json);
-        return false;
-    }
-    return read && text_passes(node, &actual);
-}
-
-static bool member_passes(const filter_node *node, sx_json *json, sx_buffer *buffer)
-{
-    if (sx_json_peek(json) != SX_JSON_ARRAY)
-        return scalar_passes(node, json, buffer);
-    bool found = false;
-    (void)sx_json_array(json);
-    while (sx_json_element(json))
-        found = scalar_passes(node, json, buffer) || found;
-    return found;
-}
-
-/* Whether text without escapes cannot have this member: then names and values stand in it as they are, but for numbers. */
-static bool surely_lacks(sx_text metadata, sx_text text)
-{
-    return text.length && !memchr(metadata.data, '\\', metadata.length) &&
-           !memmem(metadata.data, metadata.length, text.data, text.length);
-}
-
-static bool surely_not(const filter_node *node, sx_text metadata)
-{
-    if (surely_lacks(metadata, node->key))
-        return true;
-    if (node->test != TEST_EQUAL || node->count != 1 || node->needs & SX_FILTER_MODIFIED)
-        return false;
-    sx_text value = node->values[0].text;
-    bool may_be_number = value.length && strchr("0123456789-.IN", value.data[0]);
-    return !may_be_number && surely_lacks(metadata, value);
-}
-
-static bool metadata_passes(const filter_node *node, sx_text metadata, bool *there, bool *damaged)
-{
-    bool found = false;
-    sx_buffer buffer = {0};
-    sx_json json;
-    sx_text name;
-    *there = false;
-    if (!metadata.data || surely_not(node, metadata))
-        return false;
-    sx_json_begin(&json, metadata.data, metadata.length, "metadata");
-    (void)sx_json_object(&json);
-    while (sx_json_member(&json, &buffer, &name)) {
-        if (compare_texts(name, node->key) == 0) {
-            *there = true;
-            found = member_passes(node, &json, &buffer) || found;
-        } else {
-            (void)sx_json_skip(&json);
-        }
-    }
-    (void)sx_json_end(&json);
-    *damaged = *damaged || json.problem;
-    sx_buffer_clear(&buffer);
-    return found;
-}
-
-/* The day a file was changed, in UTC, where its metadata has no date. */
-static bool day_passes(const filter_node *node, int64_t modified_ns)
-{
-    char day[32];
-    time_t seconds = (time_t)(modified_ns / 1000000000);
-    struct tm parts;
-    if (!gmtime_r(&seconds, &parts) || !strftime(day, sizeof day, "%Y-%m-%d", &parts))
-        return false;
-    filter_value actual = {.text = {day, strlen(day)}};
-    return text_passes(node, &actual);
-}
-
-static bool condition_holds(const filter_node *node, const sx_filter_subject *subject, bool *damaged)
-{
-    bool there, passes;
-    filter_value actual = {.text = node->needs == SX_FILTER_ROOT ? subject->root : subject->document};
-    if (node->needs & SX_FILTER_METADATA) {
-        passes = metadata_passes(node, subject->metadata, &there, damaged);
-        if (!there && node->needs & SX_FILTER_MODIFIED)
-            passes = day_passes(node, subject->modified_ns);
-    } else {
-        passes = text_passes(node, &actual);
-    }
-    return passes != node->opposite;
-}
-
-static bool node_holds(const filter_node *node, const sx_filter_subject *subject, bool *damaged)
-{
-    if (node->kind == KIND_CONDITION)
-        return condition_holds(node, subject, damaged);
-    if (node->kind == KIND_NOT)
-        return !node_holds(node->child, subject, damaged);
-    for (const filter_node *child = node->child; child; child = child->next)
-        if (node_holds(child, subject, damaged) != (node->kind == KIND_AND))
-            return node->kind == KIND_OR;
-    return node->kind == KIND_AND;
-}
-
-bool sx_filter_holds(const sx_filter *filter, const sx_filter_subject *subject, bool *damaged)
-{
-    return node_holds(filter->root, subject, damaged);
 }

@@ -184,11 +184,12 @@ static sx_status add_chunk(sx_import_target *target, const sx_embedding_item *it
         .start_line = (uint32_t)item->start_line,
         .end_line = (uint32_t)item->end_line,
         .headings = sx_strdup(item->headings.length ? item->headings.data : "[]"),
+        .symbols = item->symbols.length ? sx_strdup(item->symbols.data) : NULL,
         .header = sx_strdup(""),
         .text = sx_strndup(text_of(&item->content), item->content.length),
         .text_length = item->content.length,
     };
-    if (!chunk.headings || !chunk.header || !chunk.text) {
+    if (!chunk.headings || (item->symbols.length && !chunk.symbols) || !chunk.header || !chunk.text) {
         sx_chunk_row_clear(&chunk);
         return sx_fail_nomem(error, item->content.length);
     }

@@ -53,6 +53,12 @@
     " rows INTEGER NOT NULL, bytes INTEGER NOT NULL, last_chunk INTEGER NOT NULL);"                                              \
     "CREATE TRIGGER packed_gone AFTER DELETE ON collection BEGIN DELETE FROM packed WHERE collection = old.id; END;"
 
+/* Version 6: what is defined in a chunk of code, as JSON (sx_chunk_row). In a table of its own, so that filters read it without the
+ * texts, and chunks of prose have none. */
+#define SYMBOL_TABLES                                                                                                            \
+    "CREATE TABLE chunk_symbols(chunk INTEGER PRIMARY KEY, symbols TEXT NOT NULL);"                                              \
+    "CREATE TRIGGER chunk_symbols_gone AFTER DELETE ON chunk BEGIN DELETE FROM chunk_symbols WHERE chunk = old.id; END;"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -120,10 +126,10 @@ static const char tables[] =
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
     " END;"
-    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES PACKED_TABLES;
+    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES PACKED_TABLES SYMBOL_TABLES;
 
 /* A step from a version to the next, in SQL. */
-const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}, {4, PACKED_TABLES}};
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}, {4, PACKED_TABLES}, {5, SYMBOL_TABLES}};
 const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */

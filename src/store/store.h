@@ -143,6 +143,7 @@ typedef struct sx_chunk_row {
     uint32_t index, start_line, end_line, tokens;
     uint64_t start, end;
     char *headings;                 /* JSON array of strings */
+    char *symbols;                  /* of parsed code: JSON array of {"name", "kind", "line"}; else NULL */
     char *header;
     char *text;
     size_t text_length;

@@ -33,6 +33,7 @@ void sx_chunk_row_clear(sx_chunk_row *row)
     if (!row)
         return;
     free(row->headings);
+    free(row->symbols);
     free(row->header);
     free(row->text);
     free(row->reason);
@@ -269,6 +270,14 @@ static sx_status write_chunk(sx_database *database, int64_t collection, int64_t 
         chunk->headings, chunk->header, chunk->reason, text);
 }
 
+static sx_status write_symbols(sx_database *database, int64_t id, const sx_chunk_row *chunk, bool kept, sx_error *error)
+{
+    if (chunk->symbols)
+        return sx_sql_do(database, "INSERT OR REPLACE INTO chunk_symbols(chunk, symbols) VALUES (?, ?)", error, "it", id,
+                         chunk->symbols);
+    return kept ? sx_sql_do(database, "DELETE FROM chunk_symbols WHERE chunk = ?", error, "i", id) : SX_OK;
+}
+
 /* A chunk whose vector was in the document before keeps its id, so that a small edit leaves the mapped segments alive. */
 static sx_status replace_chunks(sx_database *database, int64_t collection, const sx_document_row *row, const sx_chunk_row *chunks,
                                 size_t count, sx_error *error)
@@ -295,6 +304,8 @@ static sx_status replace_chunks(sx_database *database, int64_t collection, const
     for (size_t i = 0; i < count && !status; i++) {
         status = write_chunk(database, collection, row->id, &chunks[i], keep[i], error);
         int64_t id = keep[i] ? keep[i] : sqlite3_last_insert_rowid(database->sqlite);
+        if (!status)
+            status = write_symbols(database, id, &chunks[i], keep[i] != 0, error);
         if (!status)
             status = sx_keyword_add(database, collection, row, id, &chunks[i], keep[i] != 0, error);
     }
@@ -528,9 +539,10 @@ static sx_status read_chunk(sqlite3_stmt *statement, sx_chunk_row *row, sx_error
         .headings = sx_sql_text(statement, at + 10, &failed),
         .header = sx_sql_text(statement, at + 11, &failed),
         .reason = sx_sql_text(statement, at + 12, &failed),
-        .text = sx_sql_text(statement, at + 13, &failed),
+        .symbols = sx_sql_text(statement, at + 13, &failed),
+        .text = sx_sql_text(statement, at + 14, &failed),
     };
-    row->text_length = (size_t)sqlite3_column_bytes(statement, at + 13);
+    row->text_length = (size_t)sqlite3_column_bytes(statement, at + 14);
     sx_sql_hash(statement, at + 9, &row->hash);
     if (!failed)
         return SX_OK;
@@ -552,7 +564,8 @@ sx_status sx_store_chunk(sx_database *database, int64_t chunk, sx_chunk_row *row
         sx_sql_start(database,
                      "SELECT " DOCUMENT_COLUMNS
                      ", c.id, c.document, c.vector, c.number, c.start, c.end, c.start_line, c.end_line, c.tokens, c.hash,"
-                     " c.headings, c.header, c.reason, c.text FROM chunk c JOIN document d ON d.id = c.document"
+                     " c.headings, c.header, c.reason, s.symbols, c.text FROM chunk c JOIN document d ON d.id = c.document"
+                     " LEFT JOIN chunk_symbols s ON s.chunk = c.id"
                      " WHERE c.id = ?",
                      &statement, error, "i", chunk);
     if (!status)

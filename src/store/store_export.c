@@ -41,6 +41,7 @@ enum chunk_column {
     END_LINE,
     TOKENS,
     HEADINGS,
+    SYMBOLS,
     HEADER,
     TEXT,
     HASH,
@@ -54,9 +55,10 @@ enum chunk_column {
 };
 static const char chunk_query[] =
     "SELECT d.root, d.path, c.number, c.start, c.end, c.start_line, c.end_line, c.tokens,"
-    " CASE WHEN json_valid(c.headings) THEN json(c.headings) ELSE '[]' END, c.header, c.text, c.hash, c.reason,"
+    " CASE WHEN json_valid(c.headings) THEN json(c.headings) ELSE '[]' END, s.symbols, c.header, c.text, c.hash, c.reason,"
     " coalesce(json(d.metadata), '{}'), d.title, d.media_type, v.id, v.dropped, v.data"
     " FROM document d CROSS JOIN chunk c ON c.document = d.id LEFT JOIN vector v ON v.id = c.vector"
+    " LEFT JOIN chunk_symbols s ON s.chunk = c.id"
     " WHERE d.collection = ? ORDER BY d.root, d.path, c.number";
 
 static void put_key(sx_buffer *buffer, const char *key)
@@ -186,6 +188,8 @@ static sx_status write_line(export_job *job, sx_error *error)
     put_integer(buffer, "tokens", sqlite3_column_int64(row, TOKENS));
     if (sqlite3_column_int64(row, DROPPED))
         put_integer(buffer, "dropped_tokens", sqlite3_column_int64(row, DROPPED));
+    if (sqlite3_column_type(row, SYMBOLS) != SQLITE_NULL)
+        put_json(buffer, "symbols", row, SYMBOLS);
     put_column(buffer, "header", row, HEADER);
     put_column(buffer, "title", row, TITLE);
     put_column(buffer, "media_type", row, MEDIA_TYPE);
@@ -230,6 +234,8 @@ static void put_metadata(sx_buffer *buffer, sqlite3_stmt *row)
     put_integer(buffer, "start_line", sqlite3_column_int64(row, START_LINE));
     put_integer(buffer, "end_line", sqlite3_column_int64(row, END_LINE));
     put_json(buffer, "headings", row, HEADINGS);
+    if (sqlite3_column_type(row, SYMBOLS) != SQLITE_NULL)
+        put_json(buffer, "symbols", row, SYMBOLS);
     sx_buffer_append_string(buffer, "}}");
 }
 

@@ -1,7 +1,7 @@
 /* store_filters.c - from filters to the chunks they allow.
  *
- * Every document is asked, so that k matches are found whenever k exist; what that takes is reading each row once, in the order
- * of the file, and as much of it as the filters look at (filter_expression.c). A handle keeps the last few lists for as long as
+ * Every document is asked, and every chunk where a filter is about chunks, so that k matches are found whenever k exist; what that takes is
+ * reading each row once, in the order of the file, and as much of it as the filters look at (filter_evaluation.c). A handle keeps the last few lists for as long as
  * nothing is written: a search by meaning and words needs its list twice, and clients ask with the same filters again. */
 #include "store_filters.h"
 #include "filter_expression.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_FILTERS = 100, MOST_LISTS = 4, MOST_KEPT_IDS = 1 << 20 };
+enum { DOCUMENT_ARGUMENTS = 6, CHUNK_ARGUMENTS = 6, MOST_FILTERS = 100, MOST_LISTS = 4, MOST_KEPT_IDS = 1 << 20 };
 static const char filter_type[] = "sx_filter"; /* of the pointers that statements are given */
 
 static sx_text text_argument(sqlite3_value *value)
@@ -22,13 +22,26 @@ static sx_text text_argument(sqlite3_value *value)
     return (sx_text){data, (size_t)sqlite3_value_bytes(value)};
 }
 
-/* filter_passes(filter, metadata, path, root, mtime_ns) */
+/* filter_passes(filter, document, metadata, path, root, mtime_ns [, start, end, start_line, end_line, headings, symbols]) */
 static void filter_passes(sqlite3_context *context, int count, sqlite3_value **arguments)
 {
-    (void)count;
-    const sx_filter *filter = sqlite3_value_pointer(arguments[0], filter_type);
-    sx_filter_subject subject = {text_argument(arguments[1]), text_argument(arguments[2]), text_argument(arguments[3]),
-                                 sqlite3_value_int64(arguments[4])};
+    sx_filter *filter = sqlite3_value_pointer(arguments[0], filter_type);
+    sx_filter_subject subject = {.id = sqlite3_value_int64(arguments[1]),
+                                 .metadata = text_argument(arguments[2]),
+                                 .document = text_argument(arguments[3]),
+                                 .root = text_argument(arguments[4]),
+                                 .modified_ns = sqlite3_value_int64(arguments[5])};
+    sx_filter_chunk chunk;
+    if (count == DOCUMENT_ARGUMENTS + CHUNK_ARGUMENTS) {
+        sqlite3_value **of = arguments + DOCUMENT_ARGUMENTS;
+        chunk = (sx_filter_chunk){.start = (uint64_t)sqlite3_value_int64(of[0]),
+                                  .end = (uint64_t)sqlite3_value_int64(of[1]),
+                                  .start_line = (uint32_t)sqlite3_value_int64(of[2]),
+                                  .end_line = (uint32_t)sqlite3_value_int64(of[3]),
+                                  .headings = text_argument(of[4]),
+                                  .symbols = text_argument(of[5])};
+        subject.chunk = &chunk;
+    }
     bool damaged = false;
     bool passes = filter && sx_filter_holds(filter, &subject, &damaged);
     if (damaged)
@@ -39,16 +52,28 @@ static void filter_passes(sqlite3_context *context, int count, sqlite3_value **a
 
 int sx_filters_register(sqlite3 *sqlite)
 {
-    return sqlite3_create_function(sqlite, "filter_passes", 5, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, filter_passes, NULL, NULL);
+    static const int counts[] = {DOCUMENT_ARGUMENTS, DOCUMENT_ARGUMENTS + CHUNK_ARGUMENTS};
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts && code == SQLITE_OK; i++)
+        code = sqlite3_create_function(sqlite, "filter_passes", counts[i], SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, filter_passes, NULL,
+                                       NULL);
+    return code;
 }
 
-/* Columns that no filter looks at are not read. */
+/* Columns that no filter looks at are not read. The document is asked first, so that chunks of those that cannot pass are not read. */
 static void write_condition(sx_buffer *sql, const sx_filter *filter, size_t parameter)
 {
     unsigned needs = sx_filter_needs(filter);
-    sx_buffer_printf(sql, " AND filter_passes(?%zu, %s, %s, %s, %s)", parameter,
-                     needs & SX_FILTER_METADATA ? "d.metadata" : "NULL", needs & SX_FILTER_DOCUMENT ? "d.path" : "NULL",
-                     needs & SX_FILTER_ROOT ? "d.root" : "NULL", needs & SX_FILTER_MODIFIED ? "d.mtime_ns" : "NULL");
+    for (int chunks = 0; chunks <= ((needs & SX_FILTER_CHUNK) != 0); chunks++) {
+        sx_buffer_printf(sql, " AND filter_passes(?%zu, d.id, %s, %s, %s, %s", parameter,
+                         needs & SX_FILTER_METADATA ? "d.metadata" : "NULL", needs & SX_FILTER_DOCUMENT ? "d.path" : "NULL",
+                         needs & SX_FILTER_ROOT ? "d.root" : "NULL", needs & SX_FILTER_MODIFIED ? "d.mtime_ns" : "NULL");
+        if (chunks)
+            sx_buffer_printf(sql, ", %s, %s, %s",
+                             needs & SX_FILTER_RANGE ? "c.start, c.end, c.start_line, c.end_line" : "NULL, NULL, NULL, NULL",
+                             needs & SX_FILTER_HEADINGS ? "c.headings" : "NULL", needs & SX_FILTER_SYMBOLS ? "s.symbols" : "NULL");
+        sx_buffer_append_byte(sql, ')');
+    }
 }
 
 /* ---- Lists kept ---- */
@@ -165,21 +190,25 @@ static sx_status make_list(sx_database *database, int64_t collection, const char
     sx_buffer sql = {0};
     sqlite3_stmt *statement = NULL;
     size_t capacity = 0;
+    unsigned needs = 0;
     bool row = true, all = false, ascending = true;
     sx_filter **parsed = sx_calloc(filter_count, sizeof *parsed);
     if (!parsed)
         return sx_fail_nomem(error, filter_count * sizeof *parsed);
     sx_status status = filter_count ? reads_all(database, collection, &all, error) : SX_OK;
-    /* Without filters the partial index alone answers; with them, documents are tested once each, and the index by document has
-     * all that is wanted of a chunk. That some of them have no vector does not matter: no scan meets those. */
-    sx_buffer_printf(&sql, filter_count ? "SELECT c.id FROM document d%s CROSS JOIN chunk c INDEXED BY chunk_document"
-                                          " ON c.document = d.id WHERE d.collection = ?1"
-                                        : "SELECT c.id FROM chunk c%s WHERE c.collection = ?1 AND c.vector IS NOT NULL"
-                                          " ORDER BY c.id",
-                     all ? " NOT INDEXED" : "");
     for (size_t i = 0; i < filter_count && !status; i++)
         if (!(status = sx_filter_parse(filters[i], &parsed[i], error)))
-            write_condition(&sql, parsed[i], 2 + i);
+            needs |= sx_filter_needs(parsed[i]);
+    /* Without filters the partial index alone answers; with them, documents are tested once each, and the index by document has
+     * all that is wanted of a chunk, unless chunks are tested too. That some of them have no vector does not matter: no scan meets
+     * those. */
+    sx_buffer_printf(&sql, filter_count ? "SELECT c.id FROM document d%s CROSS JOIN chunk c INDEXED BY chunk_document"
+                                          " ON c.document = d.id%s WHERE d.collection = ?1"
+                                        : "SELECT c.id FROM chunk c%s WHERE c.collection = ?1 AND c.vector IS NOT NULL"
+                                          "%s ORDER BY c.id",
+                     all ? " NOT INDEXED" : "", needs & SX_FILTER_SYMBOLS ? " LEFT JOIN chunk_symbols s ON s.chunk = c.id" : "");
+    for (size_t i = 0; i < filter_count && !status; i++)
+        write_condition(&sql, parsed[i], 2 + i);
     if (!status && sql.failed)
         status = sx_fail_nomem(error, sql.length);
     if (!status)

@@ -4,7 +4,7 @@
 
 #include "sql.h"
 
-/* Ids (ascending, malloc'ed, replacing *ids) of the collection's chunks whose document passes every filter, some without a vector
+/* Ids (ascending, malloc'ed, replacing *ids) of the collection's chunks that pass every filter, some without a vector
  * among them; without filters, of all that have a vector. */
 sx_status sx_filter_chunks(sx_database *database, int64_t collection, const char *const *filters, size_t filter_count,
                            int64_t **ids, size_t *count, sx_error *error);

@@ -132,6 +132,8 @@ static void read_member(import_job *job, sx_json *json, sx_text key, import_line
         line->dropped = (uint32_t)read_unsigned(json, UINT32_MAX);
     else if (sx_text_is(key, "headings"))
         read_raw(json, &chunk->headings);
+    else if (sx_text_is(key, "symbols"))
+        read_raw(json, &chunk->symbols);
     else if (sx_text_is(key, "metadata"))
         read_raw(json, &line->metadata);
     else if (sx_text_is(key, "text"))

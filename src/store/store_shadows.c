@@ -183,8 +183,8 @@ sx_status sx_store_document_chunks(sx_database *database, int64_t document, sx_c
     *count = 0;
     sx_status status = sx_sql_start(database,
                                     "SELECT number, start, end, start_line, end_line, tokens, hash, headings, header, text,"
-                                    " vector, id"
-                                    " FROM chunk WHERE document = ? ORDER BY number",
+                                    " vector, id, symbols"
+                                    " FROM chunk LEFT JOIN chunk_symbols ON chunk = id WHERE document = ? ORDER BY number",
                                     &statement, error, "i", document);
     while (!status && !(status = sx_sql_step(database, statement, &row, error)) && row) {
         if (!sx_reserve((void **)chunks, &capacity, *count + 1, sizeof **chunks)) {
@@ -204,6 +204,7 @@ sx_status sx_store_document_chunks(sx_database *database, int64_t document, sx_c
             .tokens = (uint32_t)sqlite3_column_int64(statement, 5),
             .headings = sx_sql_text(statement, 7, &failed),
             .header = sx_sql_text(statement, 8, &failed),
+            .symbols = sx_sql_text(statement, 12, &failed),
             .text = sx_sql_text(statement, 9, &failed),
             .text_length = (size_t)sqlite3_column_bytes(statement, 9),
         };

@@ -18,7 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     size_t length = strlen(text), rest = length < size ? length + 1 : size;
     if (sx_filter_parse(text, &filter, &error) == SX_OK) {
-        sx_filter_subject subject = {{text + rest, size - rest}, {text, length}, {text + rest, size - rest}, 0};
+        sx_filter_subject subject = {.metadata = {text + rest, size - rest}, .document = {text, length}, .root = {text + rest, size - rest}};
+        const sx_filter_chunk chunk = {.start = length, .end = size, .start_line = (uint32_t)length, .end_line = (uint32_t)size,
+                                       .headings = {text + rest, size - rest}, .symbols = {text + rest, size - rest}};
+        bool may = sx_filter_holds(filter, &subject, &damaged);
+        subject.chunk = &chunk;
+        if (!may && sx_filter_holds(filter, &subject, &damaged))
+            abort();
         if (sx_filter_holds(filter, &subject, &damaged) != sx_filter_holds(filter, &subject, &damaged))
             abort();
     }

@@ -69,6 +69,71 @@ static const struct {
     {"lang=\"\"", false}, {"lang!=''", true},
 };
 
+/* A method of a class on pages 2 and 3, once in the middle of the document and once alone. */
+static const char paged[] = "{\"language\":\"python\",\"page_starts\":\"0 100 200 900\",\"team\":\"x\"}";
+static const char lined[] = "{\"source_lines\":\"1:11 50=70\"}";
+static const char own[] = "{\"kind\":\"report\",\"page\":\"7\",\"symbol\":\"GOOG\",\"path\":\"elsewhere\",\"line\":null}";
+
+static const struct {
+    const char *metadata, *expression;
+    bool may, holds; /* without the chunk, with it */
+} chunk_cases[] = {
+    {paged, "symbol=parse_line", true, true}, {paged, "symbol=Reader.parse_line", true, true},
+    {paged, "symbol=Outer.Reader.parse_line", true, true}, {paged, "symbol=Outer", true, false}, {paged, "symbol=parse", true, false},
+    {paged, "symbol=parse_*", true, true}, {paged, "symbol=*.parse_*", true, true}, {paged, "symbol!=parse_*", true, false},
+    {paged, "symbol in (x, read*)", true, false}, {paged, "symbol in (x, par*)", true, true}, {paged, "symbol~parse?line", true, true},
+    {paged, "symbol=empty?", true, true}, {paged, "symbol=empt?", true, false}, {paged, "symbol^=Outer.", true, true},
+    {paged, "symbol=parse_line and kind=function", true, true}, {paged, "kind=method", true, true}, {paged, "kind=class", true, false},
+    {paged, "kind!=class", true, true}, {paged, "not kind=method", true, false}, {paged, "kind in (class, function)", true, true},
+    {paged, "heading=Reader", true, true}, {paged, "heading~Rea*", true, true}, {paged, "heading=x", true, false},
+    {paged, "page=2", true, true}, {paged, "page=3", true, true}, {paged, "page=1", true, false}, {paged, "page=4", true, false},
+    {paged, "page>=3", true, true}, {paged, "page>3", true, false}, {paged, "page<2", true, false}, {paged, "page<=2", true, true},
+    {paged, "page<3 and page>2", true, true}, {paged, "page!=2", true, false}, {paged, "page in (9, 3)", true, true},
+    {paged, "page=2.5", true, false}, {paged, "page=two", true, false}, {paged, "page^=3", true, true}, {paged, "page~?", true, true},
+    {paged, "line=40", true, true}, {paged, "line=60", true, true}, {paged, "line=39", true, false}, {paged, "line>60", true, false},
+    {paged, "line>=50 and line<=55", true, true}, {lined, "line=50", true, true}, {lined, "line=70", true, true},
+    {lined, "line=40", true, false}, {lined, "page=1", true, false}, {lined, "page!=1", true, true},
+    {paged, "path=src/deep/a.py", true, true}, {paged, "file=a.py", true, true}, {paged, "file=deep", false, false},
+    {paged, "file~*.py and symbol=parse_line", true, true}, {paged, "file=b.py and symbol=parse_line", false, false},
+    {paged, "team=x or kind=class", true, true}, {paged, "team=y or kind=class", true, false}, {paged, "team=y and kind=method", false, false},
+    {paged, "not (team=x and kind=class)", true, true}, {paged, "not (team=x or kind=class)", false, false},
+    {paged, "language=python and not symbol=parse_*", true, false},
+    /* The metadata's own go first. */
+    {own, "kind=report", true, true}, {own, "kind=method", false, false}, {own, "page=7", true, true}, {own, "page<7", false, false},
+    {own, "symbol=GOOG", true, true}, {own, "path=elsewhere", true, true}, {own, "file=a.py", true, true}, {own, "symbol=G*", true, true},
+    {own, "line=null", true, true},
+};
+
+static void filters_know_chunks(void **state)
+{
+    static const sx_filter_chunk chunk = {
+        .start = 150, .end = 201, .start_line = 40, .end_line = 60, .headings = {"[\"Outer\",\"Reader\"]", 18},
+        .symbols = {"[{\"name\":\"Outer.Reader.parse_line\",\"kind\":\"method\",\"line\":40},{\"name\":\"empty?\",\"kind\":\"function\",\"line\":50}]", 108}};
+    (void)state;
+    assert_int_equal(chunk.symbols.length, strlen(chunk.symbols.data));
+    for (size_t i = 0; i < sizeof chunk_cases / sizeof *chunk_cases; i++) {
+        sx_error error;
+        sx_filter *filter;
+        bool damaged = false;
+        if (sx_filter_parse(chunk_cases[i].expression, &filter, &error))
+            fail_msg("%s", error.message);
+        for (int64_t id = 0; id < 2; id++) { /* kept and not kept */
+            sx_filter_subject subject = {.id = id, .metadata = text_of(chunk_cases[i].metadata), .document = text_of("src/deep/a.py"),
+                                         .root = text_of("/home/r")};
+            bool may = sx_filter_holds(filter, &subject, &damaged);
+            subject.chunk = &chunk;
+            bool holds = sx_filter_holds(filter, &subject, &damaged);
+            if (may != chunk_cases[i].may || holds != chunk_cases[i].holds || damaged)
+                fail_msg("%s of %s: may hold %d, holds %d", chunk_cases[i].expression, chunk_cases[i].metadata, may, holds);
+            /* What holds of no chunk of a document never holds of one; without symbols and pages only the opposites do. */
+            const sx_filter_chunk bare = {.start_line = 1, .end_line = 1};
+            subject.chunk = &bare;
+            assert_true(may || !sx_filter_holds(filter, &subject, &damaged));
+        }
+        sx_filter_close(filter);
+    }
+}
+
 static void filters_mean_what_they_say(void **state)
 {
     (void)state;
@@ -154,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_mean_what_they_say),
+        cmocka_unit_test(filters_know_chunks),
         cmocka_unit_test(damaged_metadata_is_told),
         cmocka_unit_test(errors_name_the_place),
         cmocka_unit_test(too_much_is_refused),
