@@ -1,16 +1,10 @@
-/* page_files.h - the files of the web page, which are part of the program (made by embed_files.py from page/). */
+/* page_files.h - the files of the web page, which are part of the program: page/, and from src/explore/page/ what draws maps. */
 #ifndef SX_SERVER_PAGE_FILES_H
 #define SX_SERVER_PAGE_FILES_H
 
-#include <stddef.h>
+#include "../base/embedded_file.h"
 
-typedef struct sx_page_file {
-    const char *name, *content_type;
-    const unsigned char *data;
-    size_t length;
-} sx_page_file;
-
-extern const sx_page_file sx_page_files[];
-extern const size_t sx_page_file_count;
+extern const sx_embedded_file sx_page_files[];
+extern const size_t sx_page_files_count;
 
 #endif

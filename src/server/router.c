@@ -5,7 +5,7 @@
 
 static const sx_route *const tables[] = {
     sx_routes_openai, sx_routes_tei,         sx_routes_tokens, sx_routes_ollama,  sx_routes_cohere,
-    sx_routes_rerank, sx_routes_collections, sx_routes_jobs,   sx_routes_page,    sx_routes_service,
+    sx_routes_rerank, sx_routes_collections, sx_routes_maps,   sx_routes_jobs,    sx_routes_page,   sx_routes_service,
 };
 enum { TABLES = sizeof tables / sizeof *tables };
 

@@ -30,6 +30,7 @@ extern const sx_route sx_routes_ollama[];
 extern const sx_route sx_routes_cohere[];
 extern const sx_route sx_routes_rerank[];
 extern const sx_route sx_routes_collections[];
+extern const sx_route sx_routes_maps[];
 extern const sx_route sx_routes_jobs[];
 extern const sx_route sx_routes_page[];
 extern const sx_route sx_routes_service[];

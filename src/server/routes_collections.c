@@ -117,8 +117,7 @@ static void member(sx_buffer *to, const char *before, const char *text)
     sx_json_write_string(to, text, text ? strlen(text) : 0);
 }
 
-/* As clients know the model; of a path on this machine only its end. */
-static const char *shown_model(sx_server *server, const char *model)
+const char *sx_shown_model(const sx_server *server, const char *model)
 {
     const char *name = sx_served_models_name(server->models, (sx_text){model, strlen(model)});
     return name ? name : model[0] == '/' ? strrchr(model, '/') + 1 : model;
@@ -127,7 +126,7 @@ static const char *shown_model(sx_server *server, const char *model)
 static void write_collection(sx_server *server, const sx_collection_info *info, bool counted, sx_buffer *to)
 {
     member(to, "{\"name\":", info->name);
-    member(to, ",\"model\":", shown_model(server, info->model));
+    member(to, ",\"model\":", sx_shown_model(server, info->model));
     member(to, ",\"space\":", info->space);
     sx_buffer_printf(to, ",\"dimensions\":%u", info->dimensions);
     if (counted)
@@ -136,7 +135,7 @@ static void write_collection(sx_server *server, const sx_collection_info *info, 
                          (unsigned long long)info->documents, (unsigned long long)info->chunks, (unsigned long long)info->vectors,
                          (unsigned long long)info->pending, (unsigned long long)info->failed, (unsigned long long)info->bytes);
     if (info->moving_to) {
-        member(to, ",\"moving_to\":", shown_model(server, info->moving_to));
+        member(to, ",\"moving_to\":", sx_shown_model(server, info->moving_to));
         sx_buffer_printf(to, ",\"moved\":%llu", (unsigned long long)info->moved);
     }
     sx_buffer_append_byte(to, '}');

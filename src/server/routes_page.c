@@ -14,8 +14,8 @@ static const char content_policy[] =
 
 static void send_file(sx_request *request, sx_response *response, sx_text name)
 {
-    const sx_page_file *file = NULL;
-    for (size_t i = 0; i < sx_page_file_count && !file; i++)
+    const sx_embedded_file *file = NULL;
+    for (size_t i = 0; i < sx_page_files_count && !file; i++)
         if (strlen(sx_page_files[i].name) == name.length && memcmp(sx_page_files[i].name, name.data, name.length) == 0)
             file = &sx_page_files[i];
     if (!file) {

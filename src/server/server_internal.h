@@ -23,11 +23,14 @@ struct sx_server {
     sx_tokenizer *cl100k;      /* NULL: not needed */
     const char *notify_socket; /* of the supervisor, or NULL */
     _Atomic bool stopping;
+    _Atomic bool mapping; /* a map is being made (routes_maps.c) */
     int64_t started_ns; /* monotonic */
     int64_t started_unix_s;
 };
 
 /* Whether a collection made by a request may be called so. */
 bool sx_is_collection_name(sx_text name);
+/* As clients know the model that a collection names; of a path on this machine only its end. */
+const char *sx_shown_model(const sx_server *server, const char *model);
 
 #endif

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-KEYS = {"Enter": (13, "\r"), "ArrowDown": (40, ""), "ArrowUp": (38, ""), "Escape": (27, ""), "/": (191, "/")}
+KEYS = {"n": (78, "n"), "Enter": (13, "\r"), "ArrowDown": (40, ""), "ArrowUp": (38, ""), "Escape": (27, ""), "/": (191, "/")}
 
 
 class Browser:

@@ -4,11 +4,12 @@ With SX_SCREENSHOTS=FOLDER it leaves there the pictures that docs/serving.md sho
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 
-from serving import Server, run_tests
+from serving import Server, environment, program, run_tests
 
 if not shutil.which("chromium"):
     print("chromium is not installed: scripts/install-packages test")
@@ -40,7 +41,7 @@ def problems(b):
 
 
 def found(b, count=1):
-    b.wait(f"document.querySelectorAll('.hit').length >= {count} && /ms$/.test(document.getElementById('summary').textContent)")
+    b.wait(f"document.querySelectorAll('.hit').length >= {count} && /on the map$/.test(document.getElementById('summary').textContent)")
 
 
 def focused(b):
@@ -91,9 +92,78 @@ def test_policy():
         b.evaluate("{ const n = document.createElement('script'); n.textContent = \"document.title='run'\"; document.body.append(n); }")
         assert b.evaluate("document.title") == "Sextant"
         assert b.evaluate("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')") == "refused"
-        for name in ("index.html", "page.css", "page.js", "icon.svg"):
+        for name in ("index.html", "page.css", "page.js", "icon.svg", "map.html", "map.css", "map.js", "map-page.js"):
             assert s.ask("/page/" + name)[0] == 200
         assert s.ask("/page/x.html")[0] == 404 and s.ask("/page/..%2fserver.c")[0] == 404
+
+
+def test_map():
+    """From a search to the map: its hits stand out, words and meaning are looked for, the pointer and the keys show passages, markup stays text."""
+    with start() as s, Browser() as b:
+        fill(s)
+        more = [{"id": f"{kind}{i}.txt", "text": f"{text} {i}."} for kind, text in (("bread", "A recipe for bread with flour and yeast"), ("rain", "The weather brings rain and wind"))
+                for i in range(20)]
+        assert s.ask("/v1/collections/notes/documents", {"documents": more})[1]["documents"]["added"] == 40
+        b.open(f"http://127.0.0.1:{s.port}/")
+        b.wait("document.querySelector('#collection-list a')")
+        b.evaluate("document.getElementById('query').focus()")
+        b.type("measuring the sky with a sextant")
+        b.wait("document.querySelector('#summary a')")
+        b.evaluate("document.querySelector('#summary a').click()")
+        b.wait("document.getElementById('found') && /nearest/.test(document.getElementById('found').textContent)")
+        assert b.evaluate("document.title") == "notes - map - Sextant"
+        assert b.evaluate("document.querySelector('header p').textContent").startswith("43 passages"), b.evaluate("document.body.innerText")
+        assert b.evaluate("document.querySelectorAll('#groups button').length") >= 2
+        b.evaluate("document.getElementById('search').focus(); document.getElementById('search').value = ''")
+        b.type("height stars")
+        b.wait("document.getElementById('found').textContent === '1 passage'")
+        b.evaluate("document.getElementById('map').focus()")
+        b.press("n")
+        b.wait("document.getElementById('card').innerText.includes('Navigators')")
+        # the pointer finds what the keys have found
+        b.evaluate("""{ const box = document.getElementById('map').getBoundingClientRect(), card = document.getElementById('card').getBoundingClientRect();
+            document.getElementById('card').replaceChildren(); window.at = null; const canvas = document.getElementById('map');
+            for (let y = 0; y < box.height && !window.at; y += 8) for (let x = 0; x < box.width && !window.at; x += 8) {
+                canvas.onpointermove({ offsetX: x, offsetY: y }); if (document.getElementById('card').innerText.includes('Navigators')) window.at = [x, y]; } }""")
+        assert b.evaluate("window.at !== null")
+        b.evaluate("document.getElementById('search').focus(); document.getElementById('search').value = ''")
+        b.type("markup")
+        b.wait("document.getElementById('found').textContent === '1 passage'")
+        b.evaluate("document.getElementById('map').focus()")
+        b.press("n")
+        b.wait("document.getElementById('card').innerText.includes('<img src=x')")
+        assert b.evaluate("document.querySelectorAll('img, main script').length") == 0 and b.evaluate("document.title") == "notes - map - Sextant"
+        assert not problems(b), problems(b)
+        for shape in ({"width": 390, "height": 800, "phone": True}, {"width": 1000, "height": 700, "dark": True}):
+            b.open(f"http://127.0.0.1:{s.port}/page/map.html?in=notes", **shape)
+            b.wait("document.querySelector('#map')")
+            assert overflow(b) <= 0, shape
+        b.open(f"http://127.0.0.1:{s.port}/page/map.html?in=nobody")
+        b.wait("/nobody/.test(document.getElementById('notice').textContent)")
+        # and for programs
+        status, data, _ = s.ask("/v1/collections/notes/map?points=10&layout=pca&color_by=document")
+        assert status == 200 and data["model"] == "minilm" and len(data["points"]) == 10 and data["passages"] == 43 and data["layout"] == "pca", data
+        for wrong in ("points=0", "points=20001", "clusters=x", "layout=round", "points="):
+            assert s.ask("/v1/collections/notes/map?" + wrong)[0] == 400, wrong
+        assert s.ask("/v1/collections/nobody/map")[0] == 404
+
+
+def test_map_in_a_file():
+    """The page that `sextant map` writes needs nothing else: opened from the disk it shows passages and finds words, and fetches nothing."""
+    with start() as s, Browser() as b:
+        fill(s)
+        subprocess.run([program, "map", "-c", "notes", "--db", "x.db", "-o", "map.html"], cwd=s.home, env=environment(s.home), check=True, capture_output=True)
+        b.open(f"file://{s.home}/map.html")
+        b.wait("document.querySelectorAll('#groups button').length >= 1")
+        b.evaluate("document.getElementById('search').focus()")
+        b.type("markup")
+        b.wait("document.getElementById('found').textContent === '1 passage'")
+        b.press("Enter")
+        b.wait("document.getElementById('card').innerText.includes('<img src=x')")
+        assert b.evaluate("document.querySelectorAll('img').length") == 0 and b.evaluate("document.title") == "notes"
+        bad = [e["params"] for e in b.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
+        urls = [e["params"]["request"]["url"] for e in b.events if e["method"] == "Network.requestWillBeSent"]
+        assert not bad and all(url.startswith(f"file://{s.home}/map.html") for url in urls), (bad, urls)
 
 
 def test_key():
@@ -134,6 +204,11 @@ def test_jobs_and_looks():
         found(b, 5)
         assert "moving-models.md" in b.evaluate("document.querySelector('.hit').innerText")
         address = b.evaluate("location.href")
+        if to:
+            b.open(f"http://127.0.0.1:{s.port}/page/map.html?in=handbook&q=move+a+collection+to+another+model", width=1000, height=700)
+            b.wait("document.getElementById('found') && /nearest/.test(document.getElementById('found').textContent)")
+            b.press("n")
+            b.screenshot(os.path.join(to, "page-map.png"))
         for name, shape in (("desktop-light", {"width": 1000, "height": 860}), ("desktop-dark", {"width": 1000, "height": 860, "dark": True}),
                             ("phone-light", {"width": 390, "height": 800, "phone": True}), ("phone-dark", {"width": 390, "height": 800, "phone": True, "dark": True}),
                             ("narrow", {"width": 320, "height": 640, "phone": True})):

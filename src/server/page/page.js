@@ -135,6 +135,7 @@ async function search() {
     place.hits.replaceChildren(...found.hits.map((hit) => hitNode(hit, query)));
     place.hits.classList.remove("stale");
     say(found.hits.length ? `${plural(found.hits.length, "passage")} in ${found.ms.toFixed(1)} ms${note}` : `Nothing found${note}.`);
+    if (found.hits.length && !note) place.summary.append(" · ", make("a", { href: `/page/map.html?in=${encodeURIComponent(collection)}&q=${encodeURIComponent(query)}` }, "on the map"));
   };
   const send = (body) => ask(path, { method: "POST", body: JSON.stringify(body), signal: control.signal });
   // Words are found at once; what is found by meaning takes its place when it is there.
@@ -199,7 +200,8 @@ function showCollections(list) {
     make("h3", {}, item.name, make("span", { class: "state" + (item.failed ? " bad" : "") },
       item.moving_to ? `moving to ${item.moving_to}` : item.failed ? `${plural(item.failed, "document")} failed` : item.pending ? `${number(item.pending)} pending` : "")),
     make("p", {}, `${item.model}, ${item.dimensions} dimensions`),
-    figures([item.documents === 1 ? "document" : "documents", number(item.documents)], [item.chunks === 1 ? "passage" : "passages", number(item.chunks)], ["size", bytes(item.bytes)]))));
+    figures([item.documents === 1 ? "document" : "documents", number(item.documents)], [item.chunks === 1 ? "passage" : "passages", number(item.chunks)], ["size", bytes(item.bytes)]),
+    item.vectors > 0 && make("p", {}, make("a", { href: "/page/map.html?in=" + encodeURIComponent(item.name) }, "Map of its passages")))));
   if (!list.length)
     $("collection-list").append(make("p", { class: "empty" }, "No collection yet. ", make("code", {}, "sextant index FOLDER"), " makes one, and so does ", make("code", {}, "POST /v1/collections"), "."));
 }
