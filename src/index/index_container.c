@@ -97,10 +97,17 @@ static sx_status refuse(index_job *job, index_container *container, const char *
     return sx_index_add_failed(job, container->pending.path, -1, reason, error);
 }
 
-static sx_status check_id(index_job *job, index_container *container, const index_record *record, char problem[256], sx_error *error)
+/* *added false: another record of the file has this id. */
+static sx_status add_id(index_container *container, const char *id, bool *added, sx_error *error)
 {
-    char place[32] = "";
     sx_sha256 hash;
+    sx_sha256_of(id, strlen(id), &hash);
+    return sx_hash_set_add(&container->seen, &hash, added, error);
+}
+
+static sx_status check_id(index_container *container, index_record *record, char problem[256], sx_error *error)
+{
+    char place[32] = "", *apart = NULL;
     bool added = true, sound = strlen(record->id) <= LONGEST_ID;
     if (record->line)
         snprintf(place, sizeof place, "line %u: ", record->line);
@@ -111,8 +118,14 @@ static sx_status check_id(index_job *job, index_container *container, const inde
         snprintf(problem, 256, "%sits id is longer than %d bytes or has control characters", place, LONGEST_ID);
         return SX_OK;
     }
-    sx_sha256_of(record->id, strlen(record->id), &hash);
-    sx_status status = sx_hash_set_add(&container->seen, &hash, &added, error);
+    sx_status status = add_id(container, record->id, &added, error);
+    if (!status && !added && record->copy) {
+        if (asprintf(&apart, "%s#%zu", record->id, record->copy) < 0)
+            return sx_fail_nomem(error, strlen(record->id));
+        free(record->id);
+        record->id = apart;
+        status = add_id(container, record->id, &added, error);
+    }
     if (!status && !added)
         snprintf(problem, 256, "%sthe id %.100s is given twice", place, record->id);
     return status;
@@ -121,7 +134,7 @@ static sx_status check_id(index_job *job, index_container *container, const inde
 static sx_status read_one(index_job *job, index_container *container, index_record *record, index_work **out, sx_error *error)
 {
     char problem[256];
-    sx_status status = check_id(job, container, record, problem, error);
+    sx_status status = check_id(container, record, problem, error);
     if (status)
         return status;
     if (problem[0])

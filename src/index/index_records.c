@@ -1,7 +1,7 @@
 /* index_records.c - the documents of one file, from records (base/records.h), rows (index_rows.c) or a mailbox's messages.
  *
- * A document's id is that of its record, or else its number; a message's is its Message-ID. What a record holds besides its text becomes
- * the document's metadata. */
+ * A document's id is that of its record, or else its number; a message's is its Message-ID, with #NUMBER behind where that stands in the box
+ * already. What a record holds besides its text becomes the document's metadata. */
 #include "index_records.h"
 
 #include "../base/compressed.h"
@@ -221,6 +221,7 @@ static sx_status next_message(index_records *records, index_record *record, bool
     record->text = sx_strndup(message.data, message.length);
     record->length = message.length;
     record->id = message_id(message, records->number);
+    record->copy = records->number; /* a box may hold a message as it was sent and as a list sent it on */
     return record->text && record->id ? SX_OK : sx_fail_nomem(error, message.length);
 }
 

@@ -9,6 +9,7 @@ typedef struct index_records index_records;
 /* One document of a file. */
 typedef struct index_record {
     char *id;               /* its path below the file's */
+    size_t copy;            /* not 0: an id that stands twice is told apart by this number, else it is wrong */
     char *text;
     size_t length;
     const char *media_type;

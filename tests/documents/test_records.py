@@ -156,6 +156,13 @@ check([found.get(key) for key in ("title", "author", "date", "to", "source_line"
 (box / "in.mbox").write_text("".join(letters[3:]))
 check(counts(index("mail", box)) == {"total": 18, "removed": 3, "unchanged": 18}, "mail: messages are taken out")
 check(json.loads(run("remove", box / "in.mbox", "-c", "mail", "--json").stdout)["removed"] == 17, "mail: remove")
+copies = [letters[1], letters[2].replace("m2@", "m1@"), letters[3].replace("word3 is", "From now at 10:30 on,\nword3 is"), letters[1]]
+(box / "in.mbox").write_text("".join(copies).replace("\n\nFrom now", "\n\nA line.\n\nFrom now"))
+check(counts(index("copies", box / "in.mbox")) == {"total": 4, "added": 4}, "mail: two messages of one id")
+hit("copies", "word2", "in.mbox/m1@x.y#2")
+hit("copies", "now at 10:30", "in.mbox/m3@x.y")
+found = {one["document"] for one in search("copies", "word1", "--keep-duplicates")}
+check({"in.mbox/m1@x.y", "in.mbox/m1@x.y#4"} <= found, f"mail: the copy is there too: {found}")
 report = index("folder", folder, "--input-format", "jsonl", "--text-column", "body", "--id-column", "key", ok=(3,))
 check(counts(report)["added"] == 49 and any(one["reason"] == "no .jsonl file" for one in report["skipped"]), f"folder: {report['documents']}")
 
