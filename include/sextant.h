@@ -751,7 +751,8 @@ SX_API sx_status sx_batch_cancel(sx_database *database, int64_t id, const sx_rem
 
 typedef struct sx_chunk_options {
     size_t size;
-    const char *strategy;  /* auto recursive tokens chars sentences paragraphs markdown rst html code; NULL: auto */
+    const char *strategy;  /* auto recursive tokens chars sentences paragraphs semantic markdown rst html code; NULL: auto. semantic
+                              embeds windows of sentences, and so needs an embedder; source code it leaves to code */
     uint32_t chunk_size;   /* in unit; sentences/paragraphs: how many; 0: the strategy's default */
     int32_t overlap;       /* in unit (sentences, paragraphs likewise); 0: default; -1: none */
     const char *unit;      /* "tokens" or "chars" (code points); NULL: the strategy's default */
@@ -779,6 +780,12 @@ typedef struct sx_chunk {
     uint32_t symbol_count;
 } sx_chunk;
 
+/* Windows of sentences that were embedded to find where to cut (strategy semantic), beside the chunks themselves. */
+typedef struct sx_index_windows {
+    uint64_t total, embedded, cached;
+    uint64_t tokens;       /* of those embedded */
+} sx_index_windows;
+
 typedef struct sx_chunks {
     const char *text;      /* the document's text: the file's bytes for UTF-8 plain text, Markdown and rst; else extracted */
     size_t length;
@@ -789,6 +796,7 @@ typedef struct sx_chunks {
     size_t count;
     const char *language;  /* of source files: "python"; "" for others */
     const char *not_parsed; /* source cut by lines: why; NULL otherwise */
+    sx_index_windows windows; /* what cutting has embedded */
 } sx_chunks;
 
 /* Reads a file and cuts it as `index` would. `model` counts tokens and sets the limit; NULL: character units only. `prompt` is
@@ -867,6 +875,7 @@ typedef struct sx_index_report {
     sx_cache_use cache;  /* where chunks were looked for */
     sx_problem *notes;   /* of documents that were indexed: an encoding other than UTF-8, pages without text ... */
     size_t note_count;
+    sx_index_windows windows; /* strategy semantic; their cost is in cost, their tokens are not in tokens */
 } sx_index_report;
 
 /* Reads, chunks, embeds and stores what is new or changed under the paths, and removes what is gone from them. Durable per

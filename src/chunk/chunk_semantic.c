@@ -213,17 +213,14 @@ static size_t sentence_after(const sentence_list *list, size_t offset)
 
 static size_t drift_end(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end, const void *context)
 {
-    static const sx_recursive_context plain = {0};
+    static const sx_recursive_context by_blocks = {.use_blocks = true};
     const sentence_list *list = context;
     uint64_t least = least_cost(chunker);
-    size_t reach = sx_skip_blank(chunker->text, hard_end, ceiling), best = 0, last = 0; /* blanks cost nothing */
+    size_t reach = sx_skip_blank(chunker->text, hard_end, ceiling), best = 0; /* blanks cost nothing */
     float most = never;
     for (size_t i = sentence_after(list, fresh); i < list->count && list->sentences[i].start <= reach; i++) {
         const sentence *next = &list->sentences[i];
-        if (next->drift < 0)
-            continue;
-        last = next->start;
-        if (sx_budget_cost(chunker, start, next->start) < least)
+        if (next->drift < 0 || sx_budget_cost(chunker, start, next->start) < least)
             continue;
         bool leaves_enough = sx_budget_cost(chunker, next->start, hard_end) >= least;
         if (!leaves_enough && best)
@@ -237,9 +234,9 @@ static size_t drift_end(const sx_chunker *chunker, size_t start, size_t fresh, s
     }
     if (reach >= hard_end)
         return hard_end;
-    if (best || last)
-        return best ? best : last;
-    return start < fresh ? 0 : sx_recursive_end(chunker, start, fresh, ceiling, hard_end, &plain);
+    if (best || start < fresh)
+        return best;
+    return sx_recursive_end(chunker, start, fresh, ceiling, hard_end, &by_blocks); /* inside a table, or what else has no end */
 }
 
 sx_status sx_chunk_semantically(sx_chunker *chunker)

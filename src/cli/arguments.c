@@ -136,9 +136,6 @@ static sx_status check_value(sx_cli_value *value, const char *shown, sx_error *e
     case SX_CLI_CHOICE:
         if (is_choice(option->value, value->text))
             break;
-        if (option->later && is_choice(option->later, value->text))
-            return sx_fail(error, SX_E_UNSUPPORTED, "%s: '%s' is not in this version, which has %s", shown, value->text,
-                           option->value);
         return sx_fail(error, SX_E_INVALID, "%s: '%s' is not one of %s", shown, value->text, option->value);
     case SX_CLI_FLAG:
     case SX_CLI_TEXT: break;

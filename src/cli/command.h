@@ -37,7 +37,6 @@ typedef struct sx_cli_option {
     const char *initial;  /* what holds when nothing is said, as text; NULL: nothing */
     uint64_t least, most; /* of a count; most 0: 4294967295 */
     bool repeatable;
-    const char *later; /* choices known but not in this version */
 } sx_cli_option;
 
 typedef struct sx_cli sx_cli;

@@ -52,6 +52,13 @@ int sx_cli_print_index_json(sx_cli *cli, const sx_embedder *embedder, const sx_i
                                                               {NULL}});
     if (sx_cli_text(cli, "shared-cache"))
         sx_cli_member_cache_use(&json, &report->cache);
+    if (report->windows.total) {
+        sx_cli_member_counts(&json, "windows", (sx_cli_count_of[]){{"total", report->windows.total},
+                                                                   {"embedded", report->windows.embedded},
+                                                                   {"cached", report->windows.cached},
+                                                                   {"tokens", report->windows.tokens},
+                                                                   {NULL}});
+    }
     sx_cli_member_integer(&json, "tokens", report->tokens);
     sx_cli_member_integer(&json, "truncated", report->truncated);
     sx_cli_member_cost(&json, "cost_usd", &report->cost);
@@ -85,7 +92,7 @@ static void add_part(char *text, size_t capacity, uint64_t count, const char *wh
 
 static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_run)
 {
-    char documents[256] = "", chunks[256] = "", total[32], chunk_total[32], tokens[32], cost[96];
+    char documents[256] = "", chunks[256] = "", windows[256] = "", total[32], chunk_total[32], tokens[32], cost[96];
     add_part(documents, sizeof documents, report->documents.added, "added");
     add_part(documents, sizeof documents, report->documents.changed, "changed");
     add_part(documents, sizeof documents, report->documents.removed, "removed");
@@ -101,6 +108,13 @@ static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_ru
     if (!cli->quiet) {
         sx_cli_say("%sDocuments: %s%s%s\n", dry_run ? "Nothing was changed. " : "", total, *documents ? ": " : "", documents);
         sx_cli_say("Chunks: %s%s%s\n", chunk_total, *chunks ? ": " : "", chunks);
+        if (report->windows.total) {
+            add_part(windows, sizeof windows, report->windows.embedded, dry_run ? "to embed" : "embedded");
+            add_part(windows, sizeof windows, report->windows.cached, "from the cache");
+            sx_cli_human_count(report->windows.tokens, tokens);
+            sx_cli_say("Windows of sentences, to find where to cut: %s; %s tokens\n", *windows ? windows : "none", tokens);
+            sx_cli_human_count(report->tokens, tokens);
+        }
         sx_cli_human_cost(&report->cost, false, cost);
         bool free_of_charge = report->cost.usd == 0 && !report->cost.unpriced_tokens;
         sx_cli_say("%s tokens in %.1f s%s%s\n", tokens, report->seconds, free_of_charge ? "" : ", cost: ",

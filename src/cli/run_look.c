@@ -57,6 +57,11 @@ static int print_chunks(sx_cli *cli, const char *path, const sx_chunks *chunks)
         sx_cli_member_text(&json, "title", chunks->title);
         sx_cli_member_text(&json, "language", chunks->language && *chunks->language ? chunks->language : NULL);
         sx_cli_member_text(&json, "not_parsed", chunks->not_parsed);
+        if (chunks->windows.total) {
+            sx_cli_member_counts(&json, "windows", (sx_cli_count_of[]){{"total", chunks->windows.total},
+                                                                       {"tokens", chunks->windows.tokens},
+                                                                       {NULL}});
+        }
         sx_cli_key(&json, "chunks");
         sx_buffer_append_byte(&json, '[');
         for (size_t i = 0; i < chunks->count; i++)
@@ -78,6 +83,9 @@ static int print_chunks(sx_cli *cli, const char *path, const sx_chunks *chunks)
     if (!cli->quiet)
         sx_cli_note(cli, "%zu chunks, %s, %s%s%s", chunks->count, chunks->media_type, chunks->encoding,
                     chunks->not_parsed ? ", cut by lines: " : "", chunks->not_parsed ? chunks->not_parsed : "");
+    if (!cli->quiet && chunks->windows.total)
+        sx_cli_note(cli, "%llu windows of sentences were embedded to find where to cut, %llu tokens",
+                    (unsigned long long)chunks->windows.total, (unsigned long long)chunks->windows.tokens);
     return SX_EXIT_DONE;
 }
 
@@ -96,7 +104,8 @@ int sx_cli_chunk(sx_cli *cli)
         sx_embedder_options wanted = {
             .size = sizeof wanted, .model = reference, .places = cli->places, .role = sx_cli_text(cli, "role"), .threads = 1};
         status = sx_cli_read_remote(cli, reference, &wanted.remote, &error);
-        if (wanted.remote.size && !wanted.remote.api_key && reference[strcspn(reference, ":@")] == ':')
+        bool sends = options.strategy && strcmp(options.strategy, "semantic") == 0;
+        if (!sends && wanted.remote.size && !wanted.remote.api_key && reference[strcspn(reference, ":@")] == ':')
             wanted.remote.api_key = "none"; /* a vendor's known model is counted here, and nothing is sent */
         if (!status)
             status = sx_embedder_open(&wanted, &embedder, &error);

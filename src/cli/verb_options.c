@@ -62,8 +62,8 @@ const sx_cli_option sx_cli_common_options[] = {
     }
 #define OPTION_CHUNK                                                                                                             \
     {                                                                                                                            \
-        "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|markdown|rst|html|code",                    \
-            "how documents are cut", NULL, NULL, 0, 0, false, "semantic"                                                    \
+        "chunk", 0, SX_CLI_CHOICE, "auto|recursive|tokens|chars|sentences|paragraphs|semantic|markdown|rst|html|code",           \
+            "how documents are cut", NULL, NULL                                                                               \
     }
 #define OPTION_CHUNK_SIZE                                                                                                        \
     {                                                                                                                            \

@@ -1,6 +1,7 @@
 /* chunk_api.c - sx_chunk_file and sx_chunk_text: a document cut as index would cut it, for looking at. */
 #include "embedder.h"
 #include "index_cut.h"
+#include "sentence_vectors.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -32,18 +33,38 @@ void sx_chunks_free(sx_chunks *chunks)
     free(owned);
 }
 
-/* given NULL: the model's own counter. */
-static sx_status cut(owned_chunks *owned, const char *path, const sx_model *model, const char *prompt,
-                     const sx_token_counter *given, const sx_chunk_options *options, sx_error *error)
+typedef struct sentence_source {
+    sx_embedder *embedder;
+    sx_index_windows counts;
+} sentence_source;
+
+static sx_status embed_sentences(void *user, const sx_text *texts, size_t count, float *vectors, sx_error *error)
+{
+    sentence_source *source = user;
+    bool ends;
+    return sx_sentence_vectors(source->embedder->pipeline, texts, count, vectors, source->embedder->info.dimensions, NULL,
+                               &source->counts, &ends, error);
+}
+
+/* embedder NULL: the model's own counter, and no strategy that compares sentences. */
+static sx_status cut(owned_chunks *owned, const char *path, const sx_model *model, const char *prompt, sx_embedder *embedder,
+                     const sx_chunk_options *options, sx_error *error)
 {
     sx_token_counter counter = {0};
     sx_grammars *grammars = NULL;
     sx_status status = options->grammars ? sx_grammars_open(options->grammars, &grammars, error) : SX_OK;
+    sentence_source source = {.embedder = embedder};
     sx_chunk_context context = {.grammars = grammars, .path = path ? sx_path_name(path) : NULL};
+    const sx_token_counter *counted_by = embedder ? &embedder->provider->counter : model ? &counter : NULL;
+    if (embedder) {
+        context.embed = embed_sentences;
+        context.embed_user = &source;
+        context.dimensions = embedder->info.dimensions;
+    }
     if (!status)
         status = model ? sx_model_counter_open(model, prompt, &counter, error) : SX_OK;
     if (!status)
-        status = sx_index_cut_make(&owned->document, options, &context, given ? given : model ? &counter : NULL, &owned->cut, error);
+        status = sx_index_cut_make(&owned->document, options, &context, counted_by, &owned->cut, error);
     if (!status)
         owned->shown = (sx_chunks){
             .text = owned->document.text,
@@ -55,6 +76,7 @@ static sx_status cut(owned_chunks *owned, const char *path, const sx_model *mode
             .count = owned->cut->list.count,
             .language = owned->document.language,
             .not_parsed = owned->cut->list.not_parsed,
+            .windows = source.counts,
         };
     sx_model_counter_close(&counter);
     sx_grammars_close(grammars);
@@ -82,8 +104,7 @@ static sx_status name_file(sx_status status, const char *path, const sx_error *p
     return status;
 }
 
-/* given NULL: the model's own counter. */
-static sx_status chunk_file(const char *path, const sx_model *model, const char *prompt, const sx_token_counter *given,
+static sx_status chunk_file(const char *path, const sx_model *model, const char *prompt, sx_embedder *embedder,
                             const sx_chunk_options *options, sx_chunks **out, sx_error *error)
 {
     sx_chunk_options known;
@@ -96,7 +117,7 @@ static sx_status chunk_file(const char *path, const sx_model *model, const char 
     if (status)
         status = name_file(status, path, &problem, error);
     else
-        status = cut(owned, path, model, prompt, given, &known, error);
+        status = cut(owned, path, model, prompt, embedder, &known, error);
     if (status)
         sx_chunks_free(&owned->shown);
     else
@@ -121,7 +142,7 @@ sx_status sx_embedder_chunk_file(sx_embedder *embedder, const char *path, const 
         *out = NULL;
     if (!embedder || !path || !out)
         return sx_fail(error, SX_E_INVALID, "sx_embedder_chunk_file: embedder, path or out is NULL");
-    return chunk_file(path, NULL, NULL, &embedder->provider->counter, options, out, error);
+    return chunk_file(path, NULL, NULL, embedder, options, out, error);
 }
 
 sx_status sx_chunk_text(sx_text text, const char *media_type, const sx_model *model, const char *prompt,

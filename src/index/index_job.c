@@ -69,6 +69,10 @@ static sx_status check_chunk_options(const index_job *job, sx_error *error)
     sx_status status = SX_OK;
     for (size_t i = 0; !status && i < sizeof types / sizeof *types; i++)
         status = sx_chunk_plan_make(&job->chunk, types[i], &job->embedder->provider->counter, &plan, error);
+    if (!status && job->options.batch_api && strcmp(plan.strategy, "semantic") == 0) {
+        status = sx_fail(error, SX_E_UNSUPPORTED, "chunk strategy semantic needs vectors to cut by, which a batch gives only hours later");
+        sx_hint(error, "index without the batch API, or take another strategy");
+    }
     return status;
 }
 
@@ -355,8 +359,8 @@ static void report_cost(index_job *job, const sx_provider_usage *before, const s
     const sx_provider *provider = job->embedder->provider;
     sx_spend *cost = &job->report->cost;
     cost->requests = provider->usage.requests - before->requests;
-    cost->texts = job->report->chunks.embedded;
-    cost->cached = job->report->chunks.cached;
+    cost->texts = job->report->chunks.embedded + job->report->windows.embedded;
+    cost->cached = job->report->chunks.cached + job->report->windows.cached;
     cost->tokens = provider->usage.tokens - before->tokens;
     sx_provider_price(provider, cost);
     cost->unpriced_tokens -= priced->unpriced_tokens;

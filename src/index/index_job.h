@@ -6,6 +6,7 @@
  *   index_changed.c what of the paths is looked at at all
  *   index_scan.c    walking: unchanged or to do; removal of what is gone
  *   index_read.c    one document: reading, comparing, cutting
+ *   sentence_vectors.c   what the strategy semantic compares while it cuts
  *   index_records.c, index_rows.c, index_container.c   files of many documents: which they hold, and their way through the run
  *   index_window.c  chunks of many documents through the pipeline; committing finished documents
  *   index_report.c  what is told: report, problems, progress
@@ -80,6 +81,7 @@ typedef struct index_job {
     sx_index_report *report;
     size_t failed_capacity, skipped_capacity, note_capacity;
     sx_hash_set counted;          /* dry run, and what a budget leaves: texts counted already */
+    bool ended;                   /* cutting a document failed for a reason that is the run's */
     bool out_of_budget;           /* from now on nothing is embedded, only counted */
     index_progress progress;
     int64_t began_ns, published_ns;

@@ -2,6 +2,7 @@
 #include "index_job.h"
 #include "index_cut.h"
 #include "page_words.h"
+#include "sentence_vectors.h"
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -372,10 +373,19 @@ static sx_status read_document(index_job *job, const index_pending *pending, con
                                 .path = row->path,
                                 .project = sx_path_name(row->root),
                                 .value = user_value,
-                                .user = job->metadata};
+                                .user = job->metadata,
+                                .embed = sx_index_sentence_vectors,
+                                .embed_user = job,
+                                .dimensions = job->embedder->info.dimensions};
     problem.code = sx_index_cut_make(&work->document, &job->chunk, &context, &job->counter, &work->cut, &problem);
     if (problem.code && sx_index_stopped(job))
         return sx_index_stop_status(error);
+    if (problem.code && job->ended) {
+        sx_fail(error, problem.code, "%s", problem.message);
+        if (problem.hint[0])
+            sx_hint(error, "%s", problem.hint);
+        return problem.code;
+    }
     if (problem.code)
         return sx_index_note(job, row, SX_DOCUMENT_FAILED, problem.message, error);
     const sx_provider_info *info = &job->embedder->provider->info;
