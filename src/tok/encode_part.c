@@ -28,6 +28,7 @@ void sx_encode_scratch_free(void *memory)
     sx_working_text_clear(&scratch->part);
     sx_bpe_memory_close(scratch->bpe);
     sx_unigram_memory_close(scratch->unigram);
+    sx_word_memory_clear(&scratch->words);
     free(scratch);
 }
 

@@ -102,6 +102,7 @@ void sx_tokenizer_close(sx_tokenizer *tokenizer)
     sx_token_matcher_clear(&tokenizer->normalized);
     sx_vocabulary_clear(&tokenizer->vocabulary);
     sx_wordpiece_clear(&tokenizer->wordpiece);
+    sx_word_table_clear(&tokenizer->words);
     sx_vocabulary_clear(&tokenizer->added_names);
     sx_arena_clear(&tokenizer->arena);
     sx_normalizer_clear(&tokenizer->normalizer);
@@ -186,6 +187,15 @@ static void fill_ascii_tables(sx_tokenizer *tokenizer)
     }
 }
 
+/* The table of short words takes letters and digits for words and for nothing else, as they are or in lower case. */
+static bool make_word_table(sx_tokenizer *tokenizer)
+{
+    const sx_bert_normalizer *bert = tokenizer->normalizer.only_bert;
+    if (tokenizer->wordpiece.longest_word < SX_WORD_TABLE_LONGEST)
+        return true;
+    return sx_word_table_make(&tokenizer->vocabulary, bert && bert->lowercase, &tokenizer->words);
+}
+
 /* What a token is looked for as: its content, or that normalised. */
 static sx_status set_pattern(sx_tokenizer *tokenizer, sx_added_token *token, sx_working_text *text, sx_working_text *spare,
                              sx_error *error)
@@ -250,7 +260,7 @@ sx_status sx_tokenizer_finish(sx_tokenizer *tokenizer, sx_error *error)
     tokenizer->direct = type == SX_TOKEN_MODEL_WORDPIECE && tokenizer->pre_tokenizer.only_bert &&
                         tokenizer->normalized.count == 0 &&
                         (tokenizer->normalizer.count == 0 || tokenizer->normalizer.only_bert);
-    return SX_OK;
+    return !tokenizer->direct || make_word_table(tokenizer) ? SX_OK : sx_fail_nomem(error, tokenizer->vocabulary.count);
 }
 
 uint32_t sx_tokenizer_vocabulary_size(const sx_tokenizer *tokenizer)

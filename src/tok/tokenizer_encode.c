@@ -1,7 +1,8 @@
 /* tokenizer_encode.c - one text or two through the pipeline.
  *
- * BERT's stages never copy the text: ASCII runs straight from the bytes through a table into the word being collected, everything
- * else through the normaliser character by character. All other tokenizers go through encode_part.c. */
+ * BERT's stages never copy the text: short ASCII words that are pieces are found by their bytes (word_table.h), other ASCII runs
+ * straight from the bytes through a table into the word being collected, everything else through the normaliser character by
+ * character. All other tokenizers go through encode_part.c. */
 #include "tokenizer_internal.h"
 
 #include "../base/error.h"
@@ -26,7 +27,7 @@ static bool grow_encoding(sx_encoding *encoding)
     return true;
 }
 
-static bool append(sx_encoding *encoding, uint32_t id, uint32_t start, uint32_t end)
+static inline bool append(sx_encoding *encoding, uint32_t id, uint32_t start, uint32_t end)
 {
     if (encoding->count == encoding->capacity && !grow_encoding(encoding))
         return false;
@@ -133,6 +134,69 @@ static size_t add_ascii_word(sx_encoder *e, const char *text, size_t at, size_t 
     return at;
 }
 
+static void put_known_word(sx_encoder *e, const sx_split_word *known, size_t at)
+{
+    uint32_t start = (uint32_t)at;
+    for (unsigned i = 0; i < known->count; i++) {
+        uint32_t end = (uint32_t)at + known->ends[i];
+        sx_encoder_put(e, known->ids[i], start, end);
+        start = end;
+    }
+}
+
+/* A word text[at, behind) that is no piece as a whole; its pieces are remembered. */
+static void split_short_word(sx_encoder *e, sx_short_word word, uint64_t hash, const char *text, size_t at, size_t behind)
+{
+    const sx_tokenizer *tokenizer = e->tokenizer;
+    sx_encoding *encoding = e->encoding;
+    size_t before = encoding->count, total = e->total;
+    add_ascii_word(e, text, at, behind);
+    sx_wordpiece_split_apart(&tokenizer->wordpiece, &tokenizer->vocabulary, &e->word, put_piece, sx_encoder_take_back, e);
+    sx_word_reset(&e->word);
+    size_t count = e->total - total;
+    if (count > SX_WORD_MEMORY_PIECES || e->total > e->limit || e->no_memory)
+        return;
+    sx_split_word *place = NULL;
+    sx_encode_scratch *scratch = sx_encoding_scratch(encoding);
+    if (!scratch || !sx_word_memory_place(&scratch->words, tokenizer->serial, hash, &place)) {
+        e->no_memory = true;
+        return;
+    }
+    e->split_words = &scratch->words;
+    if (!place)
+        return;
+    *place = (sx_split_word){.first = word.first, .last = word.last, .count = (uint8_t)count};
+    for (size_t i = 0; i < count; i++) {
+        place->ids[i] = encoding->ids[before + i];
+        place->ends[i] = (uint8_t)(encoding->ends[before + i] - at);
+    }
+}
+
+/* A word of up to twelve letters and digits, with the space behind it; returns where that ends, or `at`: it is no such word. */
+static inline size_t put_short_word(sx_encoder *e, const char *text, size_t at, size_t end)
+{
+    const sx_tokenizer *tokenizer = e->tokenizer;
+    sx_short_word word;
+    uint32_t id;
+    if (!sx_short_word_read(&tokenizer->words, text, at, end, &word))
+        return at;
+    size_t behind = at + word.length;
+    unsigned char next = behind < end ? (unsigned char)text[behind] : ' ';
+    /* A letter that is not ASCII goes on with the word, and so does what follows a character that is taken out. */
+    if (next >= 0x80 ||
+        (tokenizer->ascii_kind[next] != SX_ASCII_SPACE && tokenizer->ascii_kind[next] != SX_ASCII_PUNCTUATION))
+        return at;
+    uint64_t hash = sx_short_word_hash(word);
+    const sx_split_word *known;
+    if (sx_word_table_find(&tokenizer->words, word, hash, &id))
+        sx_encoder_put(e, id, (uint32_t)at, (uint32_t)behind);
+    else if (e->split_words && (known = sx_word_memory_find(e->split_words, word, hash)))
+        put_known_word(e, known, at);
+    else
+        split_short_word(e, word, hash, text, at, behind);
+    return behind + (behind < end && next == ' ');
+}
+
 /* BERT's way for text[at, end). */
 static void encode_plain(sx_encoder *e, const char *text, size_t at, size_t end)
 {
@@ -146,6 +210,13 @@ static void encode_plain(sx_encoder *e, const char *text, size_t at, size_t end)
         }
         switch ((sx_ascii_kind)tokenizer->ascii_kind[byte]) {
         case SX_ASCII_WORD:
+            if (tokenizer->words.slots && e->word.characters == 0) {
+                size_t behind = put_short_word(e, text, at, end);
+                if (behind > at) {
+                    at = behind;
+                    continue;
+                }
+            }
             at = add_ascii_word(e, text, at, end);
             continue;
         case SX_ASCII_SPACE:
@@ -182,7 +253,16 @@ static void encode_between(sx_encoder *e, size_t from, size_t to)
 
 bool sx_encode_tokens(const sx_tokenizer *tokenizer, sx_text text, size_t base, size_t limit, sx_encoding *encoding)
 {
-    sx_encoder e = {.tokenizer = tokenizer, .encoding = encoding, .text = text, .base = base, .limit = limit};
+    sx_encoder e; /* not the word's room, which is larger than most texts */
+    memset(&e, 0, offsetof(sx_encoder, word));
+    e.tokenizer = tokenizer;
+    e.encoding = encoding;
+    e.text = text;
+    e.base = base;
+    e.limit = limit;
+    const sx_encode_scratch *scratch = encoding->scratch;
+    if (scratch && scratch->words.serial == tokenizer->serial)
+        e.split_words = &scratch->words;
     sx_token_search search = {0};
     size_t plain, start, end;
     const sx_added_token *token;

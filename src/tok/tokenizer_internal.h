@@ -14,6 +14,7 @@
 #include "tokenizer.h"
 #include "unigram.h"
 #include "vocabulary.h"
+#include "word_table.h"
 #include "wordpiece.h"
 #include "working_text.h"
 
@@ -51,6 +52,7 @@ struct sx_tokenizer {
     bool direct;                /* BERT's normalizer (or none), pre-tokenizer and WordPiece: text is never copied */
     unsigned char ascii_kind[128], ascii_code[128]; /* for that way */
     uint32_t ascii_piece[128];                      /* what a punctuation mark becomes; UINT32_MAX: not known beforehand */
+    sx_word_table words;
 };
 
 struct sx_tokenizer_overrides;
@@ -127,6 +129,7 @@ typedef struct sx_encode_scratch {
     sx_bpe_memory *bpe;
     uint64_t bpe_serial;        /* the tokenizer whose words it remembers */
     sx_unigram_memory *unigram;
+    sx_word_memory words;       /* of WordPiece */
 } sx_encode_scratch;
 
 /* One text being encoded. */
@@ -141,7 +144,8 @@ typedef struct sx_encoder {
     bool valid;       /* the part being encoded is valid UTF-8 */
     const sx_working_text *working; /* the part behind its pre-tokenizer, and the piece of it that the model has */
     size_t piece_begin;
-    sx_word word;
+    const sx_word_memory *split_words; /* NULL: nothing is remembered */
+    sx_word word;     /* the last member: only sx_word_begin writes to it before it is used */
 } sx_encoder;
 
 /* A token of the text; the last ones taken back again. */

@@ -163,6 +163,13 @@ void sx_wordpiece_split(const sx_wordpiece *model, const sx_vocabulary *vocabula
         sink(user, id, word->start, word->end);
         return;
     }
+    sx_wordpiece_split_apart(model, vocabulary, word, sink, undo, user);
+}
+
+void sx_wordpiece_split_apart(const sx_wordpiece *model, const sx_vocabulary *vocabulary, sx_word *word, sx_piece_sink *sink,
+                              void (*undo)(void *user, size_t pieces), void *user)
+{
+    uint32_t id;
     size_t pieces = 0;
     for (size_t from = 0, end; from < word->length; from = end) {
         end = longest_piece(model, vocabulary, word, from, &id);

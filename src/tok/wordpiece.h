@@ -59,4 +59,8 @@ typedef void sx_piece_sink(void *user, uint32_t id, uint32_t start, uint32_t end
 void sx_wordpiece_split(const sx_wordpiece *model, const sx_vocabulary *vocabulary, sx_word *word, sx_piece_sink *sink,
                         void (*undo)(void *user, size_t pieces), void *user);
 
+/* The same for a word that is known to be no piece as a whole, and not to be too long. */
+void sx_wordpiece_split_apart(const sx_wordpiece *model, const sx_vocabulary *vocabulary, sx_word *word, sx_piece_sink *sink,
+                              void (*undo)(void *user, size_t pieces), void *user);
+
 #endif
