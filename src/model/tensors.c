@@ -1,4 +1,4 @@
-/* tensors.c - opening weight files of any format, and reading elements as floats. */
+/* tensors.c - the list of tensors that weight files hold, and reading elements as floats. */
 #include "tensors_internal.h"
 
 #include "../base/error.h"
@@ -11,7 +11,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const sx_tensor *)a)->name, ((const sx_tensor *)b)->name);
 }
 
-static sx_status add_path(sx_tensors *tensors, const char *path, sx_error *error)
+sx_status sx_tensors_add_path(sx_tensors *tensors, const char *path, sx_error *error)
 {
     const char *copy = sx_arena_strndup(&tensors->arena, path, strlen(path));
     const char **paths = sx_realloc_array(tensors->paths, tensors->file_count + 1, sizeof *paths);
@@ -38,7 +38,7 @@ sx_tensor *sx_tensors_append(sx_tensors *tensors)
     return tensor;
 }
 
-static sx_status sort(sx_tensors *tensors, sx_error *error)
+sx_status sx_tensors_sort(sx_tensors *tensors, sx_error *error)
 {
     if (tensors->count)
         qsort(tensors->tensors, tensors->count, sizeof *tensors->tensors, compare_names);
@@ -47,86 +47,6 @@ static sx_status sort(sx_tensors *tensors, sx_error *error)
             return sx_fail(error, SX_E_FORMAT, "%s: tensor %s is there twice",
                            sx_tensor_path(tensors, &tensors->tensors[i]), tensors->tensors[i].name);
     return SX_OK;
-}
-
-/* The last file of the list, whose bytes are given; its content tells the format. */
-static sx_status add_content(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)
-{
-    tensors->bytes += length;
-    if (sx_is_gguf(data, length))
-        return sx_gguf_add(tensors, data, length, error);
-    if (sx_is_torch(data, length))
-        return sx_torch_add(tensors, data, length, error);
-    return sx_safetensors_add(tensors, data, length, error);
-}
-
-sx_status sx_tensors_add_file(sx_tensors *tensors, const char *path, sx_error *error)
-{
-    sx_status status = add_path(tensors, path, error);
-    if (status)
-        return status;
-    sx_file_map *map = &tensors->maps[tensors->file_count - 1];
-    status = sx_file_map_open(path, map, error);
-    return status ? status : add_content(tensors, map->data, map->length, error);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
-{
-    *out = NULL;
-    sx_tensors *tensors = sx_calloc(1, sizeof *tensors);
-    if (!tensors)
-        return sx_fail_nomem(error, sizeof *tensors);
-    bool index = ends_with(path, ".index.json");
-    sx_status status = index ? sx_tensor_index_add(tensors, path, error) : sx_tensors_add_file(tensors, path, error);
-    if (!status)
-        status = sort(tensors, error);
-    if (status)
-        sx_tensors_close(tensors);
-    else
-        *out = tensors;
-    return status;
-}
-
-typedef sx_status add_function(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
-
-static sx_status parse(const void *data, size_t length, const char *name, add_function *add, sx_tensors **out, sx_error *error)
-{
-    *out = NULL;
-    sx_tensors *tensors = sx_calloc(1, sizeof *tensors);
-    if (!tensors)
-        return sx_fail_nomem(error, sizeof *tensors);
-    sx_status status = add_path(tensors, name, error);
-    if (!status)
-        status = add(tensors, data, length, error);
-    if (!status)
-        status = sort(tensors, error);
-    if (status)
-        sx_tensors_close(tensors);
-    else
-        *out = tensors;
-    return status;
-}
-
-static sx_status add_safetensors(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)
-{
-    tensors->bytes += length;
-    return sx_safetensors_add(tensors, data, length, error);
-}
-
-sx_status sx_safetensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error)
-{
-    return parse(data, length, name, add_safetensors, out, error);
-}
-
-sx_status sx_tensors_parse(const void *data, size_t length, const char *name, sx_tensors **out, sx_error *error)
-{
-    return parse(data, length, name, add_content, out, error);
 }
 
 void sx_tensors_close(sx_tensors *tensors)

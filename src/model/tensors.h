@@ -1,7 +1,7 @@
 /* tensors.h - named tensors in mapped weight files, whatever format they are published in.
  *
- * safetensors.c, gguf.c and torch_checkpoint.c each add what one file holds; tensors.c chooses by content, tensor_index.c joins
- * sharded files. Data points into the maps, except for transposed views in PyTorch checkpoints, which are copied.
+ * safetensors.c, gguf.c and torch_checkpoint.c each add what one file holds; tensor_files.c chooses by content, tensor_index.c
+ * joins sharded files. Data points into the maps, except for transposed views in PyTorch checkpoints, which are copied.
  */
 #ifndef SX_MODEL_TENSORS_H
 #define SX_MODEL_TENSORS_H

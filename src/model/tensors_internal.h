@@ -1,11 +1,11 @@
-/* tensors_internal.h - what the readers of single formats share with tensors.c. */
+/* tensors_internal.h - what the readers of single formats share. */
 #ifndef SX_MODEL_TENSORS_INTERNAL_H
 #define SX_MODEL_TENSORS_INTERNAL_H
 
 #include "tensors.h"
 
 /* Appends the tensors of one file, whose bytes are given and which is paths[file_count - 1]. The order does not matter;
- * tensors.c sorts by name and refuses what is there twice. */
+ * sx_tensors_sort refuses what is there twice. */
 sx_status sx_safetensors_add(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
 /* What torch.save wrote: a zip archive, or the format of PyTorch before 1.6. */
 sx_status sx_torch_add(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
@@ -19,6 +19,12 @@ void sx_quantised_read(sx_dtype dtype, const unsigned char *data, size_t first, 
 
 /* Opens and adds one more file, of any format. */
 sx_status sx_tensors_add_file(sx_tensors *tensors, const char *path, sx_error *error);
+/* Adds the tensors of the last file of the list, whose bytes are given. */
+sx_status sx_tensors_add_content(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
+/* Puts one more file, not mapped yet, into the list. */
+sx_status sx_tensors_add_path(sx_tensors *tensors, const char *path, sx_error *error);
+/* By name, once all files are there; SX_E_FORMAT: a name is there twice. */
+sx_status sx_tensors_sort(sx_tensors *tensors, sx_error *error);
 /* Adds the files that an index names, and compares what they hold with what it says. */
 sx_status sx_tensor_index_add(sx_tensors *tensors, const char *path, sx_error *error);
 
