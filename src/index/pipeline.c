@@ -7,6 +7,7 @@
 
 #include "../base/error.h"
 #include "../provider/provider_router.h"
+#include "../text/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +18,6 @@
 enum { DEFAULT_ATTEMPTS = 6 };
 static const int64_t default_first_delay = 500000000, default_longest_delay = 60000000000;
 static const int64_t longest_wait = 25000000; /* so that stop is seen and others' texts are looked for */
-static const double norm_tolerance = 1e-3;
 
 static int64_t now_of(const pipeline_call *call)
 {
@@ -29,66 +29,9 @@ static bool is_stopped(const pipeline_call *call)
     return call->stop && *call->stop;
 }
 
-/* Lengths in bytes of the white space of Unicode, 0 for other bytes. */
-static size_t white_space_length(const unsigned char *at, size_t left)
-{
-    if (at[0] == ' ' || (at[0] >= 9 && at[0] <= 13) || (at[0] >= 0x1c && at[0] <= 0x1f))
-        return 1;
-    if (left >= 2 && at[0] == 0xc2 && (at[1] == 0x85 || at[1] == 0xa0))
-        return 2;
-    if (left < 3)
-        return 0;
-    unsigned code = (unsigned)(at[0] & 0x0f) << 12 | (unsigned)(at[1] & 0x3f) << 6 | (at[2] & 0x3f);
-    if (at[0] < 0xe1 || at[0] > 0xe3 || (at[1] & 0xc0) != 0x80 || (at[2] & 0xc0) != 0x80)
-        return 0;
-    bool white = code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
-                 code == 0x202f || code == 0x205f || code == 0x3000;
-    return white ? 3 : 0;
-}
-
-bool sx_pipeline_is_blank(sx_text text)
-{
-    const unsigned char *data = (const unsigned char *)text.data;
-    for (size_t i = 0; i < text.length;) {
-        size_t length = white_space_length(data + i, text.length - i);
-        if (!length)
-            return false;
-        i += length;
-    }
-    return true;
-}
-
-/* With a budget a guess would not do: then it is counted once, and kept. */
-uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item)
-{
-    const sx_pipeline *pipeline = call->pipeline;
-    bool exact = pipeline->options.spend.budget_usd > 0 && pipeline->options.provider->info.usd_per_million > 0;
-    uint32_t tokens = sx_provider_tokens_of(pipeline->options.provider, call->items[item].text, call->items[item].tokens, exact);
-    if (exact)
-        call->items[item].tokens = tokens;
-    return tokens;
-}
-
-int64_t sx_pipeline_recipe_of(const sx_pipeline *pipeline, unsigned leg)
-{
-    return leg && pipeline->options.second_recipe ? pipeline->options.second_recipe : pipeline->options.recipe;
-}
-
 static unsigned leg_of(const pipeline_call *call, size_t item)
 {
     return sx_router_leg_of(call->pipeline->options.provider, &call->items[item].hash);
-}
-
-void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message)
-{
-    sx_receipt *receipt = &call->items[item].receipt;
-    receipt->status = status;
-    receipt->message = sx_arena_strndup(&call->pipeline->messages, message, strlen(message));
-    if (!receipt->message)
-        receipt->message = "no memory for the reason";
-    call->states[item] = ITEM_DONE;
-    call->pipeline->counts.texts++;
-    call->pipeline->counts.failed++;
 }
 
 static void advanced(const pipeline_call *call)
@@ -251,28 +194,6 @@ static sx_status submit_job(pipeline_call *call, pipeline_job *job, sx_error *er
 }
 
 /* ---- What comes back ---- */
-
-const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
-                                 size_t size)
-{
-    double square = 0;
-    for (size_t i = 0; i < info->dimensions; i++) {
-        if (!isfinite(vector[i])) {
-            snprintf(message, size, "the provider's vector is missing or not finite (dimension %zu)", i);
-            return message;
-        }
-        square += (double)vector[i] * vector[i];
-    }
-    if (square == 0 && info->zero_for_nothing && receipt->tokens == 0)
-        return NULL;
-    if (square == 0)
-        return "the provider's vector is all zero";
-    if (info->normalized && fabs(sqrt(square) - 1) > norm_tolerance) {
-        snprintf(message, size, "the provider's vector has length %.6f, not 1", sqrt(square));
-        return message;
-    }
-    return NULL;
-}
 
 static sx_status fail_job(pipeline_call *call, pipeline_job *job, const char *message, sx_error *error)
 {
@@ -525,7 +446,7 @@ static void settle(pipeline_call *call, sx_status status)
         }
         size_t source = call->states[i] == ITEM_COPY ? call->first[i] : i;
         item->reached = call->states[source] == ITEM_DONE;
-        item->receipt.empty = sx_pipeline_is_blank(item->text);
+        item->receipt.empty = sx_text_is_blank(item->text.data ? item->text.data : "", item->text.length);
         for (size_t j = 0; item->receipt.status && item->vector && j < dimensions; j++)
             item->vector[j] = NAN;
     }

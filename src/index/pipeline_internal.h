@@ -53,10 +53,21 @@ typedef struct pipeline_call {
     const volatile int *stop;
 } pipeline_call;
 
+/* pipeline_items.c */
+
+uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item);
+/* The row of the recipe that a leg's vectors are stored under. */
+int64_t sx_pipeline_recipe_of(const sx_pipeline *pipeline, unsigned leg);
+/* The item failed; the message is copied. */
+void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message);
+/* The item's vector was found: it is DONE. */
+void sx_pipeline_take_row(pipeline_call *call, size_t item, const sx_vector_row *row, const float *vector);
+/* NULL when the vector is good, else what is wrong with it, perhaps in the buffer. */
+const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
+                                 size_t size);
+
 /* pipeline_cache.c: the database's side. All do nothing, or say "not there", without a database. */
 
-/* Hashes all items, marks copies, takes what is stored and queues the rest. */
-sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error);
 /* Looks up the `count` items of a list; those stored become DONE. */
 sx_status sx_pipeline_take_stored(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 /* Claims the items of a list. Ours become CLAIMED, others' ELSEWHERE, stored ones are taken. */
@@ -69,9 +80,6 @@ sx_status sx_pipeline_put(pipeline_call *call, const size_t *list, size_t count,
 /* Gives up the claims of a list. */
 sx_status sx_pipeline_release(pipeline_call *call, const size_t *list, size_t count, sx_error *error);
 
-/* The item's vector was found: it is DONE. */
-void sx_pipeline_take_row(pipeline_call *call, size_t item, const sx_vector_row *row, const float *vector);
-
 /* pipeline_shared.c: the shared cache's side. Both do nothing without one. */
 
 /* Asks for the `count` items of a list, which are NEW; what is found is stored and DONE, or ELSEWHERE. */
@@ -79,17 +87,9 @@ sx_status sx_pipeline_take_shared(pipeline_call *call, const size_t *list, size_
 /* Puts vectors there that are stored already. */
 void sx_pipeline_share(pipeline_call *call, const size_t *list, size_t count, unsigned leg, const float *vectors);
 
-/* pipeline.c */
+/* pipeline_look_up.c */
 
-/* NULL when the vector is good, else what is wrong with it, perhaps in the buffer. */
-const char *sx_pipeline_fault_of(const sx_provider_info *info, const sx_receipt *receipt, const float *vector, char *message,
-                                 size_t size);
-
-/* The item failed; the message is copied. */
-void sx_pipeline_fail_item(pipeline_call *call, size_t item, sx_status status, const char *message);
-/* The row of the recipe that a leg's vectors are stored under. */
-int64_t sx_pipeline_recipe_of(const sx_pipeline *pipeline, unsigned leg);
-uint32_t sx_pipeline_tokens_of(const pipeline_call *call, size_t item);
-bool sx_pipeline_is_blank(sx_text text);
+/* Hashes all items, marks copies, takes what is stored or shared and queues the rest. */
+sx_status sx_pipeline_look_up(pipeline_call *call, sx_error *error);
 
 #endif
