@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Counts up when a reader begins to give other text, blocks or titles for the same file: documents are then read again. */
-const uint32_t sx_reader_version = 3;
+const uint32_t sx_reader_version = 4;
 
 /* How a kind's bytes come to its reader. */
 typedef enum reader_input {
@@ -61,6 +61,20 @@ static const char *reader_of_extension(const char *path)
     return NULL;
 }
 
+/* The row of the table, or READERS. */
+static size_t reader_of_type(const char *media_type)
+{
+    size_t i = 0;
+    while (i < READERS && strcmp(media_type, readers[i].media_type))
+        i++;
+    return i;
+}
+
+bool sx_media_type_is_read(const char *media_type)
+{
+    return reader_of_type(media_type) < READERS;
+}
+
 const char *sx_media_type_of(const char *path, const char **why)
 {
     const char *media_type = reader_of_extension(path);
@@ -103,20 +117,15 @@ static sx_status parse_owned(char *bytes, size_t length, const char *media_type,
 {
     sx_status status = SX_OK;
     sx_block_list blocks = {0};
-    size_t reader = READERS;
+    size_t reader = reader_of_type(media_type);
     *document = (sx_document){.title = "", .author = "", .date = "", .note = "", .metadata = "", .encoding = "utf-8",
                               .language = language};
     blocks.arena = &document->arena;
-    for (size_t i = 0; i < READERS; i++) {
-        if (!strcmp(media_type, readers[i].media_type)) {
-            reader = i;
-            document->media_type = readers[i].media_type;
-        }
-    }
     if (reader == READERS) {
         status = sx_fail(error, SX_E_UNSUPPORTED, "no reader for %s", media_type);
         goto out;
     }
+    document->media_type = readers[reader].media_type;
     sx_sha256_of(bytes, length, &document->content);
     if (readers[reader].input == INPUT_TEXT) {
         status = decode(&bytes, length, readers[reader].read, document, error);

@@ -6,6 +6,7 @@
 #include "../base/hash.h"
 #include "../base/memory.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 typedef enum sx_block_kind {
@@ -63,6 +64,8 @@ extern const uint32_t sx_reader_version;
 /* The media type a path's name says (by extension; "text/plain" for unknown text), or NULL for kinds that no reader takes yet
  * or that are no text (images, archives, pdf, docx ...); *why then says it ("PDF is not read by this version"). */
 const char *sx_media_type_of(const char *path, const char **why);
+/* Whether sx_document_parse knows it. */
+bool sx_media_type_is_read(const char *media_type);
 
 /* Reads a regular file of at most `maximum` bytes. What is no text (NUL bytes without a UTF-16/32 form, unless they are few in
  * clean UTF-8; many control bytes), an empty or blank file, or a kind without a reader is SX_E_UNSUPPORTED with a short reason

@@ -61,6 +61,8 @@ void sx_writer_block(sx_writer *writer, sx_block_kind kind, unsigned level, cons
 void sx_writer_line(sx_writer *writer, sx_block_kind kind, const char *text, size_t length);
 /* Adds what another reader makes of a part (UTF-8), with that reader's blocks. A part without text adds nothing. */
 sx_status sx_writer_part(sx_writer *writer, sx_reader read, const char *text, size_t length, sx_error *error);
+/* Adds a document that was read, its headings `level` deeper. */
+void sx_writer_document(sx_writer *writer, const sx_document *document, unsigned level);
 /* Puts the text into the document. SX_E_UNSUPPORTED when there is none: `what` is "Word document". Releases the writer in any
  * case. */
 sx_status sx_writer_finish(sx_writer *writer, const char *what, sx_document *document, sx_error *error);

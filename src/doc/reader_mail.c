@@ -1,10 +1,12 @@
 /* reader_mail.c - e-mail (RFC 5322, MIME): the subject as heading, who wrote to whom and when, and the text.
  *
  * Of alternatives the plain text is taken, else the HTML. Messages inside a message (forwarded, digests) follow with headings of their
- * own. What is attached is named in the note and not read. Everything is parsed here, by functions that are linear in what they look at
- * and nest no deeper than DEEPEST; HTML goes to its own reader. The text's lines are led back to the file's.
+ * own, and what is attached under its name as heading, read as a file of that name would be (mail_attachment.c); what cannot be is named
+ * in the note. The message itself is parsed here, by functions that are linear in what they look at and nest no deeper than DEEPEST; HTML
+ * goes to its own reader. The text's lines are led back to the file's.
  *
  * A mailbox (mbox, RFC 4155) read as one document is its messages in order; the index makes a document of each (index_records.c). */
+#include "mail_attachment.h"
 #include "mailbox.h"
 #include "mime_body.h"
 #include "mime_header.h"
@@ -18,14 +20,27 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DEEPEST = 32, MOST_PARTS = 10000, MOST_NAMED = 20, TOKEN = 80, BOUNDARY = 200, MOST_LEVEL = 6 };
+enum { DEEPEST = 32, MOST_PARTS = 10000, MOST_NAMED = 20, TOKEN = 80, BOUNDARY = 200, MOST_LEVEL = 6, ATTACHMENT_LEVEL = 2 };
+
+typedef struct entity {
+    sx_text head, body;
+    char type[TOKEN], encoding[TOKEN], disposition[TOKEN];
+    char boundary[BOUNDARY];
+} entity;
+
+/* What a message has attached is read behind its text. */
+typedef struct attachment {
+    entity part;
+    const char *name; /* "" when it has none */
+} attachment;
 
 typedef struct mail {
     sx_document *document;
     sx_writer writer;
-    sx_buffer attachments, words, names; /* words: scratch */
-    size_t attachment_count, parts;
-    bool too_deep, too_many, damaged;
+    sx_buffer attachments, words, names; /* words: scratch; names: of those that are not read */
+    attachment *attached;
+    size_t attached_count, attached_capacity, attachment_count, unread, parts;
+    bool too_deep, too_many, damaged, spent;
     const char *encoding; /* of the first part that was not UTF-8 */
     /* Lines of the file. */
     size_t counted;
@@ -182,32 +197,117 @@ out:
     return status;
 }
 
-static void name_attachment(mail *m, sx_text head, const char *type)
+/* ---- What is attached ---- */
+
+static bool is_known_encoding(const char *encoding)
+{
+    sx_buffer none = {0};
+    bool known = sx_mime_decode(encoding, (sx_text){"", 0}, &none, NULL);
+    sx_buffer_clear(&none);
+    return known;
+}
+
+static void name_unread(mail *m, const char *name, const char *why)
+{
+    if (m->unread++ >= MOST_NAMED)
+        return;
+    sx_buffer_append_string(&m->names, m->names.length ? ", " : "");
+    if (name[0])
+        sx_buffer_printf(&m->names, "%s (%s)", name, why);
+    else
+        sx_buffer_append_string(&m->names, why);
+}
+
+static void add_attachment(mail *m, const entity *e)
 {
     sx_text value;
     sx_buffer_reset(&m->words);
-    bool named = sx_mime_field(head, "Content-Disposition", &value) && sx_mime_parameter(value, "filename", &m->words);
-    if (!named && sx_mime_field(head, "Content-Type", &value))
+    bool named = sx_mime_field(e->head, "Content-Disposition", &value) && sx_mime_parameter(value, "filename", &m->words);
+    if (!named && sx_mime_field(e->head, "Content-Type", &value))
         sx_mime_parameter(value, "name", &m->words);
     const char *name = sx_document_words(m->document, m->words.data, m->words.length);
-    if (m->attachment_count++ >= MOST_NAMED)
-        return;
-    sx_buffer_append_string(&m->attachments, m->attachments.length ? ", " : "");
-    sx_buffer_append_string(&m->attachments, name[0] ? name : type);
-    sx_buffer_append_string(&m->names, m->names.length ? ", " : "");
-    if (name[0])
-        sx_buffer_printf(&m->names, "%s (%s)", name, type);
-    else
-        sx_buffer_append_string(&m->names, type);
+    if (m->attachment_count++ < MOST_NAMED) {
+        sx_buffer_append_string(&m->attachments, m->attachments.length ? ", " : "");
+        sx_buffer_append_string(&m->attachments, name[0] ? name : e->type);
+    }
+    if (m->attached_count >= MOST_NAMED) {
+        name_unread(m, name, e->type);
+    } else if (sx_reserve((void **)&m->attached, &m->attached_capacity, m->attached_count + 1, sizeof *m->attached)) {
+        m->attached[m->attached_count++] = (attachment){*e, name};
+    } else {
+        m->no_memory = true;
+    }
+}
+
+/* A file of another kind, in a child where that kind has one. After one that took too long or too much, no further ones are tried. */
+static sx_status read_attached_file(mail *m, const attachment *one, char why[TOKEN])
+{
+    sx_buffer bytes = {.maximum = (size_t)1 << 30};
+    sx_document document;
+    sx_error problem = {0};
+    const char *media_type = m->spent ? NULL : sx_attachment_media_type(one->name, one->part.type);
+    if (!media_type || !sx_mime_decode(one->part.encoding, one->part.body, &bytes, NULL))
+        return SX_OK;
+    if (bytes.failed) {
+        sx_buffer_clear(&bytes);
+        return sx_fail_nomem(m->error, one->part.body.length);
+    }
+    sx_status status = sx_document_parse(bytes.data ? bytes.data : "", bytes.length, media_type, &document, &problem);
+    sx_buffer_clear(&bytes);
+    if (status == SX_E_NOMEM || status == SX_E_STOPPED) {
+        *m->error = problem;
+        return status;
+    }
+    if (status) {
+        m->spent = m->spent || status == SX_E_LIMIT;
+        snprintf(why, TOKEN, "%.*s", TOKEN - 1, problem.message);
+        return SX_OK;
+    }
+    note_encoding(m, document.encoding);
+    sx_writer_document(&m->writer, &document, ATTACHMENT_LEVEL);
+    sx_document_clear(&document);
+    return SX_OK;
+}
+
+static sx_status read_attachment(mail *m, const attachment *one)
+{
+    const entity *e = &one->part;
+    const char *name = one->name[0] ? one->name : e->type;
+    char why[TOKEN];
+    sx_block_list *blocks = m->writer.blocks;
+    size_t length = m->writer.out.length, blocks_before = blocks->count, places = m->place_count, mapped = m->mapped;
+    uint32_t mapped_line = m->mapped_line, line = line_of(m, e->head.data);
+    snprintf(why, sizeof why, "%s", e->type);
+    sx_writer_block(&m->writer, SX_BLOCK_HEADING, ATTACHMENT_LEVEL, name, strlen(name));
+    size_t heading = blocks->count;
+    if (heading > blocks_before)
+        map_line(m, (size_t)blocks->blocks[heading - 1].start, line, true);
+    const char *text_type = sx_attachment_text_type(one->name, e->type);
+    bool damaged = m->damaged;
+    sx_status status = text_type && is_known_encoding(e->encoding) ? read_text(m, e->head, e->body, e->encoding, text_type)
+                                                                   : read_attached_file(m, one, why);
+    m->damaged = damaged; /* it is named */
+    if (!status && blocks->count == heading) { /* nothing of it: the heading goes too */
+        m->writer.out.length = length;
+        blocks->count = blocks_before;
+        m->place_count = places;
+        m->mapped = mapped;
+        m->mapped_line = mapped_line;
+        name_unread(m, one->name, why);
+    }
+    return status;
+}
+
+static sx_status read_attachments(mail *m)
+{
+    sx_status status = SX_OK;
+    for (size_t i = 0; !status && i < m->attached_count; i++)
+        status = read_attachment(m, &m->attached[i]);
+    m->attached_count = 0;
+    return status;
 }
 
 /* ---- Parts ---- */
-
-typedef struct entity {
-    sx_text head, body;
-    char type[TOKEN], encoding[TOKEN], disposition[TOKEN];
-    char boundary[BOUNDARY];
-} entity;
 
 static void read_entity_head(mail *m, sx_text part, const char *usual_type, entity *e)
 {
@@ -279,14 +379,6 @@ static sx_status read_multipart(mail *m, const entity *e, unsigned depth)
     return status;
 }
 
-static bool is_known_encoding(const char *encoding)
-{
-    sx_buffer none = {0};
-    bool known = sx_mime_decode(encoding, (sx_text){"", 0}, &none, NULL);
-    sx_buffer_clear(&none);
-    return known;
-}
-
 static sx_status read_part(mail *m, const entity *e, unsigned depth)
 {
     if (depth >= DEEPEST) {
@@ -304,10 +396,10 @@ static sx_status read_part(mail *m, const entity *e, unsigned depth)
     bool is_lost = !strncmp(e->type, "multipart/", 10); /* without boundaries: what there is, is text */
     if (!attached && (is_text || is_lost) && is_known_encoding(e->encoding))
         return read_text(m, e->head, e->body, e->encoding, e->type);
-    if (!attached && !strcmp(e->type, "message/rfc822") && (!e->encoding[0] || strchr("78b", e->encoding[0])) &&
+    if (!strcmp(e->type, "message/rfc822") && (!e->encoding[0] || strchr("78b", e->encoding[0])) &&
         strcmp(e->encoding, "base64") != 0)
         return read_message(m, e->body, depth + 1);
-    name_attachment(m, e->head, e->type);
+    add_attachment(m, e);
     return SX_OK;
 }
 
@@ -415,7 +507,8 @@ static sx_status read_message(mail *m, sx_text message, unsigned depth)
     }
     read_entity_head(m, message, "text/plain", &e);
     write_head(m, e.head, depth + 1);
-    return read_part(m, &e, depth);
+    sx_status status = read_part(m, &e, depth);
+    return status || depth ? status : read_attachments(m);
 }
 
 /* ---- Documents ---- */
@@ -423,9 +516,9 @@ static sx_status read_message(mail *m, sx_text message, unsigned depth)
 static void note_rest(mail *m)
 {
     sx_buffer note = {0};
-    if (m->attachment_count)
-        sx_buffer_printf(&note, "%zu attachment%s not read: %s%s", m->attachment_count, m->attachment_count == 1 ? " is" : "s are",
-                         m->names.data ? m->names.data : "", m->attachment_count > MOST_NAMED ? " ..." : "");
+    if (m->unread)
+        sx_buffer_printf(&note, "%zu attachment%s not read: %s%s", m->unread, m->unread == 1 ? " is" : "s are",
+                         m->names.data ? m->names.data : "", m->unread > MOST_NAMED ? " ..." : "");
     if (m->too_deep)
         sx_buffer_printf(&note, "%sparts nested more than %d deep are not read", note.length ? "; " : "", DEEPEST);
     if (m->too_many)
@@ -462,6 +555,7 @@ static void clear(mail *m)
     sx_buffer_clear(&m->attachments);
     sx_buffer_clear(&m->words);
     sx_buffer_clear(&m->names);
+    free(m->attached);
     free(m->places);
 }
 

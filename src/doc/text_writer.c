@@ -238,6 +238,22 @@ out:
     return status;
 }
 
+void sx_writer_document(sx_writer *writer, const sx_document *document, unsigned level)
+{
+    enum { DEEPEST = 6 };
+    if (writer->out.length)
+        sx_buffer_append(&writer->out, "\n\n", 2);
+    size_t start = writer->out.length;
+    sx_buffer_append(&writer->out, document->text, document->length);
+    for (size_t i = 0; i < document->block_count && !writer->out.failed; i++) {
+        const sx_block *block = &document->blocks[i];
+        unsigned under = block->level ? block->level + level : 0;
+        sx_blocks_add(writer->blocks, block->kind, under < DEEPEST ? under : DEEPEST, start + block->start, start + block->end,
+                      block->heading, block->heading ? strlen(block->heading) : 0);
+    }
+    writer->joins = false;
+}
+
 sx_status sx_writer_finish(sx_writer *writer, const char *what, sx_document *document, sx_error *error)
 {
     sx_status status = SX_OK;

@@ -1,4 +1,5 @@
 """Documents of every kind that Sextant reads, and hostile ones, made small with the standard library alone."""
+import email.message
 import json
 import zipfile
 
@@ -133,6 +134,17 @@ YXR0YWNoZWQgd29yZHM=
 """
 
 
+def make_parcel(path, files):
+    """A message that has files attached, all sent as the same type as many programs do."""
+    message = email.message.EmailMessage()
+    message["Subject"] = "A parcel"
+    message["From"] = "ada@example.org"
+    message.set_content("All of it is attached.")
+    for file in files:
+        message.add_attachment(file.read_bytes(), maintype="application", subtype="octet-stream", filename=file.name)
+    path.write_bytes(message.as_bytes())
+
+
 RTF = (r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset128 MS Mincho;}}"
        r"{\info{\title Letters}{\author Ada Example}{\creatim\yr2018\mo3\dy4}}{\*\unknown gone}{\header page head}"
        r"{\pard\outlinelevel0 Heading one\par}{\pard Caf\'e9 {\f1\'cf\'f0\'e8\'e2\'e5\'f2} {\f2\'93\'fa\'96\'7b} \u8364? \{braces\}"
@@ -154,6 +166,7 @@ def make_all(folder):
     make_notebook(folder / "cooling.ipynb")
     (folder / "letters.rtf").write_text(RTF)
     (folder / "letter.eml").write_bytes(MAIL)
+    make_parcel(folder / "parcel.eml", [folder / name for name in ("columns.pdf", "bees.docx", "letter.eml", "scanned.pdf")])
 
 
 def make_hostile(folder):
@@ -171,6 +184,7 @@ def make_hostile(folder):
     make_epub(folder / "outside.epub", ["Inside."], '<item id="evil" href="../../evil.xhtml" media-type="application/xhtml+xml"/>')
     with zipfile.ZipFile(folder / "outside.epub", "a") as archive:
         archive.writestr("../../evil.xhtml", "<p>evil words</p>")
+    make_parcel(folder / "bombs.eml", [folder / name for name in ("zip-bomb.docx", "nested.docx", "entities.docx")])
     (folder / "groups.rtf").write_text("{\\rtf1" + "{" * 1000000 + "deep")
     (folder / "nested.eml").write_text("Subject: deep\n" + "".join(
         f"Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n" for i in range(10000)) + "\ndeep words\n")

@@ -65,6 +65,8 @@ expected = {
     "book.epub": (["Chapter 1\n\nErster Satz.\n\nChapter 2\n\nZweiter Satz."], []),
     "cooling.ipynb": (["# Cooling\nNewton's law.", "x = 1\nprint(x)", "as it is"], ["hidden output"]),
     "letter.eml": (["Caf\u00e9 plan\n\nFrom: Ada Example <ada@example.org>", "see you there.\nAda"], ["<b>", "attached words"]),
+    "parcel.eml": (["A parcel\n\nFrom: ada@example.org\n\nAll of it is attached.\n\ncolumns.pdf\n\nTwo columns", "\n\nbees.docx\n\nBees in town\n\nThey"],
+                   ["see you", "scanned.pdf"]),
     "letters.rtf": (["Heading one\n\nCaf\u00e9 \u041f\u0440\u0438\u0432\u0435\u0442 \u65e5\u672c \u20ac {braces} (A note.) end\n\na | b"],
                     ["gone", "page head", "hidden", "Arial"]),
 }
@@ -84,7 +86,10 @@ report = index(good, "good.db")
 check(report["documents"]["added"] == len(expected), f"added: {report}")
 check(any(p["document"] == "scanned.pdf" and "without a text layer" in p["reason"] for p in report["skipped"]), f"scanned.pdf: {report}")
 check(any(p["document"] == "columns.pdf" and "page 2 has no text" in p["reason"] for p in report["notes"]), f"notes: {report['notes']}")
-about = {"columns.pdf": ("tangerines", {"title": "Fruit", "author": "Ada Example", "date": "2020-01-02", "page": 3, "pages": 3}),
+check(any(p["document"] == "parcel.eml" and p["reason"] == "2 attachments are not read: letter.eml (application/octet-stream), scanned.pdf "
+          "(PDF without a text layer (2 pages, scanned or drawn))" for p in report["notes"]), f"notes: {report['notes']}")
+about = {"parcel.eml": ("live on roofs", {"title": "A parcel", "attachments": "columns.pdf, bees.docx, letter.eml, scanned.pdf"}),
+         "columns.pdf": ("tangerines", {"title": "Fruit", "author": "Ada Example", "date": "2020-01-02", "page": 3, "pages": 3}),
          "bees.docx": ("roofs", {"title": "Bees", "author": "Ada Example", "date": "2021-05-06"}),
          "hives.odt": ("hives", {"title": "Odt title", "author": "Ada"}),
          "book.epub": ("Zweiter", {"title": "A book", "author": "Ada Example", "date": "2019-01-02", "language": "de"}),
@@ -114,7 +119,8 @@ check(seconds < 120, f"hostile files took {seconds:.0f} s")
 reasons = {p["document"]: p["reason"] for p in report["skipped"] + report["failed"]}
 named = {"cut.pdf": "damaged PDF", "zip-bomb.docx": "256 MiB", "entities.docx": "entities", "nested.docx": "nests more than 256",
          "groups.rtf": "nests more than", "not.docx": "damaged", "deep.ipynb": "damaged notebook"}
-mail = {"nested.eml": "nested more than 32", "parts.eml": "of more than 10000 parts"}
+mail = {"nested.eml": "nested more than 32", "parts.eml": "of more than 10000 parts",
+        "bombs.eml": "3 attachments are not read: zip-bomb.docx (Word document"}
 for name, words in mail.items():
     check(any(p["document"] == name and words in p["reason"] for p in report["notes"]), f"{name}: {report['notes']}")
 for name, words in named.items():

@@ -53,9 +53,22 @@ static const expectation messages[] = {
      PARTS "mixed; boundary=x\n\n--x\n\nSee below.\n--x\nContent-Type: application/pdf; name=old.pdf\nContent-Disposition: attachment;\n "
            "filename*0*=utf-8'en'Pl%C3%A4; filename*1=\"ne.pdf\"\nContent-Transfer-Encoding: base64\n\nAAAA\n--x\nContent-Type: text/plain; "
            "name=notes.txt\nContent-Disposition: attachment\n\nhidden words\n--x--\n",
-     "Parts\n\nFrom: a@b.c\n\nSee below.", "Parts", "a@b.c", "",
+     "Parts\n\nFrom: a@b.c\n\nSee below.\n\nnotes.txt\n\nhidden words", "Parts", "a@b.c", "",
      "{\"subject\":\"Parts\",\"from\":\"a@b.c\",\"attachments\":\"Pl\xc3\xa4ne.pdf, notes.txt\"}",
-     "2 attachments are not read: Pl\xc3\xa4ne.pdf (application/pdf), notes.txt (text/plain)", "utf-8", "See=8"},
+     "1 attachment is not read: Pl\xc3\xa4ne.pdf (not a PDF: it does not begin with %PDF-)", "utf-8", "See=8 notes=17 hidden=20"},
+    /* Attachments come behind the text, whatever they are sent as; what is no text, has no words or is not read is named. */
+    {mail_type,
+     PARTS "mixed; boundary=x\n\n--x\nContent-Type: application/octet-stream; name=\"log.md\"\nContent-Transfer-Encoding: base64\n\n"
+           "IyBMb2cKCm9uZSB3b3JkCg==\n--x\n\nBelow.\n--x\nContent-Type: image/png; name=p.png\n\nx\n--x\nContent-Type: "
+           "application/octet-stream\n\nx\n--x\nContent-Type: text/plain; name=blank.txt\nContent-Disposition: attachment\n\n \n--x\n"
+           "Content-Type: application/octet-stream; name=bytes.txt\nContent-Transfer-Encoding: base64\n\nAAECAwAB\n--x\nContent-Type: "
+           "text/html; name=page.html\nContent-Disposition: attachment\n\n<h1>Rich</h1><p>page\n--x\nContent-Type: message/rfc822\n"
+           "Content-Disposition: attachment\n\nSubject: Inner\n\nInner text\n--x--\n",
+     "Parts\n\nFrom: a@b.c\n\nBelow.\n\nInner\n\nInner text\n\nlog.md\n\n# Log\n\none word\n\npage.html\n\nRich\n\npage", "Parts", "a@b.c", "",
+     "{\"subject\":\"Parts\",\"from\":\"a@b.c\",\"attachments\":\"log.md, p.png, application/octet-stream, blank.txt, bytes.txt, page.html\"}",
+     "4 attachments are not read: p.png (image/png), application/octet-stream, blank.txt (text/plain), bytes.txt "
+     "(application/octet-stream)",
+     "utf-8", "Below=13 text=43 log=7 one=10 page$=36"},
     {mail_type,
      PARTS "mixed; boundary=x\n\n--x\n\nForwarded:\n--x\nContent-Type: message/rfc822\n\nSubject: Inner\nFrom: c@d.e\n\nInner "
            "text\n--x--\n",
