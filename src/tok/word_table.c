@@ -5,41 +5,34 @@
 
 #include <stdlib.h>
 
-/* False when the piece is no such word. */
-static bool read_key(const char *piece, uint32_t length, sx_short_word *word)
-{
-    uint64_t halves[2] = {0};
-    if (!length || length > SX_WORD_TABLE_LONGEST)
-        return false;
-    for (uint32_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)piece[i];
-        if (!((byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z')))
-            return false;
-        halves[i / 8] |= (uint64_t)byte << 8 * (i % 8);
-    }
-    *word = (sx_short_word){halves[0], (uint32_t)halves[1], length};
-    return true;
-}
-
 bool sx_word_table_make(const sx_vocabulary *vocabulary, bool lowercase, sx_word_table *table)
 {
-    *table = (sx_word_table){.bits = 4, .lowercase = lowercase};
+    *table = (sx_word_table){.bits = 4};
     while (vocabulary->entries > (size_t)1 << (table->bits - 1))
         table->bits++;
     table->slots = sx_calloc((size_t)1 << table->bits, sizeof *table->slots);
     if (!table->slots)
         return false;
-    size_t mask = ((size_t)1 << table->bits) - 1, slots = vocabulary->slots ? (size_t)1 << vocabulary->bits : 0;
-    for (size_t i = 0; i < slots; i++) { /* not by id: names of added tokens are not found by their text */
-        const sx_vocabulary_slot *slot = &vocabulary->slots[i];
+    uint32_t named = 0, found;
+    for (uint32_t id = 0; id < vocabulary->count; id++)
+        named += sx_vocabulary_piece_text(vocabulary, id).data != NULL;
+    size_t mask = ((size_t)1 << table->bits) - 1;
+    for (uint32_t id = 0; id < vocabulary->count; id++) {
+        sx_text piece = sx_vocabulary_piece_text(vocabulary, id);
+        size_t at = piece.length ? (size_t)(piece.data - vocabulary->bytes.data) : 0;
         sx_short_word word;
-        if (!slot->number || !read_key(vocabulary->bytes.data + slot->offset, slot->length, &word))
+        /* `table` does not change letters yet: pieces are looked up as they are. */
+        if (!piece.length || !sx_short_word_read(table, vocabulary->bytes.data, at, at + piece.length, &word) ||
+            word.length != piece.length)
             continue;
+        if (named > vocabulary->entries && (!sx_vocabulary_find(vocabulary, piece, &found) || found != id))
+            continue; /* the name of an added token, which is not found by its text */
         size_t place = sx_short_word_hash(word) >> (64 - table->bits);
         while (table->slots[place].number)
             place = (place + 1) & mask;
-        table->slots[place] = (sx_word_slot){word.first, word.last, slot->number};
+        table->slots[place] = (sx_word_slot){word.first, word.last, id + 1};
     }
+    table->lowercase = lowercase;
     return true;
 }
 
