@@ -159,7 +159,7 @@ static bool write_by_printf(sx_buffer *buffer, double value, bool is_float, int 
     return write_decimal(buffer, text[0] == '-', digits, count, (int)exponent + 1);
 }
 
-enum { FLOAT_DIGITS = 9, DIGITS = 20 /* of 64 bits */ };
+enum { FLOAT_DIGITS = 9, DIGITS = 20 /* of 64 bits */, MOST_POWER = 22 /* of ten that a double holds exactly */ };
 static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
@@ -168,17 +168,27 @@ static double scale_by_ten(double value, int power)
     return power >= 0 ? value * exact_powers[power] : value / exact_powers[-power];
 }
 
-/* Decimal digits of a number; returns how many. */
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
+                                  "52535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+                                  "9899";
+
+/* Decimal digits of a number below 10^10, two at a time from the last; returns how many. */
 static int write_digits(uint64_t number, char digits[DIGITS])
 {
     char reversed[DIGITS];
-    int count = 0;
-    do
-        reversed[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    for (int i = 0; i < count; i++)
-        digits[i] = reversed[count - 1 - i];
-    return count;
+    int at = DIGITS;
+    while (number >= 100) {
+        at -= 2;
+        memcpy(reversed + at, digit_pairs + number % 100 * 2, 2);
+        number /= 100;
+    }
+    at -= number >= 10 ? 2 : 1;
+    if (number >= 10)
+        memcpy(reversed + at, digit_pairs + number * 2, 2);
+    else
+        reversed[at] = (char)('0' + number);
+    memcpy(digits, reversed + at, (size_t)(DIGITS - at));
+    return DIGITS - at;
 }
 
 /* The next float above or below a positive normal one. */
@@ -189,6 +199,17 @@ static double neighbour(float value, int direction)
     bits += (uint32_t)direction;
     memcpy(&value, &bits, sizeof bits);
     return (double)value;
+}
+
+/* The power of ten that brings the float to nine digits, or one more than that: from its binary exponent, as 2^10 is hardly more
+ * than 10^3. */
+static int first_power(float size)
+{
+    uint32_t bits;
+    memcpy(&bits, &size, sizeof bits);
+    int exponent = (int)(bits >> 23) - 127, tens = (exponent * 1233 >> 12);
+    int power = FLOAT_DIGITS - 1 - tens;
+    return power > MOST_POWER ? MOST_POWER : power;
 }
 
 bool sx_json_write_float(sx_buffer *buffer, float value)
@@ -204,18 +225,20 @@ bool sx_json_write_float(sx_buffer *buffer, float value)
 
     double exact = (double)size;
     double low = (exact + neighbour(size, -1)) / 2, high = (exact + neighbour(size, 1)) / 2;
-    int power = FLOAT_DIGITS - 1;
-    while (power < 22 && exact * exact_powers[power > 0 ? power : 0] < 1e8)
-        power++;
-    while (power > -22 && scale_by_ten(exact, power) >= 1e9)
-        power--;
+    int power = first_power(size);
     double scaled = scale_by_ten(exact, power);
+    if (scaled >= 1e9)
+        scaled = scale_by_ten(exact, --power);
     low = scale_by_ten(low, power) + 1e-5;
     high = scale_by_ten(high, power) - 1e-5;
 
+    /* Whether a multiple lies in the interval is seen in whole numbers first: a division of doubles takes far longer. */
     static const int64_t units[] = {1000, 100, 10, 1};
-    int64_t best = (int64_t)(scaled + 0.5);
+    int64_t best = (int64_t)(scaled + 0.5), above = (int64_t)high + 1, below = (int64_t)low;
+    const bool fits[] = {above / 1000 * 1000 > below, above / 100 * 100 > below, above / 10 * 10 > below, true};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (!fits[i])
+            continue;
         int64_t candidate = (int64_t)(scaled / (double)units[i] + 0.5) * units[i];
         if ((double)candidate > low && (double)candidate < high) {
             best = candidate;
