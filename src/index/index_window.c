@@ -178,9 +178,9 @@ static sx_status read_file(index_window *window, const index_pending *pending, s
         return status;
     if (work)
         return take_work(window, work, error);
-    if (!window->reading) {
+    if (!window->reading) { /* not read: pictures take no time, and would make the rest seem to take none */
         job->progress.done++;
-        job->progress.bytes_done += pending->size;
+        job->progress.bytes_total -= pending->size < job->progress.bytes_total ? pending->size : job->progress.bytes_total;
     }
     return SX_OK;
 }
