@@ -1,6 +1,7 @@
 /* reader_epub.c - the text of e-books in EPUB 2 and 3 (W3C, EPUB 3.3): META-INF/container.xml names the package document, whose
  * spine lists the chapters in reading order; each is XHTML and read as HTML is. Title, author, date and language are the
- * package's. The navigation document is no text of the book. */
+ * package's. The navigation document is no text of the book. META-INF/encryption.xml names the parts that are encrypted; chapters among
+ * them, and chapters that are not there, are counted in the note. */
 #include "archive_parts.h"
 
 #include "../base/error.h"
@@ -25,6 +26,10 @@ typedef struct book {
     size_t item_count, item_capacity;
     char **spine; /* ids of items */
     size_t spine_count, spine_capacity;
+    char **encrypted; /* paths of parts */
+    size_t encrypted_count, encrypted_capacity;
+    size_t locked, missing;  /* chapters */
+    char first_missing[128];
     sx_buffer words;
     int property;
     bool failed;
@@ -37,13 +42,28 @@ static char *copy_attribute(const sx_xml_attributes *attributes, const char *nam
     return sx_xml_attribute(attributes, name, &value, &length) ? sx_strndup(value, length) : NULL;
 }
 
-/* ---- container.xml ---- */
+/* ---- META-INF ---- */
 
 static void container_start(void *user, const char *name, const sx_xml_attributes *attributes)
 {
     book *b = user;
     if (!b->package && !strcmp(name, "rootfile"))
         b->package = copy_attribute(attributes, "full-path");
+}
+
+static char *resolve(const char *package, const char *href);
+
+static void encryption_start(void *user, const char *name, const sx_xml_attributes *attributes)
+{
+    book *b = user;
+    if (strcmp(name, "CipherReference") || b->encrypted_count >= ITEMS_MOST)
+        return;
+    char *link = copy_attribute(attributes, "URI"), *path = link ? resolve("", link) : NULL;
+    free(link);
+    if (path && sx_reserve((void **)&b->encrypted, &b->encrypted_capacity, b->encrypted_count + 1, sizeof *b->encrypted))
+        b->encrypted[b->encrypted_count++] = path;
+    else
+        free(path);
 }
 
 /* ---- The package document ---- */
@@ -163,6 +183,27 @@ static const item *find_item(const book *b, const char *id)
     return NULL;
 }
 
+/* By the link as it should be, else by a name in the archive that was written as the link is. */
+static const sx_archive_part *find_chapter(const book *b, const sx_archive *archive, const char *path, const char *href)
+{
+    const sx_archive_part *part = sx_archive_find(archive, path);
+    const char *slash = strrchr(b->package, '/');
+    char *plain = NULL;
+    if (part || !strchr(href, '%') || asprintf(&plain, "%.*s%s", slash ? (int)(slash - b->package) + 1 : 0, b->package, href) < 0)
+        return part;
+    part = sx_archive_find(archive, plain);
+    free(plain);
+    return part;
+}
+
+static bool is_encrypted(const book *b, const char *path)
+{
+    for (size_t i = 0; i < b->encrypted_count; i++)
+        if (!strcmp(b->encrypted[i], path))
+            return true;
+    return false;
+}
+
 static sx_status read_chapters(book *b, sx_archive *archive, sx_writer *writer, sx_error *error)
 {
     sx_status status = SX_OK;
@@ -171,14 +212,38 @@ static sx_status read_chapters(book *b, sx_archive *archive, sx_writer *writer, 
         if (!one || !one->href || !one->is_text || one->is_navigation)
             continue;
         char *path = resolve(b->package, one->href);
-        const sx_archive_part *part = path ? sx_archive_find(archive, path) : NULL;
-        if (!path && !archive->refused[0])
+        const sx_archive_part *part = path ? find_chapter(b, archive, path, one->href) : NULL;
+        if (!path && !archive->refused[0]) {
             snprintf(archive->refused, sizeof archive->refused, "%s", one->href);
-        free(path);
-        if (part)
+        } else if (path && is_encrypted(b, path)) {
+            b->locked++;
+        } else if (path && !part && !archive->refused[0]) {
+            if (!b->missing++)
+                snprintf(b->first_missing, sizeof b->first_missing, "%s", one->href);
+        } else if (part) {
             status = sx_writer_part(writer, sx_read_html, part->data, part->length, error);
+        }
+        free(path);
     }
     return status;
+}
+
+static sx_status note_rest(const book *b, const sx_archive *archive, const sx_writer *writer, sx_error *error)
+{
+    sx_buffer note = {0};
+    if (b->locked && !writer->blocks->count)
+        return sx_fail(error, SX_E_UNSUPPORTED, "encrypted EPUB: its chapters cannot be read (digital rights management)");
+    if (b->locked)
+        sx_buffer_printf(&note, "%zu chapter%s encrypted", b->locked, b->locked == 1 ? " is" : "s are");
+    if (b->missing)
+        sx_buffer_printf(&note, "%s%zu chapter%s not in the file (%s%s)", note.length ? "; " : "", b->missing,
+                         b->missing == 1 ? " is" : "s are", b->first_missing, b->missing > 1 ? " ..." : "");
+    if (archive->refused[0])
+        sx_buffer_printf(&note, "%sa path outside of the book is not read (%s)", note.length ? "; " : "", archive->refused);
+    if (note.length)
+        b->document->note = sx_document_words(b->document, note.data, note.length);
+    sx_buffer_clear(&note);
+    return SX_OK;
 }
 
 static void book_clear(book *b)
@@ -189,6 +254,9 @@ static void book_clear(book *b)
     }
     for (size_t i = 0; i < b->spine_count; i++)
         free(b->spine[i]);
+    for (size_t i = 0; i < b->encrypted_count; i++)
+        free(b->encrypted[i]);
+    free(b->encrypted);
     free(b->items);
     free(b->spine);
     free(b->package);
@@ -200,14 +268,18 @@ sx_status sx_read_epub(sx_document *document, sx_block_list *blocks, sx_error *e
     book b = {.document = document, .property = -1};
     sx_archive archive;
     sx_writer writer;
-    sx_xml_events container = {container_start, NULL, NULL, &b}, package = {package_start, package_end, package_text, &b};
-    sx_status status = sx_archive_read(document->owned, document->length, ".xml .opf .xhtml .html .htm", what, &archive, error);
+    sx_xml_events container = {container_start, NULL, NULL, &b}, encryption = {encryption_start, NULL, NULL, &b};
+    sx_xml_events package = {package_start, package_end, package_text, &b};
+    sx_status status = sx_archive_read(document->owned, document->length, ".xml .opf .xhtml .html .htm .xht", what, &archive, error);
     if (status)
         return status;
     sx_writer_begin(&writer, blocks);
     const sx_archive_part *part = sx_archive_find(&archive, "META-INF/container.xml");
     if (part)
         status = sx_xml_read(part->data, part->length, what, part->name, &container, error);
+    part = sx_archive_find(&archive, "META-INF/encryption.xml");
+    if (part && !status)
+        status = sx_xml_read(part->data, part->length, what, part->name, &encryption, error);
     part = b.package && !status ? sx_archive_find(&archive, b.package) : NULL;
     if (part)
         status = sx_xml_read(part->data, part->length, what, part->name, &package, error);
@@ -219,11 +291,8 @@ sx_status sx_read_epub(sx_document *document, sx_block_list *blocks, sx_error *e
         status = read_chapters(&b, &archive, &writer, error);
     if (!status && b.failed)
         status = sx_fail_nomem(error, b.item_count * sizeof *b.items);
-    if (!status && archive.refused[0]) {
-        char note[192];
-        snprintf(note, sizeof note, "a path outside of the book is not read (%s)", archive.refused);
-        document->note = sx_document_words(document, note, strlen(note));
-    }
+    if (!status)
+        status = note_rest(&b, &archive, &writer, error);
     if (!status)
         status = sx_writer_finish(&writer, what, document, error);
     sx_buffer_clear(&writer.out);

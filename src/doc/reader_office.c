@@ -1,7 +1,7 @@
 /* reader_office.c - the text of Word's .docx (ECMA-376, WordprocessingML) and OpenDocument's .odt (OASIS OpenDocument 1.3).
  *
  * Both are zip files of XML; paragraphs, headings, lists and tables of the main part become blocks. What is struck out by
- * tracked changes, comments, and page headers and footers are left out; footnotes come behind (.docx) or where they are called
+ * tracked changes, hidden text, comments, and page headers and footers are left out; footnotes come behind (.docx) or where they are called
  * (.odt). Headings are found by their outline level, in .docx through the styles, whose names a translated Word keeps in English
  * ("heading 1") while their ids differ. */
 #include "archive_parts.h"
@@ -32,7 +32,7 @@ typedef struct office {
     size_t skipping; /* elements open whose content is left out */
     size_t tables, lists, cells, paragraphs;
     unsigned level;
-    bool code, item, in_text;
+    bool code, item, in_text, in_run, hidden;
     sx_buffer row; /* of a table */
     int property;  /* which of the document's words is open */
     size_t notes; /* footnotes open: their paragraphs are part of the one around them */
@@ -260,8 +260,13 @@ static void docx_start(void *user, const char *name, const sx_xml_attributes *at
         o->level = level <= 9 ? level : 0;
     } else if (!strcmp(name, "numPr")) {
         o->item = true;
+    } else if (!strcmp(name, "r")) {
+        o->in_run = true; /* before a run, "vanish" is about the paragraph's mark */
+        o->hidden = false;
+    } else if (!strcmp(name, "vanish")) {
+        o->hidden = o->in_run && !(has_value && length && (value[0] == '0' || value[0] == 'f' || !strncmp(value, "off", 3)));
     } else if (!strcmp(name, "t")) {
-        o->in_text = true;
+        o->in_text = !o->hidden;
     } else if (!strcmp(name, "tab")) {
         append_space(&o->text);
     } else if (!strcmp(name, "br") || !strcmp(name, "cr")) {
@@ -288,6 +293,8 @@ static void docx_end(void *user, const char *name)
     }
     if (!strcmp(name, "t"))
         o->in_text = false;
+    else if (!strcmp(name, "r"))
+        o->in_run = o->hidden = false;
     else if (!strcmp(name, "p"))
         end_paragraph(o);
     else if (!strcmp(name, "tr"))
@@ -318,29 +325,88 @@ static sx_status finish(office *o, sx_status status, const char *what, sx_archiv
     return status;
 }
 
+/* The parts of a .docx have no fixed names: relationships say by their type which part is what (ECMA-376, part 2). */
+typedef struct relations {
+    const char *types[4]; /* ends of types, and ... */
+    char *targets[4];     /* ... the parts they lead to; NULL: there is none */
+    const char *folder;   /* of the part whose relationships they are, with its '/' */
+    size_t folder_length;
+} relations;
+
+static void relation_start(void *user, const char *name, const sx_xml_attributes *attributes)
+{
+    relations *r = user;
+    const char *type, *target;
+    size_t length, target_length;
+    if (strcmp(name, "Relationship") || !sx_xml_attribute(attributes, "Type", &type, &length) ||
+        !sx_xml_attribute(attributes, "Target", &target, &target_length))
+        return;
+    for (size_t i = 0; i < 4 && r->types[i]; i++) {
+        size_t size = strlen(r->types[i]);
+        if (r->targets[i] || length < size || memcmp(type + length - size, r->types[i], size))
+            continue;
+        bool absolute = target_length && target[0] == '/';
+        if (asprintf(&r->targets[i], "%.*s%.*s", absolute ? 0 : (int)r->folder_length, r->folder, (int)target_length - absolute,
+                     target + absolute) < 0)
+            r->targets[i] = NULL;
+    }
+}
+
+static void read_relations(const sx_archive *archive, const char *part_name, relations *r)
+{
+    char *path = NULL;
+    sx_xml_events events = {relation_start, NULL, NULL, r};
+    sx_error ignored = {0}; /* then the usual names hold */
+    const char *slash = strrchr(part_name, '/');
+    r->folder = part_name;
+    r->folder_length = slash ? (size_t)(slash - part_name) + 1 : 0;
+    if (asprintf(&path, "%.*s_rels/%s.rels", (int)r->folder_length, part_name, part_name + r->folder_length) < 0)
+        return;
+    const sx_archive_part *part = sx_archive_find(archive, path);
+    if (part)
+        sx_xml_read(part->data, part->length, "", path, &events, &ignored);
+    free(path);
+}
+
+static const sx_archive_part *find_part(const sx_archive *archive, const char *target, const char *usual)
+{
+    const sx_archive_part *part = target ? sx_archive_find(archive, target) : NULL;
+    return part ? part : sx_archive_find(archive, usual);
+}
+
 sx_status sx_read_docx(sx_document *document, sx_block_list *blocks, sx_error *error)
 {
     static const char what[] = "Word document";
-    static const char *const texts[] = {"word/document.xml", "word/footnotes.xml", "word/endnotes.xml"};
+    static const char *const usual[] = {"word/document.xml", "word/footnotes.xml", "word/endnotes.xml", "word/styles.xml"};
     office o = {.document = document, .text = {.maximum = (size_t)1 << 28}, .row = {.maximum = (size_t)1 << 28}};
     sx_archive archive;
     sx_xml_events styles = {docx_style_start, NULL, NULL, &o}, body = {docx_start, docx_end, docx_text, &o};
+    relations of_package = {.types = {"/officeDocument"}}, of_text = {.types = {"/footnotes", "/endnotes", "/styles"}};
     sx_writer_begin(&o.writer, blocks);
-    sx_status status = sx_archive_read(document->owned, document->length, ".xml", what, &archive, error);
+    sx_status status = sx_archive_read(document->owned, document->length, ".xml .rels", what, &archive, error);
     if (status)
         return status;
     read_properties(&o, &archive, "docProps/core.xml");
-    const sx_archive_part *part = sx_archive_find(&archive, "word/styles.xml");
+    read_relations(&archive, "", &of_package);
+    const sx_archive_part *text = find_part(&archive, of_package.targets[0], usual[0]);
+    if (text)
+        read_relations(&archive, text->name, &of_text);
+    else
+        status = sx_fail(error, SX_E_UNSUPPORTED, "damaged %s: it has no %s", what, usual[0]);
+    const sx_archive_part *part = find_part(&archive, of_text.targets[2], usual[3]);
     sx_error ignored = {0};
     if (part) /* without styles headings are paragraphs */
         sx_xml_read(part->data, part->length, what, part->name, &styles, &ignored);
-    if (!sx_archive_find(&archive, texts[0]))
-        status = sx_fail(error, SX_E_UNSUPPORTED, "damaged %s: it has no %s", what, texts[0]);
-    for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++) {
-        part = sx_archive_find(&archive, texts[i]);
+    for (size_t i = 0; !status && i < 3; i++) {
+        part = i ? find_part(&archive, of_text.targets[i - 1], usual[i]) : text;
         o.skipping = o.tables = 0;
+        o.in_run = o.hidden = false;
         if (part)
-            status = sx_xml_read(part->data, part->length, what, texts[i], &body, error);
+            status = sx_xml_read(part->data, part->length, what, part->name, &body, error);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        free(of_package.targets[i]);
+        free(of_text.targets[i]);
     }
     return finish(&o, status, what, &archive, error);
 }

@@ -14,8 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { GROUPS_MOST = 20000, FONTS_MOST = 4096, LONGEST_WORD = 32 };
+enum { GROUPS_MOST = 20000, FONTS_MOST = 4096, STYLES_MOST = 1024, LONGEST_WORD = 32 };
 
 /* The code pages of RTF: by Windows' number and by a font's character set. */
 static const struct {
@@ -33,7 +34,7 @@ typedef struct converters {
     iconv_t open[CODE_PAGES]; /* (iconv_t)-1: not opened */
 } converters;
 
-typedef enum place { TEXT, LEFT_OUT, FONT_TABLE, INFO, TITLE, AUTHOR, CREATED } place;
+typedef enum place { TEXT, LEFT_OUT, FONT_TABLE, STYLES, INFO, TITLE, AUTHOR, CREATED } place;
 
 typedef struct group {
     place where;
@@ -52,6 +53,8 @@ typedef struct rtf {
     uint16_t page;     /* the document's own */
     uint16_t fonts[FONTS_MOST];
     unsigned font;     /* being defined */
+    uint8_t levels[STYLES_MOST]; /* of styles of headings; 0: text */
+    unsigned style;    /* being defined */
     unsigned default_font;
     unsigned skip;     /* of the substitutes of a \u */
     unsigned high;     /* surrogate waiting for its second half */
@@ -113,7 +116,7 @@ static void flush(rtf *r)
 static bool is_shown(const rtf *r)
 {
     const group *g = &r->groups[r->count - 1];
-    return !g->hidden && (g->where == TEXT || g->where == TITLE || g->where == AUTHOR);
+    return !g->hidden && (g->where == TEXT || g->where == STYLES || g->where == TITLE || g->where == AUTHOR);
 }
 
 static void put_byte(rtf *r, unsigned char byte)
@@ -218,12 +221,26 @@ static void open_group(rtf *r)
     r->unknown_star = false;
 }
 
+/* A style's group ends with its name; translated programs keep the names of headings. */
+static void end_style(rtf *r)
+{
+    static const char heading[] = "heading ";
+    const char *name = r->text.data ? r->text.data : "";
+    size_t length = r->text.length, start = sizeof heading - 1;
+    if (length > start && !strncasecmp(name, heading, start) && name[start] >= '1' && name[start] <= '9' && !r->levels[r->style])
+        r->levels[r->style] = (uint8_t)(name[start] - '0');
+    sx_buffer_reset(&r->text);
+    r->style = 0;
+}
+
 static void close_group(rtf *r)
 {
     flush(r);
     if (r->count < 2)
         return;
     group closed = r->groups[--r->count];
+    if (closed.where == STYLES)
+        end_style(r);
     const group *outer = &r->groups[r->count - 1];
     if (closed.where == outer->where && closed.footnote == outer->footnote)
         return;
@@ -249,14 +266,14 @@ static const struct {
     place where;
 } destinations[] = {
     {"fonttbl", FONT_TABLE}, {"info", INFO},          {"title", TITLE},       {"author", AUTHOR},      {"creatim", CREATED},
-    {"colortbl", LEFT_OUT},  {"stylesheet", LEFT_OUT}, {"pict", LEFT_OUT},    {"object", LEFT_OUT},    {"header", LEFT_OUT},
+    {"colortbl", LEFT_OUT},  {"stylesheet", STYLES}, {"pict", LEFT_OUT},    {"object", LEFT_OUT},    {"header", LEFT_OUT},
     {"headerl", LEFT_OUT},   {"headerr", LEFT_OUT},   {"headerf", LEFT_OUT},  {"footer", LEFT_OUT},    {"footerl", LEFT_OUT},
     {"footerr", LEFT_OUT},   {"footerf", LEFT_OUT},   {"fldinst", LEFT_OUT},  {"listtext", LEFT_OUT},  {"pntext", LEFT_OUT},
     {"nonshppict", LEFT_OUT}, {"filetbl", LEFT_OUT},  {"revtbl", LEFT_OUT},   {"ftnsep", LEFT_OUT},    {"ftnsepc", LEFT_OUT},
     {"aftnsep", LEFT_OUT},   {"tc", LEFT_OUT},        {"xe", LEFT_OUT},       {"subject", LEFT_OUT},   {"keywords", LEFT_OUT},
     {"operator", LEFT_OUT},  {"doccomm", LEFT_OUT},   {"company", LEFT_OUT},  {"manager", LEFT_OUT},   {"category", LEFT_OUT},
     {"bkmkstart", LEFT_OUT}, {"bkmkend", LEFT_OUT},   {"listname", LEFT_OUT}, {"printim", LEFT_OUT},   {"revtim", LEFT_OUT},
-    {"buptim", LEFT_OUT},    {"comment", LEFT_OUT},   {"hlinkbase", LEFT_OUT},
+    {"buptim", LEFT_OUT},    {"comment", LEFT_OUT},   {"hlinkbase", LEFT_OUT}, {"sn", LEFT_OUT},        {"sv", LEFT_OUT},
 };
 
 static const struct {
@@ -333,7 +350,16 @@ static void take_word(rtf *r, const char *word, bool has_number, int number)
         r->level = 0;
         r->item = r->in_table = false;
     } else if (!strcmp(word, "outlinelevel")) {
-        r->level = number >= 0 && number < 9 ? (unsigned)number + 1 : 0;
+        unsigned level = number >= 0 && number < 9 ? (unsigned)number + 1 : 0;
+        if (g->where == STYLES)
+            r->levels[r->style] = (uint8_t)level;
+        else
+            r->level = level;
+    } else if (!strcmp(word, "s") && number >= 0 && number < STYLES_MOST) {
+        if (g->where == STYLES)
+            r->style = (unsigned)number;
+        else
+            r->level = r->levels[number];
     } else if (!strcmp(word, "ls") || !strcmp(word, "pnlvlblt") || !strcmp(word, "pnlvlbody")) {
         r->item = true;
     } else if (!strcmp(word, "intbl")) {

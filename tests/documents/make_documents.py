@@ -62,6 +62,19 @@ def make_docx(path, body, more=None):
     make_zip(path, parts)
 
 
+def make_moved_docx(path):
+    """Relationships lead to parts of other names, as Word on the web writes them."""
+    def relations(*rows):
+        return "<Relationships>" + "".join(f'<Relationship Type="http://x.example/relationships/{kind}" Target="{target}"/>'
+                                           for kind, target in rows) + "</Relationships>"
+    hidden = '<w:p><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>shown</w:t></w:r></w:p>'
+    make_zip(path, {"_rels/.rels": relations(("officeDocument", "/word/document2.xml")),
+                    "word/_rels/document2.xml.rels": relations(("footnotes", "footnotes2.xml"), ("styles", "styles2.xml")),
+                    "word/document2.xml": f"<w:document {WORD}><w:body>{docx_paragraph('Moved', 's1')}{hidden}</w:body></w:document>",
+                    "word/styles2.xml": f'<w:styles {WORD}><w:style w:styleId="s1"><w:name w:val="heading 1"/></w:style></w:styles>',
+                    "word/footnotes2.xml": f"<w:footnotes {WORD}><w:footnote>{docx_paragraph('Under it.')}</w:footnote></w:footnotes>"})
+
+
 def docx_paragraph(text, style=None):
     properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
     return f"<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>"
@@ -76,6 +89,17 @@ def make_odt(path):
             "</text:p></table:table-cell></table:table-row></table:table>")
     make_zip(path, {"content.xml": f"<office:document-content {names}><office:body>{body}</office:body></office:document-content>",
                     "meta.xml": f"<office:meta {names}><dc:title>Odt title</dc:title><dc:creator>Ada</dc:creator></office:meta>"})
+
+
+def make_locked_epub(path, locked):
+    """Chapters with an encoded name, with a name that only looks encoded, one that is not there; encrypted ones."""
+    names = ["a%20b.xhtml", "c%20d.xhtml", "gone.xhtml", "locked.xhtml"]
+    items = "".join(f'<item id="c{i}" href="{name}" media-type="application/xhtml+xml"/>' for i, name in enumerate(names))
+    spine = "".join(f'<itemref idref="c{i}"/>' for i in ([3] if locked else range(4)))
+    make_zip(path, {"META-INF/container.xml": '<container><rootfile full-path="EPUB/b.opf"/></container>',
+                    "META-INF/encryption.xml": '<encryption><CipherData><CipherReference URI="EPUB/locked.xhtml"/></CipherData></encryption>',
+                    "EPUB/b.opf": f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>",
+                    "EPUB/a b.xhtml": "<p>First.</p>", "EPUB/c%20d.xhtml": "<p>Second.</p>", "EPUB/locked.xhtml": "Z\x17nonsense"})
 
 
 def make_epub(path, chapters, more_items=""):
@@ -146,9 +170,10 @@ def make_parcel(path, files):
 
 
 RTF = (r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset128 MS Mincho;}}"
-       r"{\info{\title Letters}{\author Ada Example}{\creatim\yr2018\mo3\dy4}}{\*\unknown gone}{\header page head}"
+       r"{\stylesheet{\s0 Normal;}{\s3 heading 2;}}{\info{\title Letters}{\author Ada Example}{\creatim\yr2018\mo3\dy4}}{\*\unknown gone}{\header page head}"
        r"{\pard\outlinelevel0 Heading one\par}{\pard Caf\'e9 {\f1\'cf\'f0\'e8\'e2\'e5\'f2} {\f2\'93\'fa\'96\'7b} \u8364? \{braces\}"
-       r"{\v hidden}{\footnote A note.} end\par}{\pard\intbl a\cell b\cell\row}}")
+       r"{\v hidden}{\footnote A note.} end\par}{\pard\intbl a\cell b\cell\row}"
+       r"{\pard\s3 Below\par}{\shp{\*\shpinst{\sp{\sn shapeType}{\sv 202}}{\shptxt\pard In a box\par}}}}")
 
 
 def make_all(folder):
@@ -161,6 +186,8 @@ def make_all(folder):
               docx_paragraph("Below", "Mine") + "<w:tbl><w:tr><w:tc>" + docx_paragraph("cell one") + "</w:tc><w:tc>" +
               docx_paragraph("cell two") + "</w:tc></w:tr></w:tbl>" + "<w:p><w:del><w:r><w:delText>struck</w:delText></w:r></w:del></w:p>",
               {"word/footnotes.xml": f"<w:footnotes {WORD}><w:footnote>{docx_paragraph('A foot note.')}</w:footnote></w:footnotes>"})
+    make_moved_docx(folder / "moved.docx")
+    make_locked_epub(folder / "chapters.epub", False)
     make_odt(folder / "hives.odt")
     make_epub(folder / "book.epub", ["Erster Satz.", "Zweiter Satz."])
     make_notebook(folder / "cooling.ipynb")
@@ -185,6 +212,7 @@ def make_hostile(folder):
     with zipfile.ZipFile(folder / "outside.epub", "a") as archive:
         archive.writestr("../../evil.xhtml", "<p>evil words</p>")
     make_parcel(folder / "bombs.eml", [folder / name for name in ("zip-bomb.docx", "nested.docx", "entities.docx")])
+    make_locked_epub(folder / "locked.epub", True)
     (folder / "groups.rtf").write_text("{\\rtf1" + "{" * 1000000 + "deep")
     (folder / "nested.eml").write_text("Subject: deep\n" + "".join(
         f"Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n" for i in range(10000)) + "\ndeep words\n")

@@ -61,14 +61,16 @@ texts = {path.name: chunk(path) for path in sorted(good.iterdir())}
 expected = {
     "columns.pdf": (["gamma is a word of this column\n", "tangerines and (brackets)."], ["tanger-"]),
     "bees.docx": (["Bees in town\n\nThey live on roofs.\n\nBelow\n\ncell one | cell two", "A foot note."], ["struck"]),
+    "moved.docx": (["Moved\n\nshown\n\nUnder it."], ["hidden"]),
+    "chapters.epub": (["First.\n\nSecond."], ["nonsense"]),
     "hives.odt": (["Hives\n\nOne  two (A note.) three\n\n- first\n\na | b"], []),
     "book.epub": (["Chapter 1\n\nErster Satz.\n\nChapter 2\n\nZweiter Satz."], []),
     "cooling.ipynb": (["# Cooling\nNewton's law.", "x = 1\nprint(x)", "as it is"], ["hidden output"]),
     "letter.eml": (["Caf\u00e9 plan\n\nFrom: Ada Example <ada@example.org>", "see you there.\nAda"], ["<b>", "attached words"]),
     "parcel.eml": (["A parcel\n\nFrom: ada@example.org\n\nAll of it is attached.\n\ncolumns.pdf\n\nTwo columns", "\n\nbees.docx\n\nBees in town\n\nThey"],
                    ["see you", "scanned.pdf"]),
-    "letters.rtf": (["Heading one\n\nCaf\u00e9 \u041f\u0440\u0438\u0432\u0435\u0442 \u65e5\u672c \u20ac {braces} (A note.) end\n\na | b"],
-                    ["gone", "page head", "hidden", "Arial"]),
+    "letters.rtf": (["Heading one\n\nCaf\u00e9 \u041f\u0440\u0438\u0432\u0435\u0442 \u65e5\u672c \u20ac {braces} (A note.) end\n\na | b\n\nBelow\n\nIn a box"],
+                    ["gone", "page head", "hidden", "Arial", "Normal", "shapeType", "202"]),
 }
 for name, (present, absent) in expected.items():
     document = texts[name]
@@ -86,6 +88,10 @@ report = index(good, "good.db")
 check(report["documents"]["added"] == len(expected), f"added: {report}")
 check(any(p["document"] == "scanned.pdf" and "without a text layer" in p["reason"] for p in report["skipped"]), f"scanned.pdf: {report}")
 check(any(p["document"] == "columns.pdf" and "page 2 has no text" in p["reason"] for p in report["notes"]), f"notes: {report['notes']}")
+check(any(p["document"] == "chapters.epub" and p["reason"] == "1 chapter is encrypted; 1 chapter is not in the file (gone.xhtml)"
+          for p in report["notes"]), f"notes: {report['notes']}")
+small = json.loads(run("chunk", good / "letters.rtf", "-m", "fake:a", "--chunk-size", "6", "--json").stdout)["chunks"]
+check([one["headings"] for one in small if "a box" in one["text"]] == [["Heading one", "Below"]], f"letters.rtf: a heading by its style: {small}")
 check(any(p["document"] == "parcel.eml" and p["reason"] == "2 attachments are not read: letter.eml (application/octet-stream), scanned.pdf "
           "(PDF without a text layer (2 pages, scanned or drawn))" for p in report["notes"]), f"notes: {report['notes']}")
 about = {"parcel.eml": ("live on roofs", {"title": "A parcel", "attachments": "columns.pdf, bees.docx, letter.eml, scanned.pdf"}),
@@ -118,7 +124,8 @@ seconds = time.monotonic() - began
 check(seconds < 120, f"hostile files took {seconds:.0f} s")
 reasons = {p["document"]: p["reason"] for p in report["skipped"] + report["failed"]}
 named = {"cut.pdf": "damaged PDF", "zip-bomb.docx": "256 MiB", "entities.docx": "entities", "nested.docx": "nests more than 256",
-         "groups.rtf": "nests more than", "not.docx": "damaged", "deep.ipynb": "damaged notebook"}
+         "groups.rtf": "nests more than", "not.docx": "damaged", "deep.ipynb": "damaged notebook",
+         "locked.epub": "encrypted EPUB"}
 mail = {"nested.eml": "nested more than 32", "parts.eml": "of more than 10000 parts",
         "bombs.eml": "3 attachments are not read: zip-bomb.docx (Word document"}
 for name, words in mail.items():
