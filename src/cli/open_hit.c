@@ -46,12 +46,17 @@ static char *real_file(char *path)
     return real;
 }
 
-/* The file's line, where the text's lines are not the file's. */
-static unsigned long line_of(const sx_hit *hit)
+unsigned long sx_cli_hit_number(const sx_hit *hit, const char *key)
 {
-    static const char key[] = "\"source_line\":"; /* in a string its quotes would be escaped */
-    const char *found = hit->metadata ? strstr(hit->metadata, key) : NULL;
-    unsigned long line = found ? strtoul(found + sizeof key - 1, NULL, 10) : 0;
+    char quoted[64];
+    int length = snprintf(quoted, sizeof quoted, "\"%s\":", key); /* in a string its quotes would be escaped */
+    const char *found = hit->metadata ? strstr(hit->metadata, quoted) : NULL;
+    return found ? strtoul(found + length, NULL, 10) : 0;
+}
+
+unsigned long sx_cli_hit_line(const sx_hit *hit)
+{
+    unsigned long line = sx_cli_hit_number(hit, "source_line");
     return line ? line : hit->start_line;
 }
 
@@ -107,9 +112,9 @@ int sx_cli_open_hit(sx_cli *cli, const sx_hits *hits, uint64_t number)
     line_form form = form_of(arguments[0]);
     static char go_to[] = "--goto", line_option[] = "--line";
     if (form == COLON_AFTER || form == COLON_AFTER_GOTO)
-        sx_buffer_printf(&place, "%s:%lu", path, line_of(hit));
+        sx_buffer_printf(&place, "%s:%lu", path, sx_cli_hit_line(hit));
     else
-        sx_buffer_printf(&place, "%s%lu", form == PLUS_BEFORE ? "+" : "", line_of(hit));
+        sx_buffer_printf(&place, "%s%lu", form == PLUS_BEFORE ? "+" : "", sx_cli_hit_line(hit));
     if (place.failed)
         goto out;
     if (form == COLON_AFTER_GOTO)

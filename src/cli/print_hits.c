@@ -220,7 +220,11 @@ void sx_cli_print_hits(const sx_cli *cli, const char *query, const sx_hits *hits
         printf("%s%3u  %.3f  ", i ? "\n" : "", hit->rank, hit->score);
         if (cli->color)
             fputs("\033[1m", stdout);
-        sx_cli_say("%s:%u", hit->document, hit->start_line);
+        unsigned long page = sx_cli_hit_number(hit, "page");
+        if (page)
+            sx_cli_say("%s, page %lu", hit->document, page);
+        else
+            sx_cli_say("%s:%lu", hit->document, sx_cli_hit_line(hit));
         if (cli->color)
             fputs("\033[0m", stdout);
         for (uint32_t j = 0; j < hit->heading_count; j++)
@@ -228,6 +232,8 @@ void sx_cli_print_hits(const sx_cli *cli, const char *query, const sx_hits *hits
         if (cli->verbose)
             print_reason(hit);
         putchar('\n');
+        if (hit->why)
+            sx_cli_say("%*s%s\n", MARGIN, "", hit->why);
         if (is_code(hit))
             print_code(cli, query, hit);
         else
