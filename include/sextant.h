@@ -950,7 +950,7 @@ typedef struct sx_search_options {
     uint32_t count;               /* most hits; 0: 5 */
     double threshold;             /* least similarity (cosine), whatever the mode; used when has_threshold is set */
     int has_threshold;
-    const char *const *filters;   /* conditions on metadata keys, document and root (docs/searching.md); all must hold */
+    const char *const *filters;   /* conditions on metadata, document, symbol, kind, page, line ... (docs/searching.md); all must hold */
     size_t filter_count;
     const char *mode;             /* "hybrid": by meaning and by words; "semantic"; "keyword"; NULL: hybrid */
     const char *type;             /* "general", "code_search", "error_analysis", "documentation": how the two are weighted; NULL: general */
@@ -963,6 +963,7 @@ typedef struct sx_search_options {
     int join_neighbours;          /* neighbouring chunks of a document become one hit */
 } sx_search_options;
 
+    const char *prefer;           /* kinds of definitions to lift, parted by commas: "function,method"; NULL: those of the type; "": none */
 typedef struct sx_hit {
     uint32_t rank;      /* from 1 */
     double score;       /* what the order goes by: the cosine, the fused or the reranked score */
@@ -981,6 +982,8 @@ typedef struct sx_hit {
     uint32_t folded;    /* equal passages elsewhere that it stands for */
 } sx_hit;
 typedef struct sx_hits {
+    char *symbols;      /* of parsed code: JSON array of what is defined in its first chunk, {"name", "kind", "line"}; "[]": nothing */
+    char *why;          /* type "error_analysis": which frame of the query's stack trace leads here; NULL: none does */
     char *collection;
     const char *mode;   /* as in the options */
     const char *type;
@@ -1158,6 +1161,24 @@ SX_API sx_status sx_compress(sx_database *database, const sx_compress_options *o
 SX_API sx_status sx_compress_undo(sx_database *database, const char *collection, sx_error *error);
 /* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
  * there are none. to NULL: exact. Scores are dot products. */
+
+    char method[32];
+    uint64_t vectors;             /* whose floats go, or have gone */
+    uint64_t shared;              /* kept whole: other collections use them too */
+    uint64_t bytes_before, bytes_after; /* of these vectors in the database */
+    uint64_t segment_bytes;       /* of the files beside it, which go */
+    uint64_t queries;             /* measured with; 0: nothing is left to drop */
+    uint32_t count;
+    double recall, recall_alone;  /* as in sx_compress_report: what searches find before, and after */
+    double seconds;
+    int done;
+    int shrunk;                   /* the database file gave its room back; else it is used again for what comes */
+
+/* Drops the 32-bit vectors of a compressed collection for good (SX_E_NOT_FOUND: it is not compressed): only the packed ones are kept,
+ * in the database. Searches, exports and maps then use what these tell; sx_compress_undo is refused. Vectors that other collections use
+ * too stay whole. Killed or stopped in between, the next call goes on. `to` must be NULL. SX_E_BUSY: a job is running. */
+                                  sx_error *error);
+
 SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
                                  size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
 

@@ -70,6 +70,8 @@ static void write_hits(const sx_hits *hits, sx_text query, sx_buffer *text, sx_b
             sx_buffer_printf(text, "%s%s", j ? " > " : "  ", hit->headings[j]);
         if (hit->score == hit->score) /* no NaN */
             sx_buffer_printf(text, "  (%.3f)", hit->score);
+        if (hit->why)
+            sx_buffer_printf(text, "\n%s", hit->why);
         sx_buffer_append_string(text, "\nid: ");
         write_id(text, hit);
         sx_buffer_append_string(text, "\n");
@@ -140,7 +142,8 @@ static sx_search_options options_of(const service *s, const sx_mcp_arguments *ar
                                .filters = arguments->filters,
                                .filter_count = arguments->filter_count,
                                .mode = arguments->mode,
-                               .type = arguments->type};
+                               .type = arguments->type,
+                               .prefer = arguments->prefer};
 }
 
 static sx_status search(void *user, const sx_mcp_arguments *arguments, sx_buffer *text, sx_buffer *data, sx_error *error)

@@ -7,9 +7,10 @@
 
 #include "../base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { MOST_TRIES = 5 };
+enum { MOST_TRIES = 5, MOST_QUERY = 1 << 20 };
 
 /* What --rerank may be besides a model. */
 static bool is_reranker(const char *name)
@@ -39,6 +40,7 @@ sx_status sx_cli_searcher_choose(sx_cli *cli, sx_cli_searcher *searcher, sx_erro
             .exact = sx_cli_flag(cli, "exact"),
             .keep_duplicates = sx_cli_flag(cli, "keep-duplicates"),
             .join_neighbours = sx_cli_flag(cli, "join"),
+            .prefer = sx_cli_text(cli, "prefer"),
         },
     };
     if (!*rerank)
@@ -117,13 +119,20 @@ void sx_cli_searcher_close(sx_cli_searcher *searcher)
 
 sx_status sx_cli_join_arguments(const sx_cli *cli, sx_buffer *text, sx_error *error)
 {
-    for (size_t i = 0; i < cli->argument_count; i++) {
+    bool from_input = cli->argument_count == 1 && strcmp(cli->arguments[0], "-") == 0;
+    char part[4096];
+    for (size_t length; from_input && (length = fread(part, 1, sizeof part, stdin));) {
+        sx_buffer_append(text, part, length);
+        if (text->length > MOST_QUERY)
+            return sx_fail(error, SX_E_LIMIT, "%s: the query from standard input has more than %d bytes", cli->verb->name, MOST_QUERY);
+    }
+    for (size_t i = 0; !from_input && i < cli->argument_count; i++) {
         sx_buffer_append_string(text, i ? " " : "");
         sx_buffer_append_string(text, cli->arguments[i]);
     }
     if (text->failed)
         return sx_fail_nomem(error, 4096);
-    if (strspn(text->data, " \t\r\n") == text->length)
+    if (!text->length || strspn(text->data, " \t\r\n") == text->length)
         return sx_fail(error, SX_E_INVALID, "%s: the query is empty", cli->verb->name);
     return SX_OK;
 }

@@ -22,7 +22,7 @@ sx_status sx_cli_searcher_open(sx_cli_searcher *searcher, sx_error *error);
 sx_status sx_cli_searcher_find(sx_cli_searcher *searcher, sx_text query, sx_hits **hits, sx_error *error);
 void sx_cli_searcher_close(sx_cli_searcher *searcher);
 
-/* The arguments of a verb with a space between them; SX_E_INVALID when that is nothing. */
+/* The arguments of a verb with a space between them, or standard input for "-"; SX_E_INVALID when that is nothing. */
 sx_status sx_cli_join_arguments(const sx_cli *cli, sx_buffer *text, sx_error *error);
 
 #endif

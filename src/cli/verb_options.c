@@ -158,7 +158,7 @@ const sx_cli_option sx_cli_index_options[] = {
 /* Which hits to show, for all that search. */
 #define OPTIONS_RESULTS                                                                                                          \
     {"threshold", 0, SX_CLI_NUMBER, "S", "least similarity", NULL, NULL},                                                        \
-        {"filter", 0, SX_CLI_TEXT, "EXPR", "only documents for which this holds: KEY=VALUE, KEY>=VALUE, and, or, not", NULL,     \
+        {"filter", 0, SX_CLI_TEXT, "EXPR", "only what this holds for: KEY=VALUE, symbol=NAME, page>=N, and, or, not", NULL,     \
          NULL, 0, 0, true},                                                                                                      \
         {"join", 0, SX_CLI_FLAG, NULL, "neighbouring passages of a document become one", NULL, NULL},                            \
         {"keep-duplicates", 0, SX_CLI_FLAG, NULL, "show equal passages each for itself", NULL, NULL},                            \
@@ -175,6 +175,7 @@ const sx_cli_option sx_cli_index_options[] = {
          NULL, "none"},                                                                                                          \
         {"rerank-count", 0, SX_CLI_COUNT, "N", "how many are looked at again (default: 100; a model: 50)", NULL, NULL, 1,        \
          1000000},                                                                                                               \
+        {"prefer", 0, SX_CLI_TEXT, "KINDS", "put these kinds of definitions first, as function,method,class", NULL, NULL},       \
         OPTIONS_RESULTS
 
 #define OPTION_OPEN                                                                                                              \

@@ -5,12 +5,17 @@
  * orders them. This keeps how far apart candidates are, which ranks forget: on the sets of docs/quality.md it is better than
  * reciprocal rank fusion at every weight (as Bruch, Gai and Ingber found, "An analysis of fusion functions for hybrid
  * retrieval", 2023). Standard scores need no bounds, and models differ in the range their cosines take.
+ *
+ * What a stack trace leads to is put among the candidates and lifted by standard scores too, and so are preferred kinds of definitions;
+ * one list alone is then scored the same way.
  */
 #include "hybrid.h"
 
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../store/segments.h"
+#include "../store/store_filters.h"
+#include "../store/store_places.h"
 #include "../vec/exact.h"
 
 #include <math.h>
@@ -22,6 +27,23 @@ typedef struct hybrid_candidate {
     double words; /* BM25 */
 } hybrid_candidate;
 
+/* Whether more than the lists decides the order. */
+static bool is_lifted(const sx_candidate_query *query)
+{
+    return query->trace || (query->kinds && *query->kinds);
+}
+
+/* Which lists are asked: by the mode. */
+static bool by_meaning(const sx_candidate_query *query)
+{
+    return query->mode != SX_SEARCH_KEYWORD;
+}
+
+static bool by_words(const sx_candidate_query *query)
+{
+    return query->mode != SX_SEARCH_SEMANTIC;
+}
+
 typedef struct hybrid {
     sx_database *database;
     const sx_collection_row *collection;
@@ -30,6 +52,9 @@ typedef struct hybrid {
     size_t term_count;
     hybrid_candidate *items; /* ascending by chunk */
     size_t count;
+    sx_trace_place *places;  /* of the query's stack trace, ascending by chunk */
+    size_t place_count;
+    bool *has_file;          /* of each frame: the collection has its file */
 } hybrid;
 
 /* ---- Cosines of single chunks ---- */
@@ -178,24 +203,58 @@ static int by_id(const void *a, const void *b)
     return (*first > *second) - (*first < *second);
 }
 
-/* The semantic list first, then what the keyword list has besides; words' scores for both. */
+/* The chunks that a stack trace leads to and the filters let pass. */
+static sx_status find_places(hybrid *work, sx_error *error)
+{
+    const sx_candidate_query *query = work->query;
+    int64_t *allowed = NULL;
+    size_t allowed_count = 0, kept = 0;
+    if (!query->trace)
+        return SX_OK;
+    work->has_file = sx_calloc(query->trace->frame_count, sizeof *work->has_file);
+    if (!work->has_file)
+        return sx_fail_nomem(error, query->trace->frame_count);
+    sx_status status = sx_trace_find(work->database, work->collection->id, query->trace, &work->places, &work->place_count,
+                                     work->has_file, error);
+    if (!status && query->filter_count && work->place_count) {
+        status = sx_filter_chunks(work->database, work->collection->id, query->filters, query->filter_count, &allowed, &allowed_count,
+                                  error);
+        for (size_t i = 0; i < work->place_count; i++)
+            if (!status && allowed_count && bsearch(&work->places[i].chunk, allowed, allowed_count, sizeof *allowed, by_id))
+                work->places[kept++] = work->places[i];
+        work->place_count = kept;
+        free(allowed);
+    }
+    return status;
+}
+
+/* Puts a chunk among the candidates, whose first `sorted` are in order, unless it is there. */
+static hybrid_candidate *add_candidate(hybrid *work, size_t sorted, int64_t chunk)
+{
+    hybrid_candidate key = {.shown.chunk = chunk}, *same = NULL;
+    if (sorted)
+        same = bsearch(&key, work->items, sorted, sizeof key, by_chunk);
+    if (!same) {
+        same = &work->items[work->count++];
+        *same = (hybrid_candidate){.shown = {.chunk = chunk, .similarity = NAN}};
+    }
+    return same;
+}
+
+/* The semantic list and the places first, then what the keyword list has besides; words' scores for all. */
 static sx_status gather(hybrid *work, size_t depth, sx_error *error)
 {
-    size_t near = 0, matched = 0;
+    size_t near = 0, matched = 0, first = 0;
     sx_search_candidate *nearest = sx_calloc(depth, sizeof *nearest);
     sx_keyword_match *matches = sx_calloc(depth, sizeof *matches);
-    int64_t *ids = sx_calloc(depth, sizeof *ids);
-    double *scores = sx_calloc(depth, sizeof *scores);
-    work->items = sx_calloc(depth, 2 * sizeof *work->items);
-    sx_status status = nearest && matches && ids && scores && work->items ? SX_OK : sx_fail_nomem(error, depth * sizeof *nearest);
-    if (!status)
+    sx_status status = nearest && matches ? find_places(work, error) : sx_fail_nomem(error, depth * sizeof *nearest);
+    int64_t *ids = status ? NULL : sx_calloc(depth + work->place_count, sizeof *ids);
+    double *scores = status ? NULL : sx_calloc(depth + work->place_count, sizeof *scores);
+    work->items = status ? NULL : sx_calloc(2 * depth + work->place_count, sizeof *work->items);
+    if (!status && (!ids || !scores || !work->items))
+        status = sx_fail_nomem(error, depth * sizeof *work->items);
+    if (!status && by_meaning(work->query))
         status = semantic(work, depth, nearest, &near, error);
-    for (size_t i = 0; i < near; i++)
-        ids[i] = nearest[i].chunk;
-    if (near)
-        qsort(ids, near, sizeof *ids, by_id);
-    if (!status)
-        status = match_words(work, depth, matches, &matched, ids, near, scores, error);
     if (status)
         goto out;
     for (size_t i = 0; i < near; i++)
@@ -203,19 +262,24 @@ static sx_status gather(hybrid *work, size_t depth, sx_error *error)
     work->count = near;
     if (near)
         qsort(work->items, near, sizeof *work->items, by_chunk);
-    for (size_t i = 0; i < near; i++)
+    for (size_t i = 0; i < work->place_count; i++)
+        add_candidate(work, near, work->places[i].chunk);
+    first = work->count;
+    if (first)
+        qsort(work->items, first, sizeof *work->items, by_chunk);
+    for (size_t i = 0; i < first; i++)
+        ids[i] = work->items[i].shown.chunk;
+    if (by_words(work->query))
+        status = match_words(work, depth, matches, &matched, ids, first, scores, error);
+    for (size_t i = 0; i < first && !status; i++)
         work->items[i].words = scores[i];
-    for (size_t i = 0; i < matched; i++) {
-        hybrid_candidate key = {.shown.chunk = matches[i].chunk}, *same = NULL;
-        if (near)
-            same = bsearch(&key, work->items, near, sizeof key, by_chunk);
-        if (!same) {
-            same = &work->items[work->count++];
-            *same = (hybrid_candidate){.shown = {.chunk = matches[i].chunk, .similarity = NAN}, .words = matches[i].score};
-        }
-        same->shown.keyword_rank = (uint32_t)i + 1;
+    for (size_t i = 0; i < matched && !status; i++) {
+        hybrid_candidate *item = add_candidate(work, first, matches[i].chunk);
+        item->words = matches[i].score;
+        item->shown.keyword_rank = (uint32_t)i + 1;
     }
-    status = add_cosines(work, &work->items->shown, sizeof *work->items, work->count, error);
+    if (!status && work->query->vector)
+        status = add_cosines(work, &work->items->shown, sizeof *work->items, work->count, error);
 out:
     free(nearest);
     free(matches);
@@ -229,7 +293,7 @@ static void keep_passing(hybrid *work)
 {
     size_t kept = 0;
     for (size_t i = 0; i < work->count; i++)
-        if (!isnan(work->items[i].shown.similarity) && passes(work->query, work->items[i].shown.similarity))
+        if (!work->query->vector || (!isnan(work->items[i].shown.similarity) && passes(work->query, work->items[i].shown.similarity)))
             work->items[kept++] = work->items[i];
     work->count = kept;
 }
@@ -258,11 +322,70 @@ static double standard_score(double value, spread of)
 
 static void fuse(hybrid *work)
 {
-    spread meaning = spread_of(work, false), words = spread_of(work, true);
-    const sx_query_type *type = work->query->type;
-    for (size_t i = 0; i < work->count; i++)
-        work->items[i].shown.score = type->semantic_weight * standard_score(work->items[i].shown.similarity, meaning) +
-                                     type->keyword_weight * standard_score(work->items[i].words, words);
+    const sx_candidate_query *query = work->query;
+    double meaning_weight = query->mode == SX_SEARCH_HYBRID ? query->type->semantic_weight : by_meaning(query);
+    double words_weight = query->mode == SX_SEARCH_HYBRID ? query->type->keyword_weight : by_words(query);
+    spread meaning = {0}, words = {0};
+    if (by_meaning(query))
+        meaning = spread_of(work, false);
+    if (by_words(query))
+        words = spread_of(work, true);
+    for (size_t i = 0; i < work->count; i++) {
+        hybrid_candidate *item = &work->items[i];
+        item->shown.score = (by_meaning(query) ? meaning_weight * standard_score(item->shown.similarity, meaning) : 0) +
+                            (by_words(query) ? words_weight * standard_score(item->words, words) : 0);
+    }
+}
+
+typedef struct kind_search {
+    const char *kinds;
+    bool found;
+} kind_search;
+
+/* Whether a word stands in a list parted by commas. */
+static bool look_for_kind(sx_text name, sx_text kind, uint32_t line, void *user)
+{
+    kind_search *search = user;
+    (void)name;
+    (void)line;
+    for (const char *at = search->kinds; kind.length && *at;) {
+        size_t length = strcspn(at, ",");
+        search->found = search->found || (length == kind.length && memcmp(at, kind.data, length) == 0);
+        at += length + (at[length] == ',');
+    }
+    return !search->found;
+}
+
+/* Candidates that a stack trace leads to, and definitions of the preferred kinds, are lifted by so many standard scores. */
+static sx_status lift(hybrid *work, sx_error *error)
+{
+    const sx_candidate_query *query = work->query;
+    bool prefers = query->kinds && *query->kinds;
+    size_t place = 0;
+    sx_status status = SX_OK;
+    if (work->count)
+        qsort(work->items, work->count, sizeof *work->items, by_chunk);
+    for (size_t i = 0; i < work->count && !status; i++) {
+        sx_search_candidate *shown = &work->items[i].shown;
+        sx_trace_place found = {0};
+        char *symbols = NULL;
+        status = sx_store_symbols(work->database, shown->chunk, &symbols, error);
+        sx_text text = {symbols, symbols ? strlen(symbols) : 0};
+        while (place < work->place_count && work->places[place].chunk < shown->chunk)
+            place++;
+        if (place < work->place_count && work->places[place].chunk == shown->chunk)
+            found = work->places[place];
+        else if (query->trace && symbols)
+            found = sx_trace_of_symbols(query->trace, work->has_file, text);
+        kind_search kind = {.kinds = query->kinds};
+        if (prefers && symbols)
+            sx_symbols_each(text, look_for_kind, &kind);
+        shown->score += query->type->trace_weight * found.strength + query->type->kind_weight * kind.found;
+        shown->reason = found.reason;
+        shown->frame = found.number;
+        free(symbols);
+    }
+    return status;
 }
 
 static sx_status both(hybrid *work, size_t count, sx_search_candidate *candidates, size_t *found, sx_error *error)
@@ -275,6 +398,10 @@ static sx_status both(hybrid *work, size_t count, sx_search_candidate *candidate
     if (!work->count)
         return SX_OK;
     fuse(work);
+    if (is_lifted(work->query))
+        status = lift(work, error);
+    if (status)
+        return status;
     sx_search_candidate *all = sx_calloc(work->count, sizeof *all);
     if (!all)
         return sx_fail_nomem(error, work->count * sizeof *all);
@@ -303,7 +430,9 @@ sx_status sx_search_candidates(sx_database *database, const sx_collection_row *c
     sx_status status = SX_OK;
     if (query->mode != SX_SEARCH_SEMANTIC)
         status = sx_query_terms(query->text, query->type, &work.terms, &work.term_count, error);
-    if (!status && query->mode == SX_SEARCH_SEMANTIC)
+    if (!status && is_lifted(query))
+        status = both(&work, count, candidates, found, error);
+    else if (!status && query->mode == SX_SEARCH_SEMANTIC)
         status = semantic(&work, count, candidates, found, error);
     else if (!status && query->mode == SX_SEARCH_KEYWORD)
         status = keyword(&work, count, candidates, found, error);
@@ -313,5 +442,7 @@ sx_status sx_search_candidates(sx_database *database, const sx_collection_row *c
         *found = 0;
     free(work.terms);
     free(work.items);
+    free(work.places);
+    free(work.has_file);
     return status;
 }

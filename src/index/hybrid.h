@@ -4,6 +4,8 @@
 #ifndef SX_INDEX_HYBRID_H
 #define SX_INDEX_HYBRID_H
 
+#include "trace_places.h"
+
 #include "../store/store.h"
 #include "../store/store_keyword.h"
 
@@ -18,6 +20,9 @@ typedef struct sx_query_type {
     double head_weight;                     /* of words in headings and title, those of the text being 1 */
     double k1, b;                           /* of BM25 */
     bool drops_noise;                       /* addresses, line numbers, times and digests are no words */
+    double trace_weight;                    /* standard scores that a chunk gets for holding a stack trace's innermost frame; 0: none */
+    double kind_weight;                     /* those that a definition of a preferred kind gets */
+    const char *kinds;                      /* preferred when the search says nothing: "function,method"; NULL: none */
 } sx_query_type;
 /* NULL: "general". SX_E_INVALID names those there are. */
 sx_status sx_query_type_find(const char *name, const sx_query_type **type, sx_error *error);
@@ -32,6 +37,8 @@ typedef struct sx_search_candidate {
     double score;               /* the list's own, or fused; best first */
     float similarity;           /* cosine with the query; NaN when there is no query vector */
     uint32_t semantic_rank, keyword_rank; /* from 1; 0: not in that list */
+    sx_trace_reason reason;     /* what a stack trace has to do with it, and the number of its frame or error */
+    uint32_t frame;
 } sx_search_candidate;
 
 typedef struct sx_candidate_query {
@@ -43,6 +50,8 @@ typedef struct sx_candidate_query {
     bool has_threshold;
     const char *const *filters; /* as in sx_search_options */
     size_t filter_count;
+    const sx_stack_trace *trace; /* of the query; NULL: none */
+    const char *kinds;          /* preferred kinds of definitions, parted by commas; NULL or "": none */
     uint32_t ef_search;         /* 0: the measured rule */
     bool exact;
 } sx_candidate_query;

@@ -14,15 +14,18 @@
 
 enum { DEPTH = 100, MOST_TERMS = 1000, CODE_DIGITS = 8, DIGEST_DIGITS = 12, TIME_SIGNS = 2 };
 
+#define TRACE_WEIGHT 4.0
+#define KIND_WEIGHT 0.5
+
 static const sx_query_type types[] = {
     {.name = "general", .semantic_weight = 0.55, .keyword_weight = 0.45, .depth = DEPTH, .whole_weight = 0, .pair_weight = 1,
-     .head_weight = 1, .k1 = 1.2, .b = 0.75},
+     .head_weight = 1, .k1 = 1.2, .b = 0.75, .kind_weight = KIND_WEIGHT},
     {.name = "code_search", .semantic_weight = 0.87, .keyword_weight = 0.13, .depth = DEPTH, .whole_weight = 1, .pair_weight = 1,
-     .head_weight = 1, .k1 = 1.2, .b = 0.75},
+     .head_weight = 1, .k1 = 1.2, .b = 0.75, .kind_weight = KIND_WEIGHT},
     {.name = "error_analysis", .semantic_weight = 0.5, .keyword_weight = 0.5, .depth = DEPTH, .whole_weight = 1, .pair_weight = 1,
-     .head_weight = 1, .k1 = 1.2, .b = 0.75, .drops_noise = true},
+     .head_weight = 1, .k1 = 1.2, .b = 0.75, .drops_noise = true, .trace_weight = TRACE_WEIGHT, .kind_weight = KIND_WEIGHT},
     {.name = "documentation", .semantic_weight = 0.9, .keyword_weight = 0.1, .depth = DEPTH, .whole_weight = 0,
-     .pair_weight = 1, .head_weight = 1, .k1 = 1.2, .b = 0.75},
+     .pair_weight = 1, .head_weight = 1, .k1 = 1.2, .b = 0.75, .kind_weight = KIND_WEIGHT},
 };
 
 sx_status sx_query_type_find(const char *name, const sx_query_type **type, sx_error *error)

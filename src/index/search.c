@@ -51,7 +51,7 @@ static sx_status look(sx_database *database, const sx_collection_row *collection
         sx_search_hits_clear(hits);
         status = sx_search_window_fill(database, collection, plan, &window, error);
         if (!status)
-            status = sx_search_hits_fill(database, &window, plan->count, hits, error);
+            status = sx_search_hits_fill(database, &window, plan, hits, error);
         sx_search_window_clear(&window);
     } while (status == SX_E_NOT_FOUND && ++tries < MOST_TRIES);
     return status;
@@ -97,6 +97,20 @@ static sx_status look_until_whole(sx_database *database, sx_collection_row *coll
     return status;
 }
 
+/* A stack trace in the query, where the type reads them. What is then looked for is what it tells, without the paths. */
+static sx_status read_trace(sx_search_plan *plan, sx_error *error)
+{
+    if (plan->query.type->trace_weight <= 0)
+        return SX_OK;
+    sx_status status = sx_stack_trace_read(plan->query.text, &plan->trace, error);
+    if (status || !plan->trace.frame_count)
+        return status;
+    plan->query.trace = &plan->trace;
+    if (!sx_text_is_blank(plan->trace.told.data, plan->trace.told.length))
+        plan->query.text = plan->trace.told;
+    return SX_OK;
+}
+
 /* What the options mean. */
 static sx_status make_plan(const sx_search_options *known, const sx_embedder *embedder, sx_text query, sx_search_plan *plan,
                            sx_error *error)
@@ -107,6 +121,7 @@ static sx_status make_plan(const sx_search_options *known, const sx_embedder *em
                   .has_threshold = known->has_threshold != 0,
                   .filters = known->filters,
                   .filter_count = known->filter_count,
+                  .kinds = known->prefer,
                   .ef_search = known->ef_search,
                   .exact = known->exact != 0},
         .cross_encoder = known->cross_encoder,
@@ -122,6 +137,8 @@ static sx_status make_plan(const sx_search_options *known, const sx_embedder *em
     sx_status status = sx_search_mode_find(known->mode, &plan->query.mode, error);
     if (!status)
         status = sx_query_type_find(known->type, &plan->query.type, error);
+    if (!status && !known->prefer)
+        plan->query.kinds = plan->query.type->kinds;
     if (!status)
         status = sx_rerank_find(known->rerank, known->cross_encoder, &plan->rerank, error);
     if (status)
@@ -162,6 +179,9 @@ sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query,
         return status;
     if (sx_text_is_blank(query.data ? query.data : "", query.length))
         return sx_fail(error, SX_E_INVALID, "query: nothing but white space");
+    status = read_trace(&plan, error);
+    if (status)
+        goto out;
     const char *name = known.collection ? known.collection : "default";
     status = sx_store_collection_find(database, name, &collection, error);
     if (!status && embedder)
@@ -182,13 +202,14 @@ sx_status sx_search(sx_database *database, sx_embedder *embedder, sx_text query,
     if (!hits->collection)
         status = sx_fail_nomem(error, 64);
     if (!status && embedder)
-        status = embed_query(database, collection.name, embedder, query, vector, error);
+        status = embed_query(database, collection.name, embedder, plan.query.text, vector, error);
     plan.query.vector = embedder ? vector : NULL;
     if (!status)
         status = look_until_whole(database, &collection, embedder, name, &plan, hits, error);
     if (!status)
         hits->milliseconds = (double)(clock->monotonic_ns(clock->user) - began) / 1e6;
 out:
+    sx_stack_trace_clear(&plan.trace);
     sx_collection_row_clear(&collection);
     free(vector);
     if (status)

@@ -19,6 +19,8 @@ void sx_search_hit_clear(sx_hit *hit)
     free(hit->headings);
     free(hit->metadata);
     free(hit->text);
+    free(hit->symbols);
+    free(hit->why);
     *hit = (sx_hit){0};
 }
 
@@ -100,15 +102,17 @@ sx_status sx_search_hit_place(sx_database *database, sx_chunk_row *chunk, sx_hit
         document.root = document.path = document.metadata = NULL;
         hit->text = chunk->text;
         hit->text_length = chunk->text_length;
-        chunk->text = NULL;
-        if (!hit->metadata)
+        hit->symbols = chunk->symbols ? chunk->symbols : sx_strdup("[]");
+        chunk->text = chunk->symbols = NULL;
+        if (!hit->metadata || !hit->symbols)
             status = sx_fail_nomem(error, 3);
     }
     sx_document_row_clear(&document);
     return status;
 }
 
-static sx_status fill_hit(sx_database *database, sx_search_window *window, const sx_passage_group *group, sx_hit *hit, sx_error *error)
+static sx_status fill_hit(sx_database *database, sx_search_window *window, const sx_search_plan *plan, const sx_passage_group *group,
+                          sx_hit *hit, sx_error *error)
 {
     sx_passage *first = &window->passages[window->order[group->first]];
     const sx_passage *best = &window->passages[group->best];
@@ -118,6 +122,8 @@ static sx_status fill_hit(sx_database *database, sx_search_window *window, const
     hit->semantic_rank = best->candidate.semantic_rank;
     hit->keyword_rank = best->candidate.keyword_rank;
     hit->folded = group->count > 1 ? 0 : first->folded;
+    if (best->candidate.reason && !(hit->why = sx_trace_why(&plan->trace, best->candidate.reason, best->candidate.frame)))
+        return sx_fail_nomem(error, 256);
     sx_status status = sx_search_hit_place(database, chunk, hit, error);
     if (status || group->count == 1)
         return status ? status : sx_places_resolve(hit, error);
@@ -127,10 +133,9 @@ static sx_status fill_hit(sx_database *database, sx_search_window *window, const
     return status ? status : sx_places_resolve(hit, error);
 }
 
-sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error)
+sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, const sx_search_plan *plan, sx_hits *hits, sx_error *error)
 {
-    if (count > window->group_count)
-        count = window->group_count;
+    size_t count = plan->count < window->group_count ? plan->count : window->group_count;
     hits->hits = sx_calloc(count, sizeof *hits->hits);
     if (!hits->hits)
         return sx_fail_nomem(error, count * sizeof *hits->hits);
@@ -138,7 +143,7 @@ sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, s
     for (size_t i = 0; !status && i < count; i++) {
         hits->count = i + 1;
         hits->hits[i].rank = (uint32_t)i + 1;
-        status = fill_hit(database, window, &window->groups[i], &hits->hits[i], error);
+        status = fill_hit(database, window, plan, &window->groups[i], &hits->hits[i], error);
     }
     return status;
 }

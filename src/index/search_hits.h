@@ -4,8 +4,8 @@
 
 #include "search_window.h"
 
-/* The first `count` groups become hits; texts of the window move into them. SX_E_NOT_FOUND: a document went away meanwhile. */
-sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, size_t count, sx_hits *hits, sx_error *error);
+/* The first plan->count groups become hits; texts of the window move into them. SX_E_NOT_FOUND: a document went away meanwhile. */
+sx_status sx_search_hits_fill(sx_database *database, sx_search_window *window, const sx_search_plan *plan, sx_hits *hits, sx_error *error);
 /* Takes the hits away, and leaves what the search was. */
 void sx_search_hits_clear(sx_hits *hits);
 void sx_search_hit_clear(sx_hit *hit);

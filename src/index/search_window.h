@@ -12,6 +12,7 @@ typedef struct sx_search_plan {
     sx_candidate_query query;
     sx_rerank_kind rerank;
     sx_session *cross_encoder;  /* of SX_RERANK_MODEL */
+    sx_stack_trace trace;       /* that query.trace points to; freed by who made the plan */
     size_t count, rerank_count;
     bool fold, join;
     const int64_t *skip;        /* chunks that are no candidates */

@@ -28,7 +28,9 @@ void sx_hit_write_place(sx_buffer *to, const sx_hit *hit)
                      (unsigned long long)hit->start, (unsigned long long)hit->end, hit->start_line, hit->end_line);
     for (uint32_t i = 0; i < hit->heading_count; i++)
         text_member(to, i ? "," : "", hit->headings[i]);
-    sx_buffer_append_string(to, "],\"metadata\":");
+    sx_buffer_append_string(to, "],\"symbols\":");
+    sx_buffer_append_string(to, hit->symbols && *hit->symbols ? hit->symbols : "[]");
+    sx_buffer_append_string(to, ",\"metadata\":");
     sx_buffer_append_string(to, hit->metadata && *hit->metadata ? hit->metadata : "{}");
 }
 
@@ -50,6 +52,8 @@ void sx_hits_write_members(sx_buffer *to, sx_text query, const sx_hits *hits)
                          ",\"semantic_rank\":%u,\"keyword_rank\":%u,\"joined\":%u,\"folded\":%u,\"text\":", hit->semantic_rank,
                          hit->keyword_rank, hit->joined, hit->folded);
         sx_json_write_string(to, hit->text, hit->text_length);
+        if (hit->why)
+            text_member(to, ",\"why\":", hit->why);
         sx_buffer_append_byte(to, '}');
     }
     sx_buffer_append_byte(to, ']');

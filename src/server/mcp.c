@@ -40,10 +40,12 @@ static const argument arguments[] = {
     {"query", TEXT, AT(query), 0, 0, NULL, "what to look for, in words or as code; whole questions work well"},
     {"collection", TEXT, AT(collection), 0, 0, NULL, "the collection; left out: the one the server was started with"},
     {"count", WHOLE, AT(count), 1, 50, NULL, "most results (default 5)"},
-    {"type", CHOICE, AT(type), 0, 0, "general|code_search|error_analysis|documentation", "kind of question (default general)"},
+    {"type", CHOICE, AT(type), 0, 0, "general|code_search|error_analysis|documentation",
+     "kind of question (default general); error_analysis reads stack traces, whole ones as printed"},
     {"mode", CHOICE, AT(mode), 0, 0, "hybrid|semantic|keyword", "by meaning and words, by meaning, or by words (default hybrid)"},
     {"filters", TEXTS, AT(filters), 0, 0, NULL,
-     "conditions that must all hold, such as \"language=python\" or \"document^=src/\""},
+     "conditions that must all hold, such as \"language=python\", \"path^=src/\", \"symbol=parse_*\", \"kind=class\" or \"page>=3\""},
+    {"prefer", TEXT, AT(prefer), 0, 0, NULL, "kinds of definitions to put first, such as \"function,method\""},
     {"text", TEXT, AT(text), 0, 0, NULL, "code or prose to find the like of"},
     {"id", TEXT, AT(id), 0, 0, NULL, "id of a passage, as search gives it"},
     {"document", TEXT, AT(document), 0, 0, NULL, "absolute path of an indexed file, with line"},
@@ -62,7 +64,7 @@ typedef struct tool {
 
 static const tool tools[] = {
     {"search", "Search the indexed code and documents by meaning and by words. Gives passages with file, lines and id.",
-     "query collection count type mode filters", "query", offsetof(sx_mcp, search)},
+     "query collection count type mode filters prefer", "query", offsetof(sx_mcp, search)},
     {"similar",
      "Find passages like a given one: by its id, by an indexed file and line, or by a text. The passage itself is left out.",
      "text id document line collection count filters", NULL, offsetof(sx_mcp, similar)},

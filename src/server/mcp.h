@@ -10,7 +10,7 @@
 
 /* The checked arguments of a tool; NULL and 0 for those not given. */
 typedef struct sx_mcp_arguments {
-    const char *query, *collection, *type, *mode, *text, *id, *document;
+    const char *query, *collection, *type, *mode, *prefer, *text, *id, *document;
     const char **filters;
     size_t filter_count;
     uint32_t count, line, before, after;

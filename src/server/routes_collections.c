@@ -571,6 +571,8 @@ static bool read_search_member(sx_embed_call *call, sx_json *json, sx_text key, 
         return read_count(json, &options->rerank_count);
     if (sx_text_is(key, "filters"))
         return read_filters(call, json, body);
+    if (sx_text_is(key, "prefer"))
+        return read_word(call, json, "prefer", &options->prefer);
     if (sx_text_is(key, "threshold")) {
         options->has_threshold = !sx_json_null(json);
         return !options->has_threshold || sx_json_number(json, &options->threshold);

@@ -5,6 +5,7 @@
  * tells whether the document can be passed over as a whole. */
 #include "filter_internal.h"
 #include "place_words.h"
+#include "store_places.h"
 
 #include "../base/json_reader.h"
 
@@ -221,30 +222,24 @@ static bool symbol_passes(const filter_node *node, sx_text name)
     return false;
 }
 
+typedef struct symbol_search {
+    const filter_node *node;
+    bool found;
+} symbol_search;
+
+static bool look_at_symbol(sx_text name, sx_text kind, uint32_t line, void *user)
+{
+    symbol_search *search = user;
+    (void)line;
+    search->found = search->node->asks == KEY_SYMBOL ? symbol_passes(search->node, name) : names_in(search->node, kind);
+    return !search->found;
+}
+
 static bool any_symbol_passes(const filter_node *node, sx_text symbols)
 {
-    bool found = false;
-    sx_buffer key_buffer = {0}, buffer = {0};
-    sx_json json;
-    sx_text key, text;
-    if (!symbols.data)
-        return false;
-    const char *wanted = node->asks == KEY_SYMBOL ? "name" : "kind";
-    sx_json_begin(&json, symbols.data, symbols.length, "symbols");
-    (void)sx_json_array(&json);
-    while (!found && sx_json_element(&json)) {
-        if (!sx_json_object(&json))
-            break;
-        while (sx_json_member(&json, &key_buffer, &key)) {
-            if (!sx_text_is(key, wanted) || sx_json_peek(&json) != SX_JSON_STRING)
-                (void)sx_json_skip(&json);
-            else if (sx_json_string(&json, &buffer, &text))
-                found = (node->asks == KEY_SYMBOL ? symbol_passes(node, text) : names_in(node, text)) || found;
-        }
-    }
-    sx_buffer_clear(&key_buffer);
-    sx_buffer_clear(&buffer);
-    return found;
+    symbol_search search = {.node = node};
+    sx_symbols_each(symbols, look_at_symbol, &search);
+    return search.found;
 }
 
 static bool any_heading_passes(const filter_node *node, sx_text headings)
