@@ -560,7 +560,7 @@ sx_status sx_index_process(index_job *job, sx_error *error)
     for (size_t i = 0; i < job->pending_count; i++)
         bytes += job->pending[i].size;
     sx_index_phase(job, job->options.dry_run ? "counting" : "embedding", "files", job->pending_count, bytes);
-    while (!status && (window.first || window.next_pending < job->pending_count)) {
+    while (!status && (window.first || window.reading || window.next_pending < job->pending_count)) {
         status = fill(&window, error);
         /* Stopped while filling: what is in the window was not begun, only what was finished before counts. */
         if (!status && window.count)
