@@ -417,6 +417,8 @@ typedef struct sx_collection_info {
     char *moving_to;     /* the model it is being migrated to, or NULL */
     uint64_t moved;      /* of its documents, those that are on the other side already */
     char *kept_model;    /* the model it was migrated from, while that side is kept; or NULL */
+    char *dropped_to;    /* what is kept of vectors whose floats were dropped ("int8"), or NULL */
+    uint64_t dropped;    /* how many of its vectors that are */
 } sx_collection_info;
 typedef struct sx_cache_info {
     uint64_t entries, bytes, limit, hits, misses;
@@ -961,9 +963,9 @@ typedef struct sx_search_options {
     int exact;                    /* compare with every vector, graph or not */
     int keep_duplicates;          /* do not fold passages of equal text into one hit */
     int join_neighbours;          /* neighbouring chunks of a document become one hit */
+    const char *prefer;           /* kinds of definitions to lift, parted by commas: "function,method"; NULL: those of the type; "": none */
 } sx_search_options;
 
-    const char *prefer;           /* kinds of definitions to lift, parted by commas: "function,method"; NULL: those of the type; "": none */
 typedef struct sx_hit {
     uint32_t rank;      /* from 1 */
     double score;       /* what the order goes by: the cosine, the fused or the reranked score */
@@ -980,10 +982,10 @@ typedef struct sx_hit {
     uint32_t semantic_rank, keyword_rank; /* its places in the two lists, from 1; 0: not in it */
     uint32_t joined;    /* neighbouring chunks in it beyond the first */
     uint32_t folded;    /* equal passages elsewhere that it stands for */
-} sx_hit;
-typedef struct sx_hits {
     char *symbols;      /* of parsed code: JSON array of what is defined in its first chunk, {"name", "kind", "line"}; "[]": nothing */
     char *why;          /* type "error_analysis": which frame of the query's stack trace leads here; NULL: none does */
+} sx_hit;
+typedef struct sx_hits {
     char *collection;
     const char *mode;   /* as in the options */
     const char *type;
@@ -1159,9 +1161,8 @@ SX_API sx_status sx_compress(sx_database *database, const sx_compress_options *o
                              sx_error *error);
 /* Searches use the vectors again. SX_E_NOT_FOUND: the collection is not compressed. */
 SX_API sx_status sx_compress_undo(sx_database *database, const char *collection, sx_error *error);
-/* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
- * there are none. to NULL: exact. Scores are dot products. */
 
+typedef struct sx_compress_drop_report {
     char method[32];
     uint64_t vectors;             /* whose floats go, or have gone */
     uint64_t shared;              /* kept whole: other collections use them too */
@@ -1173,12 +1174,16 @@ SX_API sx_status sx_compress_undo(sx_database *database, const char *collection,
     double seconds;
     int done;
     int shrunk;                   /* the database file gave its room back; else it is used again for what comes */
+} sx_compress_drop_report;
 
 /* Drops the 32-bit vectors of a compressed collection for good (SX_E_NOT_FOUND: it is not compressed): only the packed ones are kept,
  * in the database. Searches, exports and maps then use what these tell; sx_compress_undo is refused. Vectors that other collections use
  * too stay whole. Killed or stopped in between, the next call goes on. `to` must be NULL. SX_E_BUSY: a job is running. */
+SX_API sx_status sx_compress_drop(sx_database *database, const sx_compress_options *options, sx_compress_drop_report *report,
                                   sx_error *error);
 
+/* The same search over rows in memory (count x dimensions): best is query_count x k row numbers, best first, UINT32_MAX where
+ * there are none. to NULL: exact. Scores are dot products. */
 SX_API sx_status sx_compress_try(const char *to, const float *rows, size_t count, uint32_t dimensions, const float *queries,
                                  size_t query_count, uint32_t k, uint32_t *best, sx_error *error);
 

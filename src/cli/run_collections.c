@@ -33,6 +33,13 @@ static void append_collection(sx_buffer *json, const sx_collection_info *collect
     }
     if (collection->kept_model)
         sx_cli_member_text(json, "kept", collection->kept_model);
+    if (collection->dropped_to) {
+        sx_cli_key(json, "dropped_f32");
+        sx_buffer_append_byte(json, '{');
+        sx_cli_member_text(json, "kept", collection->dropped_to);
+        sx_cli_member_integer(json, "vectors", collection->dropped);
+        sx_buffer_append_byte(json, '}');
+    }
     sx_buffer_append_byte(json, '}');
 }
 
@@ -90,6 +97,10 @@ static void print_collections(const sx_database_status *there)
                        (unsigned long long)collection->moved, (unsigned long long)collection->documents);
         if (collection->kept_model)
             sx_cli_say("%*s its side of %s is kept (migrate --rollback, --drop-old)\n", widest + 1, "", collection->kept_model);
+        if (collection->dropped_to) {
+            sx_cli_human_count(collection->dropped, chunks);
+            sx_cli_say("%*s 32-bit vectors dropped: of %s only %s is kept\n", widest + 1, "", chunks, collection->dropped_to);
+        }
     }
 }
 

@@ -185,10 +185,10 @@ static bool asks(const sx_cli *cli)
     return !sx_cli_flag(cli, "yes") && !cli->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
-static bool confirmed(const sx_cli *cli)
+static bool confirmed(const sx_cli *cli, const char *before, const char *after)
 {
     char answer[16];
-    fprintf(stderr, "Search %s by these vectors? [y/N] ", sx_cli_text(cli, "collection"));
+    fprintf(stderr, "%s %s %s? [y/N] ", before, sx_cli_text(cli, "collection"), after);
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
@@ -214,6 +214,100 @@ static int undo(sx_cli *cli)
     return sx_cli_print_json(cli, &json);
 }
 
+/* ---- Dropping the floats ---- */
+
+static int print_drop_json(sx_cli *cli, const sx_compress_drop_report *report)
+{
+    sx_buffer json = {0};
+    sx_buffer_append_byte(&json, '{');
+    sx_cli_member_text(&json, "collection", sx_cli_text(cli, "collection"));
+    sx_cli_member_text(&json, "kept", report->method);
+    sx_cli_member_integer(&json, "vectors", report->vectors);
+    sx_cli_member_integer(&json, "shared", report->shared);
+    sx_cli_member_integer(&json, "bytes_before", report->bytes_before);
+    sx_cli_member_integer(&json, "bytes_after", report->bytes_after);
+    sx_cli_member_integer(&json, "segment_bytes", report->segment_bytes);
+    if (report->queries) {
+        sx_cli_member_integer(&json, "queries", report->queries);
+        sx_cli_member_integer(&json, "k", report->count);
+        sx_cli_member_number(&json, "recall_before", report->recall);
+        sx_cli_member_number(&json, "recall_after", report->recall_alone);
+    }
+    sx_cli_member_boolean(&json, "done", report->done != 0);
+    sx_cli_member_boolean(&json, "shrunk", report->shrunk != 0);
+    sx_cli_member_number(&json, "seconds", report->seconds);
+    sx_buffer_append_byte(&json, '}');
+    return sx_cli_print_json(cli, &json);
+}
+
+static void print_drop(const sx_compress_drop_report *report)
+{
+    char vectors[32], shared[32], before[32], after[32], segments[32], all[32];
+    sx_cli_human_count(report->vectors, vectors);
+    sx_cli_human_count(report->shared, shared);
+    sx_cli_human_bytes(report->bytes_before, before);
+    sx_cli_human_bytes(report->bytes_after, after);
+    sx_cli_human_bytes(report->segment_bytes, segments);
+    sx_cli_human_bytes(report->bytes_before - report->bytes_after + report->segment_bytes, all);
+    sx_cli_say("gained         %s: %s vectors take %s as %s instead of %s, files of %s go\n", all, vectors, after, report->method,
+               before, segments);
+    sx_cli_say("lost           the 32-bit vectors, for good: no --undo, no import elsewhere; exports and maps use what is left\n");
+    if (report->queries)
+        sx_cli_say("recall@%-6u  %.2f %%, was %.2f %%, %llu %s\n", report->count, report->recall_alone * 100, report->recall * 100,
+                   (unsigned long long)report->queries, report->queries == 1 ? "query" : "queries");
+    if (report->shared)
+        sx_cli_say("kept whole     %s vectors that other collections use too\n", shared);
+}
+
+static void print_drop_end(const sx_compress_drop_report *report)
+{
+    sx_cli_say(!report->done    ? "Nothing was changed.\n"
+               : report->shrunk ? "Dropped.\n"
+                                : "Dropped. The database file could not be made smaller now; its room is used again.\n");
+}
+
+/* For good, so it is asked for, or --yes said. */
+static int drop_floats(sx_cli *cli)
+{
+    sx_error error = {0};
+    sx_database *database = NULL;
+    sx_compress_drop_report report = {0};
+    float *queries = NULL;
+    bool dry_run = sx_cli_flag(cli, "dry-run"), asked = asks(cli);
+    if (!dry_run && !asked && !sx_cli_flag(cli, "yes"))
+        return sx_cli_usage(cli, "--yes, or --dry-run to see what it would do", "compress: --drop-f32 cannot be taken back");
+    sx_compress_options options = {
+        .size = sizeof options,
+        .collection = sx_cli_text(cli, "collection"),
+        .samples = (uint32_t)sx_cli_count(cli, "samples"),
+        .count = (uint32_t)sx_cli_count(cli, "count"),
+        .dry_run = dry_run || asked,
+        .stop = sx_cli_stop_flag(),
+    };
+    sx_status status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
+    if (!status)
+        status = sx_cli_require_collection(database, options.collection, &error);
+    if (!status)
+        status = read_queries(cli, database, &queries, &options.query_count, &error);
+    options.queries = queries;
+    if (!status)
+        status = sx_compress_drop(database, &options, &report, &error);
+    if (!status && !cli->json && !cli->quiet)
+        print_drop(&report);
+    if (!status && !dry_run && asked && confirmed(cli, "Drop the 32-bit vectors of", "for good")) {
+        options.dry_run = 0;
+        status = sx_compress_drop(database, &options, &report, &error);
+    }
+    int code = status ? sx_cli_limit_code(cli, status, sx_cli_fail(cli, &error))
+               : cli->json ? print_drop_json(cli, &report)
+                           : SX_EXIT_DONE;
+    if (!status && !cli->json && !cli->quiet)
+        print_drop_end(&report);
+    sx_database_close(database);
+    free(queries);
+    return code;
+}
+
 int sx_cli_compress(sx_cli *cli)
 {
     sx_error error = {0};
@@ -222,10 +316,15 @@ int sx_cli_compress(sx_cli *cli)
     ndcg judged = {NAN, NAN, 0};
     float *queries = NULL;
     const char *to = sx_cli_text(cli, "to");
+    if (sx_cli_flag(cli, "undo") && sx_cli_flag(cli, "drop-f32"))
+        return sx_cli_usage(cli, NULL, "compress: --undo and --drop-f32 exclude each other");
     if (sx_cli_flag(cli, "undo"))
         return to ? sx_cli_usage(cli, NULL, "compress: --to and --undo exclude each other") : undo(cli);
+    if (sx_cli_flag(cli, "drop-f32"))
+        return to ? sx_cli_usage(cli, NULL, "compress: --to and --drop-f32 exclude each other: first the one, then the other")
+                  : drop_floats(cli);
     if (!to)
-        return sx_cli_usage(cli, "compress --to int8|binary|f16|pca:N|dims:N, or --undo", "compress: to what?");
+        return sx_cli_usage(cli, "compress --to int8|binary|f16|pca:N|dims:N, --undo, or --drop-f32", "compress: to what?");
     sx_compress_options options = {
         .size = sizeof options,
         .collection = sx_cli_text(cli, "collection"),
@@ -248,7 +347,7 @@ int sx_cli_compress(sx_cli *cli)
         status = sx_compress(database, &options, &report, &error);
     if (!status && !cli->json && !cli->quiet)
         print(&report, &judged);
-    if (!status && !sx_cli_flag(cli, "dry-run") && asks(cli) && confirmed(cli)) {
+    if (!status && !sx_cli_flag(cli, "dry-run") && asks(cli) && confirmed(cli, "Search", "by these vectors")) {
         options.dry_run = 0;
         status = sx_compress(database, &options, &report, &error);
     }

@@ -459,6 +459,7 @@ const sx_cli_option sx_cli_import_options[] = {
 const sx_cli_option sx_cli_compress_options[] = {
     {"to", 0, SX_CLI_TEXT, "FORM", "f16, int8, binary, pca:N or dims:N", NULL, NULL},
     {"undo", 0, SX_CLI_FLAG, NULL, "search by the vectors themselves again", NULL, NULL},
+    {"drop-f32", 0, SX_CLI_FLAG, NULL, "keep only the compressed vectors, for good", NULL, NULL},
     {"dry-run", 0, SX_CLI_FLAG, NULL, "measure and change nothing", NULL, NULL},
     {"yes", 'y', SX_CLI_FLAG, NULL, "do not ask", NULL, NULL},
     {"queries", 0, SX_CLI_TEXT, "FILE", "measure with these queries (lines, jsonl, csv), not with sampled chunks", NULL, NULL},

@@ -115,7 +115,9 @@ const sx_cli_verb sx_cli_verbs[] = {
      "f16: halves. int8: a byte each, a scale for each vector. binary: a bit each. pca:N: the N principal components of the collection. dims:N: "
      "the first N dimensions, for models trained for that (Matryoshka).\n\n"
      "Recall@K is the share of the exact first K that a search finds, over chunks of the collection or the queries of a file. With --eval, a "
-     "folder in BEIR's layout, nDCG@10 before and after is measured on it.",
+     "folder in BEIR's layout, nDCG@10 before and after is measured on it.\n\n"
+     "--drop-f32 keeps nothing but the compressed vectors of a collection that is compressed, for good: it says what is gained and lost, and "
+     "asks, or wants --yes. Vectors that other collections use too stay.",
      "sextant compress -c handbook --to int8", "4i", sx_cli_compress},
     {"duplicates", "passages and documents that are there more than once", "", 0, 0, sx_cli_duplicates_options, false,
      "Finds passages with the same text, and passages that say the same in nearly the same words: joined by pairs whose vectors are as similar "

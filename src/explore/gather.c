@@ -5,6 +5,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "../base/process_limits.h"
+#include "../store/packed_vectors.h"
 #include "../store/segments.h"
 #include "../store/store_filters.h"
 #include "../text/utf8.h"
@@ -139,6 +140,8 @@ sx_status sx_gather(sx_database *database, const sx_gather_request *request, sx_
     }
     for (size_t i = 0; i < request->collection_count && !status; i++) {
         size_t first = out->count;
+        if ((status = sx_store_say_dropped(database, &all[i].row, request->verb, error)))
+            break;
         run.allowed = all[i].allowed;
         run.allowed_count = all[i].allowed_count;
         status = sx_segments_from_rows(database, all[i].row.id, out->dimensions, all[i].measure, INT64_MIN, INT64_MAX, take_row,

@@ -128,7 +128,9 @@ static sx_status sample(migrate_job *job, two_sides *sides, sx_error *error)
         status = place_of(job->database, ids[i], &sides->places[at], &hash, error);
         if (status)
             break;
+        sx_store_own_packed(job->database, job->from.id);
         status = sx_store_lookup(job->database, job->from.recipe, &hash, 1, &old, sides->old + at * old_width, error);
+        sx_store_own_packed(job->database, 0);
         if (!status)
             status = sx_store_lookup(job->database, job->to.recipe, &hash, 1, &new, sides->new + at * new_width, error);
         if (!status && old.id && new.id)

@@ -205,8 +205,10 @@ static sx_status read_vectors(const sx_rerank_context *context, const sx_passage
     sx_status status = hashes && rows && *vectors ? SX_OK : sx_fail_nomem(error, count * dimensions * sizeof **vectors);
     for (size_t i = 0; !status && i < count; i++)
         hashes[i] = passages[i].chunk.hash;
+    sx_store_own_packed(context->database, context->collection->id);
     if (!status)
         status = sx_store_lookup(context->database, context->collection->recipe, hashes, count, rows, *vectors, error);
+    sx_store_own_packed(context->database, 0);
     free(hashes);
     free(rows);
     return status;

@@ -87,7 +87,9 @@ static sx_status add_vector(sx_database *database, const sx_collection_row *coll
                             float *sum, sx_error *error)
 {
     sx_vector_row found = {0};
+    sx_store_own_packed(database, collection->id);
     sx_status status = sx_store_lookup(database, collection->recipe, &row->hash, 1, &found, one, error);
+    sx_store_own_packed(database, 0);
     if (!status && !found.id)
         status = sx_fail(error, SX_E_NOT_FOUND, "collection %s: the vector of passage %u has gone", collection->name, row->index);
     for (uint32_t i = 0; !status && i < collection->dimensions; i++)

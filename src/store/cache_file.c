@@ -59,8 +59,8 @@ static sx_status write_vectors(sx_database *database, sx_output *output, uint64_
     size_t capacity = 0;
     sx_buffer *buffer = &output->buffer;
     sx_status status = sx_sql_start(database,
-                                    "SELECT r.hash, v.hash, v.tokens, v.dropped, v.id, r.dimensions, v.data FROM recipe r"
-                                    " CROSS JOIN vector v ON v.recipe = r.id ORDER BY r.hash, v.hash",
+                                    "SELECT r.hash, v.hash, v.tokens, v.dropped, v.id, r.dimensions, v.data, v.packing FROM recipe r"
+                                    " CROSS JOIN vector v ON v.recipe = r.id WHERE v.packing IS NULL ORDER BY r.hash, v.hash",
                                     &statement, error, "");
     if (status)
         return status;

@@ -8,6 +8,7 @@
 #include "../base/options.h"
 #include "backup.h"
 #include "packed.h"
+#include "packed_vectors.h"
 #include "schema.h"
 #include "segments.h"
 #include "store_filters.h"
@@ -258,6 +259,7 @@ void sx_database_close(sx_database *database)
     sx_locks_close(&database->locks);
     free(database->mapped);
     sx_store_packed_unmap(database);
+    sx_store_forget_packings(database);
     sx_filters_forget(database);
     sx_keyword_forget_view(database);
     free(database->statements);

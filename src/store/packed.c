@@ -8,6 +8,7 @@
 #include "../base/error.h"
 #include "../base/file.h"
 #include "../base/memory.h"
+#include "packed_vectors.h"
 #include "vectors.h"
 
 #include <dirent.h>
@@ -165,8 +166,16 @@ sx_status sx_store_unpack(sx_database *database, int64_t collection, bool *was, 
 {
     sx_packed_row row;
     sx_scope scope;
+    sx_dropped_row dropped;
     sx_status status = sx_store_packed(database, collection, &row, error);
     *was = !status && row.there;
+    if (!status)
+        status = sx_store_dropped(database, collection, &dropped, error);
+    if (!status && dropped.method[0]) {
+        status = sx_fail(error, SX_E_UNSUPPORTED, "the 32-bit vectors were dropped (%s): there is nothing to go back to",
+                         dropped.method);
+        sx_hint(error, "delete the collection and index the documents again to have them");
+    }
     if (status || !row.there)
         return status;
     if ((status = sx_scope_enter(database, &scope, error)))
@@ -202,32 +211,77 @@ static sx_status map_file(sx_database *database, const sx_collection_row *collec
     return status;
 }
 
+sx_status sx_store_packing_of(sx_database *database, const sx_collection_row *collection, const sx_packing **packing,
+                              uint64_t *since, sx_error *error)
+{
+    packed_entry entry;
+    int64_t newer = 0;
+    *packing = NULL;
+    sx_status status = read_entry(database, collection->id, &entry, error);
+    if (!status && entry.file)
+        status = map_file(database, collection, &entry, error);
+    if (status && entry.file)
+        sx_hint(error, "sextant compress -c %s --to %s makes it anew", collection->name, entry.method);
+    if (!status && entry.file)
+        status = sx_sql_number(database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL AND id > ?", 0,
+                               &newer, error, "ii", collection->id, entry.last_chunk);
+    if (!status && entry.file)
+        *packing = sx_packed_packing(database->packed);
+    *since = (uint64_t)newer;
+    free(entry.file);
+    return status;
+}
+
+/* Packs all anew; the packing's arrays may be those of the file in place. Where floats were dropped, those of new chunks follow,
+ * unless another job may be about to use them: then the next time. */
+static sx_status pack_again(sx_database *database, const sx_collection_row *collection, const sx_packing *packing, bool dropped,
+                            sx_error *error)
+{
+    sx_drop_counts counts;
+    sx_error reason = {0};
+    uint64_t since;
+    sx_packing copy = *packing;
+    sx_status status = sx_store_pack(database, collection, &copy, error);
+    if (!status && dropped)
+        status = sx_store_packing_of(database, collection, &packing, &since, error);
+    if (status || !dropped)
+        return status;
+    status = sx_store_drop_floats(database, collection, packing, NULL, &counts, &reason);
+    if (status == SX_E_BUSY)
+        return SX_OK;
+    if (status && error)
+        *error = reason;
+    return status;
+}
+
 /* The collection may have a name no more, or another; what it was packed with says the method. */
 sx_status sx_store_repack(sx_database *database, int64_t collection, sx_error *error)
 {
     packed_entry entry;
-    int64_t since = 0, recipe = 0, dimensions = 0;
+    int64_t since = 0, recipe = 0, dimensions = 0, id = 0;
     sx_error reason = {0};
+    const sx_packing *dropped = NULL;
     sx_status status = read_entry(database, collection, &entry, error);
     if (status || !entry.file)
         return status;
     status = sx_sql_number(database, "SELECT count(*) FROM chunk WHERE collection = ? AND vector IS NOT NULL AND id > ?", 0,
-                           &since,
-                           error, "ii", collection, entry.last_chunk);
-    if (!status && since >= REPACK_ROWS && (uint64_t)since >= entry.rows / REPACK_PART) {
+                           &since, error, "ii", collection, entry.last_chunk);
+    bool due = since >= REPACK_ROWS && (uint64_t)since >= entry.rows / REPACK_PART;
+    if (!status)
+        status = sx_store_dropped_packing(database, collection, &id, &dropped, error);
+    if (!status && (due || dropped))
         status = sx_sql_number(database, "SELECT recipe FROM collection WHERE id = ?", 0, &recipe, error, "i", collection);
-        if (!status)
-            status = sx_sql_number(database, "SELECT dimensions FROM recipe WHERE id = ?", 0, &dimensions, error, "i", recipe);
-        sx_collection_row row = {.id = collection, .recipe = recipe, .dimensions = (uint32_t)dimensions, .name = entry.file};
-        sx_packing packing;
-        if (!status && !map_file(database, &row, &entry, &reason)) {
-            /* The arrays are the mapped file's, which stays until the new one has its name. */
-            packing = *sx_packed_packing(database->packed);
-            status = sx_store_pack(database, &row, &packing, error);
-        } else if (!status) {
-            sx_store_log(database, SX_LOG_WARNING, "%s; `sextant compress` makes it anew", reason.message);
-        }
-    }
+    if (!status && (due || dropped))
+        status = sx_sql_number(database, "SELECT dimensions FROM recipe WHERE id = ?", 0, &dimensions, error, "i", recipe);
+    sx_collection_row row = {.id = collection, .recipe = recipe, .dimensions = (uint32_t)dimensions, .name = entry.file};
+    bool lost = !status && (due || dropped) && map_file(database, &row, &entry, &reason) != SX_OK;
+    if (lost)
+        sx_store_log(database, SX_LOG_WARNING, "%s; %s", reason.message,
+                     dropped ? "it is being made anew" : "`sextant compress` makes it anew");
+    if (!status && lost && dropped)
+        status = pack_again(database, &row, dropped, true, error);
+    else if (!status && due && !lost)
+        status = pack_again(database, &row, sx_packed_packing(database->packed), dropped != NULL, error);
     free(entry.file);
     return status;
 }
@@ -256,7 +310,7 @@ static sx_status score_again(sx_database *database, const sx_collection_row *col
         int64_t id = candidates->items[i].id;
         status = sx_sql_start(database,
 
-                              "SELECT v.id, v.data FROM chunk c JOIN vector v ON v.id = c.vector"
+                              "SELECT v.id, v.data, v.packing FROM chunk c JOIN vector v ON v.id = c.vector"
                               " WHERE c.id = ? AND c.collection = ?",
                               &statement, error, "ii", id, collection->id);
         if (!status)

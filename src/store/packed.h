@@ -15,6 +15,9 @@ sx_status sx_store_packed(sx_database *database, int64_t collection, sx_packed_r
 sx_status sx_store_pack(sx_database *database, const sx_collection_row *collection, const sx_packing *packing, sx_error *error);
 /* Searches use the vectors themselves again. *was: it was compressed. */
 sx_status sx_store_unpack(sx_database *database, int64_t collection, bool *was, sx_error *error);
+/* What the collection is packed with, as long as its file stays mapped; NULL: it is not. *since: chunks that came later. */
+sx_status sx_store_packing_of(sx_database *database, const sx_collection_row *collection, const sx_packing **packing,
+                              uint64_t *since, sx_error *error);
 /* Packs anew, as before, when many chunks came since: what comes last is read from the table at each search. */
 sx_status sx_store_repack(sx_database *database, int64_t collection, sx_error *error);
 

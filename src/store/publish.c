@@ -236,9 +236,14 @@ static sx_status carry_out(sx_database *database, int64_t collection, uint32_t d
 static sx_status publish(sx_database *database, int64_t collection, bool force, const sx_publish_watch *graphs, sx_error *error)
 {
     publish_plan plan = {0};
-    int64_t gathered = 0, recipe = 0, dimensions = 0;
+    int64_t gathered = 0, recipe = 0, dimensions = 0, dropped = 0;
     bool sick = false;
-    sx_status status = sx_snapshot_begin(database, error);
+    /* Where the floats were dropped there is nothing to map but the packed file. */
+    sx_status status =
+        sx_sql_number(database, "SELECT 1 FROM packing WHERE collection = ? LIMIT 1", 0, &dropped, error, "i", collection);
+    if (status || dropped)
+        return status;
+    status = sx_snapshot_begin(database, error);
     if (!status)
         status = sx_sql_number(database, "SELECT recipe FROM collection WHERE id = ? AND name IS NOT NULL", 0, &recipe, error,
                                "i", collection);

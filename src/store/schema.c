@@ -59,6 +59,20 @@
     "CREATE TABLE chunk_symbols(chunk INTEGER PRIMARY KEY, symbols TEXT NOT NULL);"                                              \
     "CREATE TRIGGER chunk_symbols_gone AFTER DELETE ON chunk BEGIN DELETE FROM chunk_symbols WHERE chunk = old.id; END;"
 
+/* Version 7: vectors without their floats (packed_vectors.c). packing NULL: `data` holds floats. `data` is the mean, then the
+ * components. A collection named here has dropped its floats. */
+#define PACKING_TABLES                                                                                                           \
+    "CREATE TABLE packing(id INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER NOT NULL, method TEXT NOT NULL,"              \
+    " dimensions INTEGER NOT NULL, row_bytes INTEGER NOT NULL, retained REAL NOT NULL, data BLOB NOT NULL);"                     \
+    "CREATE INDEX packing_collection ON packing(collection);"                                                                    \
+    "ALTER TABLE vector ADD COLUMN packing INTEGER REFERENCES packing(id);"                                                      \
+    "CREATE INDEX vector_packing ON vector(packing) WHERE packing IS NOT NULL;"                                                  \
+    "CREATE TRIGGER vector_resized AFTER UPDATE OF data ON vector WHEN length(new.data) <> length(old.data)"                     \
+    " AND EXISTS (SELECT 1 FROM spare WHERE vector = new.id) BEGIN"                                                              \
+    " UPDATE counter SET value = value + length(new.data) - length(old.data) WHERE name = 'spare_bytes';"                        \
+    " UPDATE spare SET bytes = length(new.data) WHERE vector = new.id;"                                                          \
+    " END;"
+
 /* What is unreferenced lies in `spare`: the cache proper. Triggers keep it and its sums exact whatever is inserted or deleted,
  * so that eviction is an indexed query. `used` is a count of uses, not a time: clocks go back, this does not. */
 static const char tables[] =
@@ -126,10 +140,11 @@ static const char tables[] =
     "CREATE TRIGGER chunk_fixed BEFORE UPDATE OF vector ON chunk WHEN new.vector IS NOT old.vector BEGIN"
     " SELECT RAISE(ABORT, 'the vector of a chunk cannot change');"
     " END;"
-    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES PACKED_TABLES SYMBOL_TABLES;
+    LEDGER_TABLES BATCH_TABLES KEYWORD_TABLES PACKED_TABLES SYMBOL_TABLES PACKING_TABLES;
 
 /* A step from a version to the next, in SQL. */
-const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES}, {3, KEYWORD_TABLES}, {4, PACKED_TABLES}, {5, SYMBOL_TABLES}};
+const sx_migration sx_schema_migrations[] = {{1, LEDGER_TABLES}, {2, BATCH_TABLES},  {3, KEYWORD_TABLES},
+                                             {4, PACKED_TABLES}, {5, SYMBOL_TABLES}, {6, PACKING_TABLES}};
 const size_t sx_schema_migration_count = sizeof sx_schema_migrations / sizeof *sx_schema_migrations;
 
 /* Steps a statement that gives one row, waiting as long as others write. */

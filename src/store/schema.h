@@ -5,7 +5,7 @@
 #include "sql.h"
 
 /* "SxDb": tells our files from other SQLite databases (PRAGMA application_id). */
-enum { SX_APPLICATION_ID = 0x53784462, SX_SCHEMA_VERSION = 6 };
+enum { SX_APPLICATION_ID = 0x53784462, SX_SCHEMA_VERSION = 7 };
 
 /* From `version` to version + 1: SQL, run inside the transaction of the whole migration. */
 typedef struct sx_migration {

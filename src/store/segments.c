@@ -150,7 +150,7 @@ sx_status sx_segments_from_rows(sx_database *database, int64_t collection, uint3
     bool row = true;
     /* Partial index chunk_live holds the collection's ids in order. */
     sx_status status = sx_sql_start(database,
-                                    "SELECT c.id, v.id, v.data FROM chunk c JOIN vector v ON v.id = c.vector"
+                                    "SELECT c.id, v.id, v.data, v.packing FROM chunk c JOIN vector v ON v.id = c.vector"
                                     " WHERE c.collection = ? AND c.vector IS NOT NULL AND c.id BETWEEN ? AND ? ORDER BY c.id",
                                     &statement, error, "iii", collection, first, last);
     if (status)

@@ -49,6 +49,9 @@ struct sx_database {
     /* mapped segments */
     sx_mapped *mapped;
     size_t mapped_count, mapped_capacity;
+    struct sx_known_packing **packings; /* of vectors whose floats were dropped: packed_vectors.c */
+    size_t packing_count, packing_capacity;
+    int64_t packed_owner; /* lookups find packed vectors of this collection; 0: of none */
     struct sx_packed_file *packed; /* of the compressed collection searched last, or NULL */
     /* what searches read that the next ones read again, while nothing is written */
     struct sx_allowed_list *allowed_lists; /* store_filters.c */

@@ -57,6 +57,10 @@ sx_status sx_store_lookup(sx_database *database, int64_t recipe, const sx_sha256
  * be of the same space (spaces.h). One pair at a time; other 0: no more. */
 void sx_store_stand_in(sx_database *database, int64_t recipe, int64_t other);
 
+/* From now on, for this handle: texts are found by vectors of which only a packed form is left, if they are packed for this
+ * collection; those packed for others are as if they were not there. 0: none are found. Taking and releasing leases sets it. */
+void sx_store_own_packed(sx_database *database, int64_t collection);
+
 typedef enum sx_claim { SX_CLAIM_MINE, SX_CLAIM_STORED, SX_CLAIM_OTHER } sx_claim;
 /* Says who embeds each text. MINE: nobody has it, and from now on this process must put or release it. STORED: it is stored
  * (look it up). OTHER: another living process is embedding it: ask again later. Claims of dead processes are taken over. The same

@@ -3,6 +3,7 @@
 #include "../base/file.h"
 #include "../base/memory.h"
 #include "collections.h"
+#include "packed_vectors.h"
 #include "segments.h"
 #include "shadows.h"
 #include "store_keyword.h"
@@ -209,7 +210,7 @@ static sx_status take_lease(sx_database *database, int64_t collection, bool wait
     if (status)
         sx_locks_drop(&database->locks, byte);
     else
-        database->leases[database->lease_count++] = collection;
+        sx_store_own_packed(database, database->leases[database->lease_count++] = collection);
     return status;
 }
 
@@ -259,6 +260,7 @@ void sx_store_lease_release(sx_database *database, int64_t collection)
     if (index == database->lease_count)
         return;
     database->leases[index] = database->leases[--database->lease_count];
+    sx_store_own_packed(database, database->lease_count ? database->leases[database->lease_count - 1] : 0);
     sx_locks_drop(&database->locks, SX_LOCK_FIRST_LEASE + collection);
     if (!database->lease_count)
         sx_locks_drop(&database->locks, SX_LOCK_EVICTION);
@@ -314,6 +316,8 @@ static sx_status delete_nameless(sx_database *database, int64_t collection, sx_e
     more = true;
     while (!status && more)
         status = delete_batch(database, collection, &more, error);
+    if (!status)
+        status = sx_store_forget_packed(database, collection, error);
     if (status)
         return status;
     sx_scope scope;
@@ -408,6 +412,7 @@ void sx_database_status_free(sx_database_status *status)
         free(info->recipe);
         free(info->moving_to);
         free(info->kept_model);
+        free(info->dropped_to);
     }
     free(status->collections);
     free(status);
@@ -419,18 +424,22 @@ static sx_status describe_collections(sx_database *database, bool counted, sx_da
 #define MODEL_OF_COMPANION(kind)                                                                                                 \
     "(SELECT r.model FROM collection s JOIN recipe r ON r.id = s.recipe WHERE s.name = char(1) || '" kind " ' || c.id)"
 #define IS_NO_COMPANION "c.name IS NOT NULL AND substr(c.name, 1, 1) <> char(1)"
+#define DROPPED_TO "(SELECT method FROM packing WHERE collection = c.id ORDER BY id DESC LIMIT 1)"
     static const char names[] = "SELECT c.name, r.model, r.space, r.hash, r.dimensions, 0, 0, 0, 0, 0, 0,"
-                                MODEL_OF_COMPANION("new") "," MODEL_OF_COMPANION("old") ", 0"
+                                MODEL_OF_COMPANION("new") "," MODEL_OF_COMPANION("old") ", 0," DROPPED_TO ", 0, 0"
                                 " FROM collection c JOIN recipe r ON r.id = c.recipe WHERE " IS_NO_COMPANION " ORDER BY c.name";
     static const char counts[] =
         "SELECT c.name, r.model, r.space, r.hash, r.dimensions, d.documents, d.chunks, d.pending, d.failed, d.bytes, v.vectors,"
         MODEL_OF_COMPANION("new") "," MODEL_OF_COMPANION("old") ", (SELECT count(*) FROM document m JOIN collection s"
-        "  ON s.id = m.collection WHERE s.name = char(1) || 'new ' || c.id AND m.state <> 3)"
-        " FROM collection c JOIN recipe r ON r.id = c.recipe"
+        "  ON s.id = m.collection WHERE s.name = char(1) || 'new ' || c.id AND m.state <> 3),"
+        DROPPED_TO ", p.dropped, p.saved FROM collection c JOIN recipe r ON r.id = c.recipe"
         " LEFT JOIN (SELECT collection, sum(state <> 3) AS documents, sum(chunk_count) AS chunks, sum(state = 0) AS pending,"
         "  sum(state = 2) AS failed, sum(text_bytes) AS bytes FROM document GROUP BY collection) d ON d.collection = c.id"
         " LEFT JOIN (SELECT collection, count(*) AS vectors FROM (SELECT DISTINCT vector, collection FROM chunk"
         "  WHERE vector IS NOT NULL) GROUP BY collection) v ON v.collection = c.id"
+        " LEFT JOIN (SELECT p.collection, count(*) AS dropped, sum(4 * p.dimensions - p.row_bytes) AS saved"
+        "  FROM packing p JOIN vector w ON w.packing = p.id WHERE EXISTS (SELECT 1 FROM chunk k WHERE k.vector = w.id"
+        "  AND k.collection = p.collection) GROUP BY p.collection) p ON p.collection = c.id"
         " WHERE " IS_NO_COMPANION " ORDER BY c.name";
     sqlite3_stmt *statement;
     size_t capacity = 0;
@@ -457,10 +466,13 @@ static sx_status describe_collections(sx_database *database, bool counted, sx_da
             .moving_to = sx_sql_text(statement, 11, &failed),
             .kept_model = sx_sql_text(statement, 12, &failed),
             .moved = (uint64_t)sqlite3_column_int64(statement, 13),
+            .dropped_to = sx_sql_text(statement, 14, &failed),
+            .dropped = (uint64_t)sqlite3_column_int64(statement, 15),
         };
         if (info->moved > info->documents)
             info->moved = info->documents;
-        info->bytes = (uint64_t)sqlite3_column_int64(statement, 9) + info->vectors * info->dimensions * sizeof(float);
+        info->bytes = (uint64_t)sqlite3_column_int64(statement, 9) + info->vectors * info->dimensions * sizeof(float) -
+                      (uint64_t)sqlite3_column_int64(statement, 16);
         if (failed)
             status = sx_fail_nomem(error, 64);
     }
@@ -479,7 +491,9 @@ static sx_status describe_cache(sx_database *database, sx_cache_info *cache, sx_
         " (SELECT value FROM counter WHERE name = 'hits'), (SELECT value FROM counter WHERE name = 'misses'),"
         " (SELECT sum(n) FROM (SELECT count(*) AS n FROM vector GROUP BY recipe)),"
         " (SELECT sum(n * 4 * dimensions) FROM (SELECT recipe, count(*) AS n FROM vector GROUP BY recipe) v"
-        "  JOIN recipe ON recipe.id = v.recipe),"
+        "  JOIN recipe ON recipe.id = v.recipe) - coalesce((SELECT sum(n * (4 * dimensions - row_bytes)) FROM"
+        "  (SELECT packing, count(*) AS n FROM vector WHERE packing IS NOT NULL GROUP BY packing) v"
+        "  JOIN packing ON packing.id = v.packing), 0),"
         " (SELECT value FROM counter WHERE name = 'shared_hits')",
         &statement, error, "");
     if (!status)

@@ -28,7 +28,7 @@ typedef struct import_job {
     size_t dimensions;
     char recipe_hash[SX_SHA256_HEX];
     sx_json_vector vector;                             /* of the line in hand */
-    char *model, *recipe_json, *space_json, *settings; /* of the first line */
+    char *model, *recipe_json, *space_json, *settings, *packed; /* of the first line */
     uint64_t definition_dimensions;
     sx_buffer key, value;
     /* the document in hand */
@@ -104,6 +104,8 @@ static void read_definition(import_job *job, sx_json *json)
             read_text(job, json, &job->space_json, NULL);
         else if (sx_text_is(key, "settings"))
             read_text(job, json, &job->settings, NULL);
+        else if (sx_text_is(key, "packed"))
+            read_text(job, json, &job->packed, NULL);
         else
             sx_json_skip(json);
     }
@@ -194,6 +196,9 @@ static sx_status begin_collection(import_job *job, const import_line *line, sx_e
         return fail_line(
             job, SX_E_FORMAT, error,
             "the first line lacks \"collection\" with model, dimensions, recipe_json and space_json, as the export writes it");
+    if (job->packed)
+        return fail_line(job, SX_E_UNSUPPORTED, error,
+                         "the vectors are what is left of dropped ones; index the documents again, or use backup and restore");
     sx_recipe_row recipe = {.json = job->recipe_json,
                             .space_json = job->space_json,
                             .model = job->model,
@@ -365,5 +370,6 @@ sx_status sx_collection_import(sx_database *database, const char *name, const ch
     free(job.recipe_json);
     free(job.space_json);
     free(job.settings);
+    free(job.packed);
     return status;
 }

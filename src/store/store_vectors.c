@@ -2,6 +2,7 @@
 #include "../base/error.h"
 #include "../base/memory.h"
 #include "collections.h"
+#include "packed_vectors.h"
 #include "sql.h"
 #include "vectors.h"
 
@@ -53,6 +54,9 @@ sx_status sx_store_read_vector(sx_database *database, sqlite3_stmt *statement, i
 {
     const void *data = sqlite3_column_blob(statement, column);
     size_t bytes = (size_t)sqlite3_column_bytes(statement, column);
+    int64_t packing = sqlite3_column_int64(statement, column + 1);
+    if (packing)
+        return sx_store_unpack_vector(database, packing, data, bytes, dimensions, vector, error);
     if (!data || bytes != dimensions * sizeof(float))
         return sx_fail(error, SX_E_FORMAT, "%s: vector %lld has %zu bytes, expected %zu", database->path, (long long)id, bytes,
                        dimensions * sizeof(float));
@@ -116,6 +120,11 @@ void sx_store_count_shared(sx_database *database, uint64_t hits)
         database->shared_hits += hits;
 }
 
+/* What was packed for one collection is an answer to that one alone. */
+#define USABLE                                                                                                                   \
+    " FROM vector WHERE recipe = ?1 AND hash = ?2"                                                                               \
+    " AND (packing IS NULL OR packing IN (SELECT id FROM packing WHERE collection = ?3))"
+
 static sx_status lookup_one(sx_database *database, int64_t recipe, const sx_sha256 *hash, size_t dimensions, sx_vector_row *row,
                             float *vector, sx_error *error)
 {
@@ -123,9 +132,9 @@ static sx_status lookup_one(sx_database *database, int64_t recipe, const sx_sha2
     bool found;
     *row = (sx_vector_row){0};
     sx_status status = sx_sql_start(database,
-                                    vector ? "SELECT id, tokens, dropped, data FROM vector WHERE recipe = ? AND hash = ?"
-                                           : "SELECT id, tokens, dropped FROM vector WHERE recipe = ? AND hash = ?",
-                                    &statement, error, "ih", recipe, hash);
+                                    vector ? "SELECT id, tokens, dropped, data, packing" USABLE
+                                           : "SELECT id, tokens, dropped" USABLE,
+                                    &statement, error, "ihi", recipe, hash, database->packed_owner);
     if (!status)
         status = sx_sql_step(database, statement, &found, error);
     if (status || !found)
@@ -139,6 +148,12 @@ static sx_status lookup_one(sx_database *database, int64_t recipe, const sx_sha2
     if (!status)
         note_use(database, row->id);
     return status;
+}
+
+void sx_store_own_packed(sx_database *database, int64_t collection)
+{
+    if (database)
+        database->packed_owner = collection;
 }
 
 void sx_store_stand_in(sx_database *database, int64_t recipe, int64_t other)
@@ -182,10 +197,10 @@ static sx_status is_stored(sx_database *database, int64_t recipe, const sx_sha25
 {
     int64_t id;
     sx_status status =
-        sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, &id, error, "ih", recipe, hash);
+        sx_sql_number(database, "SELECT id" USABLE, 0, &id, error, "ihi", recipe, hash, database->packed_owner);
     if (!status && !id && stand_in_of(database, recipe))
-        status = sx_sql_number(database, "SELECT id FROM vector WHERE recipe = ? AND hash = ?", 0, &id, error, "ih",
-                               stand_in_of(database, recipe), hash);
+        status = sx_sql_number(database, "SELECT id" USABLE, 0, &id, error, "ihi", stand_in_of(database, recipe), hash,
+                               database->packed_owner);
     *stored = id != 0;
     return status;
 }
@@ -294,8 +309,13 @@ sx_status sx_store_put_one(sx_database *database, int64_t recipe, const sx_sha25
     *added = !status && *id == 0;
     if (status)
         return status;
-    if (!*added)
-        return computed ? sx_sql_do(database, "UPDATE vector SET computed = computed + 1 WHERE id = ?", error, "i", *id) : SX_OK;
+    if (!*added) { /* where only a packed form was left the floats are back */
+        status = sx_sql_do(database, "UPDATE vector SET data = ?, packing = NULL WHERE id = ? AND packing IS NOT NULL", error, "bi",
+                           (const void *)vector, dimensions * sizeof(float), *id);
+        return status || !computed
+                   ? status
+                   : sx_sql_do(database, "UPDATE vector SET computed = computed + 1 WHERE id = ?", error, "i", *id);
+    }
     status = sx_sql_do(database, "INSERT INTO vector(recipe, hash, tokens, dropped, computed, data) VALUES (?, ?, ?, ?, ?, ?)",
                        error, "ihiiib", recipe, hash, (int64_t)receipt.tokens, (int64_t)receipt.dropped_tokens, (int64_t)computed,
                        (const void *)vector, dimensions * sizeof(float));

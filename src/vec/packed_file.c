@@ -25,16 +25,6 @@ static uint64_t round_up(uint64_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-static uint64_t mean_floats(const sx_packing *packing)
-{
-    return packing->kind == SX_PACKING_BINARY || packing->kind == SX_PACKING_PCA ? packing->dimensions : 0;
-}
-
-static uint64_t matrix_floats(const sx_packing *packing)
-{
-    return packing->kind == SX_PACKING_PCA ? (uint64_t)packing->width * packing->dimensions : 0;
-}
-
 /* ---- Writing ---- */
 
 struct sx_packed_writer {
@@ -68,7 +58,7 @@ static sx_status write_zeros(sx_packed_writer *writer, uint64_t from, uint64_t t
 static sx_status write_packing(sx_packed_writer *writer, sx_error *error)
 {
     const sx_packing *packing = writer->packing;
-    size_t mean = mean_floats(packing) * sizeof(float), matrix = matrix_floats(packing) * sizeof(float);
+    size_t mean = sx_packing_mean_floats(packing) * sizeof(float), matrix = sx_packing_matrix_floats(packing) * sizeof(float);
     XXH3_64bits_reset(writer->sum);
     XXH3_64bits_update(writer->sum, packing->mean, mean);
     XXH3_64bits_update(writer->sum, packing->matrix, matrix);
@@ -212,7 +202,7 @@ static sx_status check_header(sx_packed_file *file, sx_error *error)
                                  .dimensions = header->dimensions,
                                  .width = header->width,
                                  .retained = header->retained};
-    uint64_t floats = mean_floats(&file->packing) + matrix_floats(&file->packing);
+    uint64_t floats = sx_packing_mean_floats(&file->packing) + sx_packing_matrix_floats(&file->packing);
     uint64_t row_bytes = sx_packing_row_bytes(&file->packing);
     uint64_t rows_offset = round_up(SX_PACKED_HEADER_BYTES + floats * sizeof(float));
     uint64_t ids_offset = round_up(rows_offset + header->rows * row_bytes);
@@ -231,7 +221,7 @@ static sx_status check_content(sx_packed_file *file, sx_error *error)
 {
     const sx_packed_header *header = &file->header;
     const unsigned char *data = file->map.data;
-    size_t mean = mean_floats(&file->packing), matrix = matrix_floats(&file->packing);
+    size_t mean = sx_packing_mean_floats(&file->packing), matrix = sx_packing_matrix_floats(&file->packing);
     float *floats = (float *)(void *)(uintptr_t)(data + SX_PACKED_HEADER_BYTES);
     file->packing.mean = mean ? floats : NULL;
     file->packing.matrix = matrix ? floats + mean : NULL;

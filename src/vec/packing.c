@@ -7,6 +7,7 @@
 
 #include "../base/error.h"
 #include "../base/memory.h"
+#include "../kern/half.h"
 #include "../kern/kernels.h"
 #include "codes.h"
 #include "exact.h"
@@ -154,6 +155,55 @@ void sx_packing_row(const sx_packing *packing, const float *row, float *scratch,
     else
         take_first(packing, row, scratch);
     sx_kernels_for(SX_CPU_C)->to_f16(scratch, packed, packing->width);
+}
+
+/* ---- Unpacking ---- */
+
+/* What is off the mean has the same size in every dimension, so that the row is about of length 1. */
+static void unpack_signs(const sx_packing *packing, const unsigned char *bits, float *row)
+{
+    double square = 1;
+    for (uint32_t i = 0; i < packing->dimensions; i++)
+        square -= (double)packing->mean[i] * (double)packing->mean[i];
+    float step = square > 0 ? (float)sqrt(square / packing->dimensions) : 0.0f;
+    for (uint32_t i = 0; i < packing->dimensions; i++) {
+        uint64_t word;
+        memcpy(&word, bits + i / 64 * sizeof word, sizeof word);
+        row[i] = packing->mean[i] + (word >> i % 64 & 1 ? step : -step);
+    }
+}
+
+static void unpack_components(const sx_packing *packing, const unsigned char *halves, float *row)
+{
+    memcpy(row, packing->mean, packing->dimensions * sizeof *row);
+    for (uint32_t i = 0; i < packing->width; i++) {
+        const float *component = packing->matrix + (size_t)i * packing->dimensions;
+        uint16_t half;
+        memcpy(&half, halves + i * sizeof half, sizeof half);
+        float part = float_of_half(half);
+        for (uint32_t j = 0; j < packing->dimensions; j++)
+            row[j] += part * component[j];
+    }
+}
+
+static void unpack_codes(const sx_packing *packing, const unsigned char *codes, float *row)
+{
+    float scale;
+    memcpy(&scale, codes + sx_code_dimensions(packing->dimensions), sizeof scale);
+    for (uint32_t i = 0; i < packing->dimensions; i++)
+        row[i] = scale * (float)((int)codes[i] - 128);
+}
+
+void sx_packing_unpack(const sx_packing *packing, const void *packed, float *row)
+{
+    switch (packing->kind) {
+    case SX_PACKING_BINARY: unpack_signs(packing, packed, row); return;
+    case SX_PACKING_PCA: unpack_components(packing, packed, row); return;
+    case SX_PACKING_INT8: unpack_codes(packing, packed, row); return;
+    default:
+        memset(row, 0, packing->dimensions * sizeof *row);
+        sx_kernels_for(SX_CPU_C)->from_f16(packed, row, packing->width);
+    }
 }
 
 /* ---- Queries ---- */

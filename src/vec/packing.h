@@ -35,12 +35,23 @@ void sx_packing_name(const sx_packing *packing, char name[32]);
 /* Takes what it needs from sample rows (count x dimensions): the mean, the components. */
 sx_status sx_packing_fit(sx_packing *packing, const float *rows, size_t count, sx_error *error);
 void sx_packing_clear(sx_packing *packing);
+/* Floats of the mean and of the matrix; 0: there is none. */
+static inline size_t sx_packing_mean_floats(const sx_packing *packing)
+{
+    return packing->kind == SX_PACKING_BINARY || packing->kind == SX_PACKING_PCA ? packing->dimensions : 0;
+}
+static inline size_t sx_packing_matrix_floats(const sx_packing *packing)
+{
+    return packing->kind == SX_PACKING_PCA ? (size_t)packing->width * packing->dimensions : 0;
+}
 /* Bytes of a packed row. */
 size_t sx_packing_row_bytes(const sx_packing *packing);
 /* How many candidates its scores should give for the best k to be among them (docs/compression.md). */
 size_t sx_packing_candidates(sx_packing_kind kind, size_t k);
 /* Packs one row. scratch: `dimensions` floats. */
 void sx_packing_row(const sx_packing *packing, const float *row, float *scratch, void *packed);
+/* Floats of a packed row again, as near as it tells; of signs those of a row of length 1. */
+void sx_packing_unpack(const sx_packing *packing, const void *packed, float *row);
 
 typedef struct sx_packed_query {
     const sx_packing *packing;

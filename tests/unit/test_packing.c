@@ -162,6 +162,49 @@ static void test_packings(void **state)
     free(rows);
 }
 
+/* An unpacked row is near the row, and packs to the same: what is left of dropped floats does not wear off. */
+static void test_rows_unpacked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double least; /* mean cosine */
+        bool same;    /* to the bit; the halves of others may differ in the last one */
+    } kinds[] = {{"f16", 0.99999, true}, {"int8", 0.9999, true}, {"pca:60", 0.97, false}, {"dims:60", 0.8, false},
+                 {"binary", 0.8, true}};
+    float *rows = make_rows();
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        sx_packing packing;
+        assert_int_equal(sx_packing_parse(kinds[kind].name, DIMENSIONS, &packing, NULL), SX_OK);
+        assert_int_equal(sx_packing_fit(&packing, rows, ROWS, NULL), SX_OK);
+        size_t bytes = sx_packing_row_bytes(&packing);
+        unsigned char *packed = calloc(2, bytes);
+        double sum = 0;
+        for (size_t r = 0; r < 200; r++) {
+            const float *row = rows + r * 7 * DIMENSIONS;
+            float scratch[DIMENSIONS], back[DIMENSIONS], again[DIMENSIONS];
+            double dot = 0, square = 0;
+            sx_packing_row(&packing, row, scratch, packed);
+            sx_packing_unpack(&packing, packed, back);
+            for (size_t i = 0; i < DIMENSIONS; i++) {
+                dot += (double)row[i] * (double)back[i];
+                square += (double)back[i] * (double)back[i];
+            }
+            sum += dot / sqrt(square);
+            sx_packing_row(&packing, back, scratch, packed + bytes);
+            sx_packing_unpack(&packing, packed + bytes, again);
+            for (size_t i = 0; i < DIMENSIONS; i++)
+                assert_true(fabsf(again[i] - back[i]) < 0.002f);
+            assert_true(!kinds[kind].same || memcmp(packed, packed + bytes, bytes) == 0);
+        }
+        if (sum / 200 < kinds[kind].least)
+            fail_msg("%s: mean cosine %.5f", kinds[kind].name, sum / 200);
+        free(packed);
+        sx_packing_clear(&packing);
+    }
+    free(rows);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -281,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eigen),
         cmocka_unit_test(test_packings),
+        cmocka_unit_test(test_rows_unpacked),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_file),
