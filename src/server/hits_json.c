@@ -89,6 +89,10 @@ void sx_report_write_members(sx_buffer *to, const sx_index_report *report, size_
                      (unsigned long long)report->chunks.total, (unsigned long long)report->chunks.embedded,
                      (unsigned long long)report->chunks.cached, (unsigned long long)report->chunks.failed,
                      (unsigned long long)report->tokens, (unsigned long long)report->truncated);
+    if (report->windows.total)
+        sx_buffer_printf(to, ",\"windows\":{\"total\":%llu,\"embedded\":%llu,\"cached\":%llu,\"tokens\":%llu}",
+                         (unsigned long long)report->windows.total, (unsigned long long)report->windows.embedded,
+                         (unsigned long long)report->windows.cached, (unsigned long long)report->windows.tokens);
     number_member(to, ",\"seconds\":", report->seconds);
     sx_buffer_append_string(to, ",\"problems\":[");
     write_problems(to, report->failed, report->failed_count < most ? report->failed_count : most, "failed", name, &any);

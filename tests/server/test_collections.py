@@ -65,6 +65,18 @@ def test_life():
         assert s.ask("/v1/collections/notes", method="DELETE")[0] == 404
 
 
+def test_semantic_chunks():
+    """Windows of sentences are embedded while a document is cut, and told."""
+    text = " ".join(TEXTS[name] + " " + TEXTS[name] for name in sorted(TEXTS) for _ in range(3))
+    with Server("--db", "x.db") as s:
+        make(s, chunks={"strategy": "semantic", "size": 40})
+        report = s.ask("/v1/collections/notes/documents", documents({"all": text}))[1]
+        assert report["windows"]["embedded"] > 5 and report["windows"]["tokens"] > report["tokens"] and report["chunks"]["total"] > 2, report
+        for hit in find(s, "measuring the sky at sea", count=50)["hits"]:
+            assert text.encode()[hit["start"]:hit["end"]].decode() == hit["text"]
+        assert "windows" not in s.ask("/v1/collections/notes/documents", documents({"all": text}))[1]
+
+
 def test_same_as_the_program():
     """What a search by HTTP finds is what `sextant search --json` finds."""
     with Server("--db", "x.db") as s:
@@ -79,6 +91,47 @@ def test_same_as_the_program():
             want, got = json.loads(run.stdout), find(s, "stars over boats", **body)
             want.pop("ms"), got.pop("ms"), want.pop("legs", 0)
             assert want == got, (options, want, got)
+
+
+SHOP = {"shop/cart.py": "class Cart:\n    def total(self, orders):\n        return sum(price(order) for order in orders)\n\n\n"
+                        "def price(order):\n    return order['total'] / order['count']\n",
+        "shop/other.py": "def price(order):\n    return order['price']\n"}
+TRACE = ('Traceback (most recent call last):\n  File "/srv/x/shop/cart.py", line 3, in total\n    return sum(price(order) for order in orders)\n'
+         '  File "/srv/x/shop/cart.py", line 7, in price\n    return order["total"] / order["count"]\nZeroDivisionError: division by zero\n')
+
+
+def test_code():
+    """Filters about chunks, preferred kinds and stack traces, as the program has them."""
+    grammars = os.environ.get("SX_TEST_GRAMMARS")
+    if not grammars:
+        print("without SX_TEST_GRAMMARS: symbols and kinds are not looked at")
+    with Server("--db", "x.db") as s:
+        for path, text in SHOP.items():
+            os.makedirs(os.path.join(s.home, "src", os.path.dirname(path)), exist_ok=True)
+            with open(os.path.join(s.home, "src", path), "w") as file:
+                file.write(text)
+        env = {**environment(s.home), **({"SEXTANT_GRAMMARS": grammars} if grammars else {})}
+        subprocess.run([program, "index", os.path.join(s.home, "src"), "--db", os.path.join(s.home, "x.db"), "-c", "code", "--chunk-size", "24", "-q"],
+                       env=env, check=True, timeout=60)
+        for query, options, body in (
+                ("price of an order", ["--filter", "path^=shop/c", "--filter", "line>=6"], {"filters": ["path^=shop/c", "line>=6"]}),
+                ("price of an order", ["--filter", "symbol=pri* and kind=function"], {"filters": ["symbol=pri* and kind=function"]}),
+                ("price of an order", ["--prefer", "class,method"], {"prefer": "class,method"}),
+                (TRACE, ["--type", "error_analysis"], {"type": "error_analysis"})):
+            run = subprocess.run([program, "search", query, "--db", os.path.join(s.home, "x.db"), "-c", "code", "--json", *options],
+                                 env=env, capture_output=True, text=True, timeout=60)
+            assert run.returncode == 0, run.stderr
+            want, got = json.loads(run.stdout), find(s, query, "code", **body)
+            want.pop("ms"), got.pop("ms"), want.pop("legs", 0)
+            assert want == got, (options, want, got)
+        found = find(s, "price of an order", "code", filters=["line=7 and file=cart.py"])
+        assert [(h["document"], h["end_line"] >= 7) for h in found["hits"]] == [("shop/cart.py", True)], found
+        first = find(s, TRACE, "code", type="error_analysis")["hits"][0]
+        assert first["document"] == "shop/cart.py" and first["why"] == "stack trace: frame 1 of 2, /srv/x/shop/cart.py:7 in price", first
+        assert "why" not in find(s, TRACE, "code")["hits"][0]
+        if grammars:
+            found = find(s, "price", "code", filters=["symbol=price", "kind=function"], count=10)
+            assert sorted(ids(found)) == ["shop/cart.py", "shop/other.py"] and found["hits"][0]["symbols"][0]["name"] == "price", found
 
 
 def test_bad_requests():

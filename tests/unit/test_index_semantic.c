@@ -241,6 +241,24 @@ static void test_budget(void **state)
     assert_string_equal(whole, parts);
 }
 
+/* Documents from memory go the same way. */
+static void test_added(void **state)
+{
+    index_fixture *fixture = *state;
+    sx_error error;
+    sx_index_report *report;
+    char text[SENTENCES * 32];
+    int used = 0;
+    use_embedder(fixture, LONG);
+    for (int i = 0; i < SENTENCES; i++)
+        used += snprintf(text + used, 32, "Sentence number %d is here.\n", i);
+    const sx_new_document document = {.id = "one", .text = {text, (size_t)used}};
+    const sx_add_options options = {.size = sizeof options, .chunk = {.size = sizeof options.chunk, .strategy = "semantic"}};
+    assert_ok(sx_add(fixture->database, fixture->embedder, &document, 1, &options, &report, &error));
+    assert_true(report->windows.embedded > SENTENCES - 1 && report->chunks.embedded > 5);
+    sx_index_report_free(report);
+}
+
 static void test_looking(void **state)
 {
     index_fixture *fixture = *state;
@@ -267,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secrets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_added, setup, teardown),
         cmocka_unit_test_setup_teardown(test_looking, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
