@@ -26,6 +26,7 @@ typedef struct store_search {
     sx_filter **filters;
     sx_transfer_record scratch;
     sx_buffer line, key, value;
+    sx_buffer headings; /* of the hit read last, as JSON */
 } store_search;
 
 /* ---- What is there ---- */
@@ -116,7 +117,13 @@ static void read_place(store_search *search, sx_json *json, sx_hit *hit)
             else if (line && number <= UINT32_MAX)
                 *line = (uint32_t)number;
         } else if (sx_text_is(key, "headings") && sx_json_peek(json) == SX_JSON_ARRAY && !hit->headings) {
+            sx_json ahead = *json;
+            if (sx_json_raw(&ahead, &text))
+                sx_buffer_append(&search->headings, text.data, text.length);
             read_headings(search, json, hit);
+        } else if (sx_text_is(key, "symbols") && sx_json_peek(json) == SX_JSON_ARRAY && sx_json_raw(json, &text)) {
+            free(hit->symbols);
+            hit->symbols = sx_strndup(text.data, text.length);
         } else if (sx_text_is(key, "metadata") && sx_json_raw(json, &text)) {
             free(hit->metadata);
             hit->metadata = sx_strndup(text.data, text.length);
@@ -143,6 +150,7 @@ static sx_status make_hit(store_search *search, const sx_vector_hit *from, sx_hi
         status = sx_fail_nomem(error, search->line.length);
     else if (status && status != SX_E_UNSUPPORTED && error)
         *error = foreign;
+    sx_buffer_reset(&search->headings);
     *hit = (sx_hit){.score = from->similarity, .similarity = from->similarity, .text_length = from->text_length};
     if (!status) {
         sx_json_begin(&json, search->line.data, search->line.length, "record");
@@ -167,7 +175,14 @@ static sx_status make_hit(store_search *search, const sx_vector_hit *from, sx_hi
 
 static bool passes(const store_search *search, const sx_hit *hit)
 {
-    const sx_filter_subject subject = {.metadata = {hit->metadata, strlen(hit->metadata)},
+    const sx_filter_chunk chunk = {.start = hit->start,
+                                   .end = hit->end,
+                                   .start_line = hit->start_line,
+                                   .end_line = hit->end_line,
+                                   .headings = {search->headings.data, search->headings.length},
+                                   .symbols = {hit->symbols, hit->symbols ? strlen(hit->symbols) : 0}};
+    const sx_filter_subject subject = {.chunk = &chunk,
+                                       .metadata = {hit->metadata, strlen(hit->metadata)},
                                        .document = {hit->document, strlen(hit->document)},
                                        .root = {hit->root, strlen(hit->root)}};
     bool damaged = false;
@@ -254,6 +269,8 @@ static sx_status check_options(store_search *search, const sx_search_options *op
                        read->mode);
     if (read->rerank && strcmp(read->rerank, "none") != 0)
         return sx_fail(error, SX_E_UNSUPPORTED, "results of a vector database are not re-ranked (%s)", read->rerank);
+    if (read->prefer && *read->prefer)
+        return sx_fail(error, SX_E_UNSUPPORTED, "kinds of definitions are not preferred in a vector database; a filter kind=... is possible");
     if (read->join_neighbours || read->exact)
         return sx_fail(error, SX_E_UNSUPPORTED, "in a vector database neighbours are not joined, and its own index is used");
     if (read->count > MOST_COUNT)
@@ -311,6 +328,7 @@ out:
     free(search.filters);
     sx_transfer_record_clear(&search.scratch);
     sx_buffer_clear(&search.line);
+    sx_buffer_clear(&search.headings);
     sx_buffer_clear(&search.key);
     sx_buffer_clear(&search.value);
     sx_vector_store_close(search.store);

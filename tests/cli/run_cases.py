@@ -6,6 +6,7 @@ A case file holds cases; a case is a line `== name` and then lines of these kind
   $ COMMAND          run by bash in a fresh folder; `sextant` is the program under test. Each `$` begins a step.
   file NAME          then lines beginning with `|`: a file made before the steps
   needs model        passed over, and said so, where SX_TEST_MODEL is not set
+  needs grammars     the same for SX_TEST_GRAMMARS, the parsers of code, which the case then has
   > MORE             the command goes on, on a new line
   exit N             expected exit code of the step (default 0)
   out TEXT           standard output, exactly; several lines add up. `out` alone: nothing
@@ -35,7 +36,7 @@ class Step:
 class Case:
     def __init__(self, name, path, line):
         self.name, self.path, self.line = name, path, line
-        self.files, self.steps, self.needs_model = {}, [], False
+        self.files, self.steps, self.needs_model, self.needs_grammars = {}, [], False, False
 
 
 def read_cases(path):
@@ -56,6 +57,8 @@ def read_cases(path):
             cases[-1].files[file] = ""
         elif line == "needs model":
             cases[-1].needs_model = True
+        elif line == "needs grammars":
+            cases[-1].needs_grammars = True
         elif word == "$":
             cases[-1].steps.append(Step(rest, number))
         elif word == ">":
@@ -112,14 +115,14 @@ def check_step(step, folder, environment):
 def main():
     sextant, fixtures, folder = (os.path.abspath(a) for a in sys.argv[1:4])
     wanted = sys.argv[4:]
-    model = os.environ.get("SX_TEST_MODEL", "")
+    model, grammars = os.environ.get("SX_TEST_MODEL", ""), os.environ.get("SX_TEST_GRAMMARS", "")
     cases = read_cases(folder) if os.path.isfile(folder) else \
         [c for f in sorted(os.listdir(folder)) if f.endswith(".cases") for c in read_cases(os.path.join(folder, f))]
     failed, passed_over, ran = 0, [], 0
     for case in cases:
         if wanted and case.name not in wanted:
             continue
-        if case.needs_model and not model:
+        if case.needs_model and not model or case.needs_grammars and not grammars:
             passed_over.append(case.name)
             continue
         ran += 1
@@ -136,6 +139,8 @@ def main():
                     f.write(content)
             environment = {"PATH": bin_folder + os.pathsep + os.environ["PATH"], "HOME": home, "TMPDIR": scratch, "LC_ALL": "C.UTF-8",
                            "FIXTURES": fixtures, "BERT": os.path.join(fixtures, "families", "bert"), "MODEL": model}
+            if case.needs_grammars:
+                environment["SEXTANT_GRAMMARS"] = grammars
             environment.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
             for step in case.steps:
                 wrong = check_step(step, work, environment)
@@ -147,7 +152,7 @@ def main():
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     if passed_over:
-        print("passed over without SX_TEST_MODEL: %s" % ", ".join(passed_over))
+        print("passed over without SX_TEST_MODEL or SX_TEST_GRAMMARS: %s" % ", ".join(passed_over))
     print("%d cases, %d failed" % (ran, failed))
     # 77 is how a test tells meson that something was passed over; scripts/run-tests counts it in its last line.
     sys.exit(1 if failed or not ran else 77 if passed_over else 0)

@@ -50,8 +50,8 @@ def index(inside, db):
     return json.loads(run("index", inside, "-m", "fake:a", "--db", db, "--json", ok=(0, 1, 3, 4)).stdout)
 
 
-def search(words, db):
-    return json.loads(run("search", words, "--db", db, "--mode", "keyword", "--json").stdout)["hits"]
+def search(words, db, *options):
+    return json.loads(run("search", words, "--db", db, "--mode", "keyword", "--json", *options).stdout)["hits"]
 
 
 good = folder / "good"
@@ -112,6 +112,10 @@ for name, (words, metadata) in about.items():
             check(hits[0]["metadata"]["last_page"] == value, f"{name}: last_page {hits[0]['metadata']}")
         else:
             check(found == value, f"{name}: {key} is {found!r}, not {value!r}")
+for condition, names in (("page=3", {"columns.pdf"}), ("page>=3 and author=Ada Example", {"columns.pdf"}), ("page=9", set()), ("page>3", set()),
+                         ("heading=Hives", {"hives.odt"}), ("file~*.pdf and not page=3", set())):
+    hits = {hit["document"] for hit in search("tangerines hives", "good.db", "--filter", condition, "-n", "50")}
+    check(hits == names, f"{condition}: finds {hits}")
 check(index(good, "good.db")["documents"]["unchanged"] == len(expected), "a second run reads again")
 
 hostile = folder / "hostile"
