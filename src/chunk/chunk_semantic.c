@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sentences on each side of a place, places compared in one go, and sentences that one go may reach over. */
-enum { SIDE = 3, PLACES = 128, REACH = 2 * PLACES };
+/* Sentences on each side of a place, places compared in one go (a service is asked for all their windows at once), and sentences that one
+ * go may reach over. */
+enum { SIDE = 3, PLACES = 512, REACH = 2 * PLACES };
 /* Of all windows' room, a part is left for slices that have more tokens than were counted in the whole. */
 enum { SPARE_SHARE = 8 };
 
