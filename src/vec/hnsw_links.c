@@ -204,7 +204,8 @@ sx_status sx_hnsw_renew(sx_hnsw_searcher *searcher, uint32_t place, uint32_t lev
         if (now_at(origin, old[i]) == SX_HNSW_NOWHERE)
             put_neighbours_of(searcher, origin, old[i], level, &count);
     rank(searcher, place, count);
-    kept = sx_hnsw_choose(searcher, place, kept, length - first, list + ring, NULL);
+    /* As many as differ in direction, not as many as went: else each round of removing and inserting leaves a node with less. */
+    kept = sx_hnsw_choose(searcher, place, kept, width - ring, list + ring, NULL);
     sx_hnsw_finish_list(list, ring + kept, width);
     return SX_OK;
 }

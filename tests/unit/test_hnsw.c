@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "vec/codes.h"
 #include "vec/exact.h"
-#include "vec/hnsw.h"
+#include "vec/hnsw_internal.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -483,6 +483,73 @@ static void test_removed_rows_are_not_found_and_come_back(void **state)
     free_rows(&set);
 }
 
+static float product(const row_set *set, uint32_t a, uint32_t b)
+{
+    float sum = 0.0f;
+    for (uint32_t k = 0; k < set->dimensions; k++)
+        sum += set->floats[a * set->dimensions + k] * set->floats[b * set->dimensions + k];
+    return sum;
+}
+
+static bool is_among(const uint32_t *list, size_t length, uint32_t place)
+{
+    for (size_t i = 0; i < length; i++)
+        if (list[i] == place)
+            return true;
+    return false;
+}
+
+/* Whether a repaired list has room for a neighbour of a removed one that none of the list keeps out. */
+static bool misses_one(const sx_hnsw *graph, const row_set *set, const uint32_t *old, uint32_t place, const unsigned char *gone)
+{
+    size_t width = graph->width;
+    const uint32_t *list = sx_hnsw_list(graph, place, 0), *before = old + place * width;
+    size_t length = sx_hnsw_list_length(list, width);
+    for (size_t i = 0; i < width && before[i] != SX_HNSW_END && length < width; i++)
+        for (size_t j = 0; gone[before[i]] && j < width; j++) {
+            uint32_t candidate = old[before[i] * width + j];
+            if (candidate == SX_HNSW_END)
+                break;
+            if (gone[candidate] || candidate == place || is_among(list, length, candidate))
+                continue;
+            bool out = false;
+            for (size_t k = 0; k < length && !out; k++)
+                out = product(set, candidate, list[k]) > product(set, candidate, place) - 1e-5f;
+            if (!out)
+                return true;
+        }
+    return false;
+}
+
+/* A list that lost neighbours takes in all that lead elsewhere, not just as many as went. */
+static void test_repairing_does_not_thin_the_graph_out(void **state)
+{
+    sx_error error = {0};
+    random_state = 88172645463325252u + 25;
+    row_set set = make_rows(3000, 32, true);
+    sx_hnsw *graph = build(&set, SX_HNSW_F32, kernels_here, NULL);
+    size_t bytes = set.count * graph->width * sizeof(uint32_t), lists = 0, missing = 0, count = 0;
+    uint32_t *old = malloc(bytes), *places = calloc(set.count, sizeof *places);
+    unsigned char *gone = calloc(set.count, 1);
+    memcpy(old, graph->lists, bytes);
+    for (uint32_t i = 0; i < set.count; i++)
+        if (!not_each_fifth(i))
+            gone[places[count++] = i] = 1;
+    OK(sx_hnsw_remove(graph, places, count, &error));
+    OK(sx_hnsw_repair(graph, NULL, &error));
+    for (uint32_t i = 0; i < set.count; i++) {
+        lists += !gone[i];
+        missing += !gone[i] && misses_one(graph, &set, old, i, gone);
+    }
+    if (missing)
+        fail_msg("%zu of %zu lists have room for one that none keeps out", missing, lists);
+    free(old);
+    free(places);
+    free(gone);
+    sx_hnsw_close(graph);
+    free_rows(&set);
+}
+
 static void test_everything_goes(void **state)
 {
     sx_error error = {0};
@@ -758,6 +825,7 @@ int main(void)
         cmocka_unit_test(test_copies_go_and_come),
         cmocka_unit_test(test_distance_by_biases),
         cmocka_unit_test(test_removed_rows_are_not_found_and_come_back),
+        cmocka_unit_test(test_repairing_does_not_thin_the_graph_out),
         cmocka_unit_test(test_everything_goes),
         cmocka_unit_test(test_a_graph_is_carried_over),
         cmocka_unit_test(test_a_file_is_the_same_graph),
