@@ -1,10 +1,11 @@
 /* chunk_semantic.c - prose cut where its subject drifts.
  *
- * Between two sentences the three before and the three after are embedded and compared, as TextTiling (Hearst 1997) does with words:
- * where the cosine falls furthest, one subject ends and another begins. A chunk ends at such a place once it is fairly full: at the
- * beginning of a section, else at a peak of the drift that is among the document's highest, and where it would get too long at the
- * highest there is. Structure goes first: nothing is compared across headings, which never stand at the end of a chunk, and sections too
- * small to be cut are not embedded at all. Vectors come from the context, in blocks, so that no more than a block's are in memory. */
+ * Between two sentences the three before and the three after are embedded and compared, as TextTiling (Hearst 1997) does with
+ * words: where the cosine falls furthest, one subject ends and another begins. A chunk ends at such a place once it is fairly
+ * full: at the beginning of a section, else at a peak of the drift that is among the document's highest, and where it would
+ * get too long at the highest there is. Structure goes first: nothing is compared across headings, which never stand at the
+ * end of a chunk, and sections too small to be cut are not embedded at all. Vectors come from the context, in blocks, so
+ * that no more than a block's are in memory. */
 #include "chunk_internal.h"
 
 #include "../base/error.h"
@@ -14,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sentences on each side of a place, places compared in one go (a service is asked for all their windows at once), and sentences that one
- * go may reach over. */
+/* Sentences on each side of a place, places compared in one go (a service is asked for all their windows at once), and
+ * sentences that one go may reach over. */
 enum { SIDE = 3, PLACES = 512, REACH = 2 * PLACES };
 /* Of all windows' room, a part is left for slices that have more tokens than were counted in the whole. */
 enum { SPARE_SHARE = 8 };
@@ -156,7 +157,8 @@ static sx_status measure_drift(sx_chunker *chunker, sentence_list *list)
     for (size_t from = 0, to; !status && from < list->count; from = to) {
         for (to = from + 1; to < list->count && list->sentences[to].drift == 0;)
             to++;
-        if (to - from > 1 && sx_budget_cost(chunker, list->sentences[from].start, list->sentences[to].start) > least_cost(chunker))
+        uint64_t cost = sx_budget_cost(chunker, list->sentences[from].start, list->sentences[to].start);
+        if (to - from > 1 && cost > least_cost(chunker))
             status = compare_body(chunker, list, now, from, to);
     }
     if (!status)
@@ -212,7 +214,8 @@ static size_t sentence_after(const sentence_list *list, size_t offset)
     return from;
 }
 
-static size_t drift_end(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end, const void *context)
+static size_t drift_end(const sx_chunker *chunker, size_t start, size_t fresh, size_t ceiling, size_t hard_end,
+                        const void *context)
 {
     static const sx_recursive_context by_blocks = {.use_blocks = true};
     const sentence_list *list = context;

@@ -1,5 +1,5 @@
-/* sentence_vectors.c - windows of sentences through the pipeline, for the chunker. Their vectors stay in the cache, so that a document
- * that is cut again, or after an edit, embeds only what is new in it. */
+/* sentence_vectors.c - windows of sentences through the pipeline, for the chunker. Their vectors stay in the cache, so that a
+ * document that is cut again, or after an edit, embeds only what is new in it. */
 #include "sentence_vectors.h"
 #include "estimate.h"
 
@@ -43,8 +43,8 @@ static sx_status estimate(index_job *job, const sx_text *texts, size_t count, sx
 {
     bool known[LOOKUP_BLOCK];
     sx_spend *sum = job->options.dry_run ? &job->report->cost : &job->report->left, one = {0};
-    sx_status status = sx_estimate_texts(job->embedder, job->database, job->recipe, &job->counted, texts, NULL, count, known, &one,
-                                         error);
+    sx_status status = sx_estimate_texts(job->embedder, job->database, job->recipe, &job->counted, texts, NULL, count, known,
+                                         &one, error);
     sum->tokens += one.tokens;
     sum->unpriced_tokens += one.unpriced_tokens;
     sum->usd += one.usd;

@@ -1,5 +1,6 @@
-/* fuzz_embed_request.c - bodies of the routes that embed, rerank and count, read by their own handlers. No model is there, so a body that
- * is right ends in "not served here"; what is wrong must end in an error of the API's form, and nothing may crash or leak. */
+/* fuzz_embed_request.c - bodies of the routes that embed, rerank and count, read by their own handlers. No model is there, so a
+ * body that is right ends in "not served here"; what is wrong must end in an error of the API's form, and nothing may crash or
+ * leak. */
 #include "server/embed_call.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* fuzz_records.c - files of records of any bytes, read to their end as an index run reads them: CSV, TSV, JSONL, JSON, lines, the rows of
- * an SQLite file.
+/* fuzz_records.c - files of records of any bytes, read to their end as an index run reads them: CSV, TSV, JSONL, JSON, lines,
+ * the rows of an SQLite file.
  *
- * The first byte chooses the format, and whether columns are named; the rest is the file. Each record is a document or says what is
- * wrong with it, and lines go up. */
+ * The first byte chooses the format, and whether columns are named; the rest is the file. Each record is a document or says
+ * what is wrong with it, and lines go up. */
 #include "index/index_records.h"
 #include "text/encoding.h"
 

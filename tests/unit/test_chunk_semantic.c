@@ -136,8 +136,8 @@ static void test_what_is_embedded(void **state)
     sx_chunk_list list;
     asked all = {0};
     assert_int_equal(cut(&given, &all, &document, &list, NULL), SX_OK);
-    assert_string_equal(all.log.data, "B one.\nB two. B three. B four.\nB one. B two.\nB three. B four. B five.\nB one. B two. B three.\n"
-                                      "B four. B five.\nB five.\n");
+    assert_string_equal(all.log.data, "B one.\nB two. B three. B four.\nB one. B two.\nB three. B four. B five.\n"
+                                      "B one. B two. B three.\nB four. B five.\nB five.\n");
     sx_chunk_list_clear(&list);
     sx_buffer_clear(&all.log);
     sx_arena_clear(&document.arena);
