@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-const uint32_t sx_chunker_version = 4;
+const uint32_t sx_chunker_version = 5;
 
 const sx_chunk_tuning sx_chunk_tuned = {
     .small_section_percent = 33,

@@ -107,6 +107,41 @@ static uint64_t bytes_in_error(const sx_code_node *nodes, uint32_t count)
     return bytes;
 }
 
+/* The same without what was read all the same: definitions and comments found again behind an error. One preprocessor line in the middle
+ * of a statement can make the whole file an error, with nearly all of its functions whole in it. -1: no memory. */
+static int64_t bytes_lost(const sx_code_language *language, const sx_code_tree *tree)
+{
+    enum { DEEPEST = 64 };
+    struct region {
+        uint32_t next;
+        bool lost;
+    } open[DEEPEST];
+    const sx_code_node *nodes = tree->nodes;
+    uint32_t kinds = tree->pack->kind_count(tree->grammar);
+    size_t depth = 0;
+    int64_t lost = 0;
+    bool *found = sx_calloc(kinds, sizeof *found);
+    if (!found)
+        return -1;
+    for (uint32_t i = 0; i < kinds; i++) {
+        const char *name = tree->pack->kind_name(tree->grammar, i);
+        found[i] = name && sx_word_in(language->comments, name);
+        for (const sx_code_rule *rule = language->rules; name && rule->node && !found[i]; rule++)
+            found[i] = sx_word_in(rule->node, name);
+    }
+    for (uint32_t i = 0; i < tree->count; i++) {
+        while (depth && open[depth - 1].next <= i)
+            depth--;
+        bool inside = depth && open[depth - 1].lost, is_error = nodes[i].kind == SX_CODE_ERROR_KIND;
+        if (depth == DEEPEST || (is_error ? inside : !inside || nodes[i].kind >= kinds || !found[nodes[i].kind]))
+            continue;
+        lost += is_error ? (int64_t)(nodes[i].end - nodes[i].start) : -(int64_t)(nodes[i].end - nodes[i].start);
+        open[depth++] = (struct region){nodes[i].next, is_error};
+    }
+    free(found);
+    return lost;
+}
+
 sx_status sx_code_parse(const sx_grammars *grammars, const sx_code_language *language, const char *text, size_t length,
                         sx_code_tree *tree, sx_error *error)
 {
@@ -141,7 +176,13 @@ sx_status sx_code_parse(const sx_grammars *grammars, const sx_code_language *lan
         *tree = (sx_code_tree){.pack = grammars->pack, .grammar = i, .nodes = nodes, .count = count};
         wrong = errors;
     }
-    if (tree->nodes && wrong * 100 > (uint64_t)length * WORST_ERROR_PERCENT) {
+    const uint64_t most = (uint64_t)length * WORST_ERROR_PERCENT / 100;
+    int64_t lost = tree->nodes && wrong > most ? bytes_lost(language, tree) : 0;
+    if (lost < 0) {
+        sx_code_tree_clear(tree);
+        return sx_fail_nomem(error, tree->count);
+    }
+    if ((uint64_t)lost > most) {
         sx_code_tree_clear(tree);
         tree->why = "too much of it is not in the grammar of its language";
     }

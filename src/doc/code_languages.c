@@ -44,6 +44,7 @@ static const sx_code_rule script[] = {
 static const sx_code_rule go[] = {
     {"function_declaration", "function", NULL, NULL, NULL},
     {"method_declaration", "method", NULL, NULL, "receiver"},
+    {"method_elem", "method", NULL, NULL, NULL},
     {"type_spec", "struct", "type=struct_type", NULL, NULL},
     {"type_spec", "interface", "type=interface_type", NULL, NULL},
     {"type_spec type_alias", "type", NULL, NULL, NULL},
@@ -143,6 +144,7 @@ static const sx_code_rule sql[] = {
 static const sx_code_rule lua[] = {
     {"function_declaration", "function", NULL, NULL, NULL},
     {"field", "function", "value=function_definition", NULL, NULL},
+    {"assignment_statement", "function", ".expression_list=function_definition", ".variable_list", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -151,7 +153,7 @@ static const sx_code_language languages[] = {
     {"python", "Python", "python", "comment", "", "decorated_definition", "import_statement import_from_statement", ".", python},
     {"c", "C", "c cpp", "comment", "", "template_declaration", "preproc_include", "::", c},
     {"cpp", "C++", "cpp", "comment", "", "template_declaration", "preproc_include using_declaration", "::", c},
-    {"javascript", "JavaScript", "javascript", "comment", "decorator",
+    {"javascript", "JavaScript", "javascript tsx", "comment", "decorator",
      "export_statement lexical_declaration variable_declaration expression_statement", "import_statement", ".", script},
     {"typescript", "TypeScript", "typescript tsx", "comment", "decorator",
      "export_statement lexical_declaration variable_declaration expression_statement ambient_declaration",
@@ -167,7 +169,7 @@ static const sx_code_language languages[] = {
     {"kotlin", "Kotlin", "kotlin", "line_comment block_comment", "", "", "import package_header", ".", kotlin},
     {"swift", "Swift", "swift", "comment multiline_comment", "", "", "import_declaration", ".", swift},
     {"sql", "SQL", "sql", "comment marginalia", "", "statement", "", ".", sql},
-    {"lua", "Lua", "lua", "comment", "", "", "", ".:", lua},
+    {"lua", "Lua", "lua", "comment", "", "variable_declaration", "", ".:", lua},
 };
 enum { LANGUAGES = sizeof languages / sizeof languages[0] };
 

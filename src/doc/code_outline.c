@@ -125,12 +125,26 @@ static uint32_t declarator_in(const outliner *o, uint32_t node)
     return child == SX_CODE_NONE && declarator && o->tree->nodes[node].next > node + 1 ? node + 1 : child;
 }
 
+/* The first node in the child of that kind is one of `kinds`. */
+static bool first_in_kind_is(const outliner *o, uint32_t node, const char *kind, size_t length, const char *kinds)
+{
+    const sx_code_node *nodes = o->tree->nodes;
+    for (uint32_t i = node + 1; i < nodes[node].next; i = nodes[i].next) {
+        const char *name = kind_of(o, i);
+        if (strlen(name) == length && !memcmp(name, kind, length))
+            return nodes[i].next > i + 1 && sx_word_in(kinds, kind_of(o, i + 1));
+    }
+    return false;
+}
+
 static bool rule_holds(const outliner *o, const sx_code_rule *rule, uint32_t node)
 {
     const char *when = rule->when;
     if (!when)
         return true;
     size_t length = strcspn(when, "=~");
+    if (when[0] == '.')
+        return first_in_kind_is(o, node, when + 1, length - 1, when + length + 1);
     uint32_t child = child_in(o, node, field_numbered(o->tree, when, length));
     if (!when[length])
         return child != SX_CODE_NONE;
@@ -263,6 +277,8 @@ static const char *signature_of(outliner *o, uint32_t node)
 
 static uint32_t line_of(outliner *o, uint32_t offset)
 {
+    while (o->line_counted > offset) /* a name stands behind what is defined before it in the same definition */
+        o->line -= o->text[--o->line_counted] == '\n';
     while (o->line_counted < offset) {
         const char *feed = memchr(o->text + o->line_counted, '\n', offset - o->line_counted);
         if (!feed) {
@@ -273,6 +289,17 @@ static uint32_t line_of(outliner *o, uint32_t offset)
         o->line_counted = (uint32_t)(feed - o->text) + 1;
     }
     return o->line + 1;
+}
+
+/* A definition is on the line of its name, below annotations and types on lines of their own; but where the name comes last, as in
+ * typedef struct { ... } name, it is where it begins. */
+static uint32_t line_of_definition(outliner *o, uint32_t node, uint32_t name)
+{
+    const sx_code_node *nodes = o->tree->nodes;
+    uint32_t body = body_of(o, node);
+    bool last = body != SX_CODE_NONE ? nodes[body].start < nodes[name].start
+                                     : memchr(o->text + nodes[node].start, '{', nodes[name].start - nodes[node].start) != NULL;
+    return line_of(o, last ? nodes[node].start : nodes[name].start);
 }
 
 static uint32_t item_around(const outliner *o)
@@ -299,7 +326,7 @@ static sx_status add_item(outliner *o, const sx_code_rule *rule, uint32_t node, 
     if (!sx_reserve((void **)&outline->items, &o->item_capacity, outline->item_count + 1, sizeof *outline->items))
         return sx_fail_nomem(o->error, (outline->item_count + 1) * sizeof *outline->items);
     sx_code_item item = {.start = self->start, .end = at->end, .own = at->start, .parent = item_around(o), .scope = "",
-                         .kind = rule->kind, .line = line_of(o, at->start)};
+                         .kind = rule->kind, .line = line_of_definition(o, node, name)};
     char *words = literal ? sx_arena_strndup(&outline->arena, rule->name + 1, strlen(rule->name + 1))
                           : (char *)one_line(o, o->tree->nodes[name].start, o->tree->nodes[name].end, NAME_BYTES);
     item.signature = words ? signature_of(o, node) : NULL;

@@ -26,7 +26,7 @@ enum { SX_CODE_NONE = UINT32_MAX };
 typedef struct sx_code_item {
     uint32_t start, end;   /* with the comments and attributes before it, and what is wrapped around it */
     uint32_t own;          /* where it begins itself */
-    uint32_t line;         /* of `own`, from 1 */
+    uint32_t line;         /* of its name, from 1 */
     uint32_t parent;       /* the item around it, or SX_CODE_NONE */
     const char *name;      /* without scope */
     const char *scope;     /* that the definition itself names (C++'s Stack in Stack::push, Go's receiver), or "" */

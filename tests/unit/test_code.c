@@ -26,10 +26,10 @@ static const struct {
     {"stack.js", "javascript", "4 readStack, 8 Stack, 11 constructor, 15 push, 19 of, 25 topOf, 27 eachOf, 31 dropAll"},
     {"stack.ts", "typescript", "3 Container, 4 size, 7 Pair, 9 Order, 15 Stack, 18 push, 22 size, 27 makeStack, 31 sortStack"},
     {"stack_view.tsx", "typescript", "3 Props, 5 StackView, 15 StackTitle"},
-    {"stack.go", "go", "6 Stack, 10 Sizer, 15 Push, 19 Size, 24 NewStack"},
+    {"stack.go", "go", "6 Stack, 10 Sizer, 11 Size, 15 Push, 19 Size, 24 NewStack"},
     {"stack.rs", "rust", "5 Stack, 9 Sized2, 10 size, 13 Stack<T>, 15 push, 20 pop, 25 Order, 30 helpers, 31 twice, 36 main"},
-    {"Stack.java", "java", "7 Stack, 10 Stack, 14 push, 19 Visitor, 20 visit, 23 Order, 25 Node, 26 depth"},
-    {"Stack.cs", "csharp", "4 Store, 7 Stack, 11 Stack, 13 Count, 15 Push, 21 Peek, 24 ISizer, 26 Size, 29 Order"},
+    {"Stack.java", "java", "7 Stack, 10 Stack, 15 push, 19 Visitor, 20 visit, 23 Order, 25 Node, 26 depth"},
+    {"Stack.cs", "csharp", "4 Store, 7 Stack, 11 Stack, 13 Count, 16 Push, 21 Peek, 24 ISizer, 26 Size, 29 Order"},
     {"stack.rb", "ruby", "3 Store, 5 Stack, 8 initialize, 13 push, 17 load, 23 run_stack"},
     {"stack.php", "php", "8 Stack, 12 push, 17 count, 23 Sizer, 25 size, 28 Loud, 30 shout, 36 run_stack"},
     {"stack.sh", "shell", "6 push, 10 size"},
@@ -67,6 +67,39 @@ static void test_definitions(void **state)
         sx_buffer_clear(&found);
         sx_code_outline_clear(&outline);
         free(text);
+    }
+}
+
+/* Definitions on several lines, given as values, and behind what is not in the grammar. */
+static const struct {
+    const char *language, *text, *definitions;
+} fragments[] = {
+    {"lua", "local a = function(x)\n  return x\nend\nmodule.b = function()\nend\nlocal c, d = f(), g\nlocal e = 1\n", "1 a, 4 b"},
+    {"java", "class A {\n    @Foo({1, 2})\n    @Override\n    public int\n    size() { return 1; }\n}\n", "1 A, 5 size"},
+    {"c", "typedef struct {\n    int a;\n} pair;\n\nstatic int\nsum(void)\n{\n    return 1;\n}\n", "1 pair, 6 sum"},
+    {"go", "package a\n\ntype B interface {\n\tC() int\n\tD(x int) error\n}\n", "3 B, 4 C, 5 D"},
+    {"cpp",
+     "namespace a {\n\nint first() {\n  return 1;\n}\n\nB::B(int c)\n    :\n#if D\n      e_(1),\n#endif\n      c_(c) {\n  go(c);\n}\n\n"
+     "int second() {\n  return 2;\n}\n\nbool B::third(int x) const {\n  return x > 0 && x < 100 && first() + second() < 3;\n}\n} // namespace a\n",
+     "1 a, 3 first, 12 c_, 16 second, 20 third"}, /* the constructor that is damaged goes by what is left of it */
+    {"javascript", "// @flow\nimport type {A} from './a';\n\nfunction b(c: A): ?string {\n  return null;\n}\n\nconst d = (e: number): void => {};\n",
+     "4 b, 8 d"},
+};
+
+static void test_fragments(void **state)
+{
+    for (size_t i = 0; i < sizeof fragments / sizeof *fragments; i++) {
+        sx_code_outline outline;
+        sx_buffer found = {0};
+        const char *text = fragments[i].text;
+        assert_int_equal(sx_code_outline_make(grammars, fragments[i].language, text, strlen(text), &outline, NULL), SX_OK);
+        if (outline.why)
+            fail_msg("fragment %zu: %s", i, outline.why);
+        for (size_t j = 0; j < outline.item_count; j++)
+            sx_buffer_printf(&found, "%s%u %s", j ? ", " : "", outline.items[j].line, outline.items[j].name);
+        assert_string_equal(found.data, fragments[i].definitions);
+        sx_buffer_clear(&found);
+        sx_code_outline_clear(&outline);
     }
 }
 
@@ -189,6 +222,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definitions),
+        cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_promises),
         cmocka_unit_test(test_edit_changes_one_chunk),
         cmocka_unit_test(test_without_grammars),
