@@ -656,7 +656,7 @@ SX_API sx_status sx_embedder_legs(const sx_embedder *embedder, sx_embedder_leg *
 /* ---- Files of vectors, of other programs or our own (docs/files.md) ------------------------------------------------------- */
 
 typedef struct sx_vectors_info {
-    const char *kind;    /* "json", "array", "jsonl", "npy"; "export": sx_collection_import reads it */
+    const char *kind;    /* "json", "array", "jsonl", "npy", "arrow"; "export": sx_collection_import reads it */
     char *version, *model; /* as the file says; NULL: it does not */
     uint32_t dimensions; /* 0: it does not say */
     int searchable;      /* it says with what its vectors may be compared */

@@ -76,8 +76,8 @@ const sx_cli_verb sx_cli_verbs[] = {
      "sextant collections copy handbook --from chroma://localhost:8000 --to postgresql://me@localhost/vectors", "i", sx_cli_collections_copy},
     {"collections import", "make a collection of a file of vectors", "NAME [FILE...]", 1, SIZE_MAX, sx_cli_import_options, false,
      "Takes back what export wrote, and takes in what other programs wrote: a JSON document with an array `embeddings`, a JSON array or "
-     "JSON lines of chunks with an embedding each, or a folder with embeddings.npy, metadata.json and model_info.json; several files make "
-     "one collection. All may be compressed (.gz, .zst). The collection must not exist.\n\n"
+     "JSON lines of chunks with an embedding each, a folder with embeddings.npy, metadata.json and model_info.json, or an Arrow file "
+     "(Feather); several files make one collection. All but Arrow may be compressed (.gz, .zst). The collection must not exist.\n\n"
      "Some texts of files that others wrote are embedded again with the model the file names, or with that of -m: vectors of another model "
      "are refused.\n\n"
      "With --from it takes back what export --to wrote into a vector database.",

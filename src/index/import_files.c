@@ -17,7 +17,7 @@
 
 enum { CHECKED = 4, CHECKED_FROM = 64, LONGEST_CHECKED = 4000 };
 static const double least_cosine = 0.9;
-static const char *const kind_names[] = {"json", "array", "jsonl", "npy", "export"};
+static const char *const kind_names[] = {"json", "array", "jsonl", "npy", "arrow", "export"};
 
 void sx_vectors_info_free(sx_vectors_info *info)
 {

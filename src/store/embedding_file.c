@@ -9,6 +9,7 @@
 #include "../base/json_stream.h"
 #include "../base/memory.h"
 #include "../vec/segment.h"
+#include "arrow_reader.h"
 #include "embedding_element.h"
 #include "npy_file.h"
 
@@ -22,6 +23,8 @@ struct sx_embedding_file {
     sx_json_stream stream;      /* stands before the next element */
     bool open, has_metadata;
     sx_npy_reader rows;
+    sx_arrow_reader *arrow;
+    sx_buffer object;           /* a row of it */
     sx_embedding_scratch scratch;
     uint64_t next;              /* element */
 };
@@ -38,6 +41,8 @@ void sx_embedding_file_close(sx_embedding_file *file)
     if (file->open)
         sx_json_stream_close(&file->stream);
     sx_npy_close(&file->rows);
+    sx_arrow_close(file->arrow);
+    sx_buffer_clear(&file->object);
     sx_embedding_scratch_clear(&file->scratch);
     free(file->path);
     free(file->metadata_path);
@@ -269,6 +274,68 @@ static sx_status open_numpy(sx_embedding_file *file, const char *folder, sx_erro
     return status ? status : sx_json_stream_enter(&file->stream, error);
 }
 
+/* ---- Arrow ---- */
+
+static void take_name(sx_json *json, sx_buffer *scratch, char **out)
+{
+    sx_text text = {0};
+    if (sx_json_null(json) || !sx_json_string(json, scratch, &text))
+        return;
+    free(*out);
+    if (!(*out = sx_strndup(text.data, text.length)))
+        sx_json_reject(json, "memory could not be had");
+}
+
+/* What an export of ours says in the schema's metadata. */
+static sx_status read_note(sx_embedding_file *file, sx_text note, sx_error *error)
+{
+    sx_embedding_head *head = &file->head;
+    sx_json json;
+    sx_text key;
+    uint64_t dimensions = 0;
+    sx_json_begin(&json, note.data, note.length, file->path);
+    sx_json_object(&json);
+    while (sx_json_member(&json, &file->scratch.key, &key)) {
+        if (sx_text_is(key, "model"))
+            take_name(&json, &file->scratch.value, &head->model);
+        else if (sx_text_is(key, "space_json"))
+            take_name(&json, &file->scratch.value, &head->space_json);
+        else if (sx_text_is(key, "dimensions"))
+            sx_json_unsigned(&json, &dimensions);
+        else
+            sx_json_skip(&json);
+    }
+    sx_json_end(&json);
+    if (json.problem)
+        return sx_fail(error, SX_E_FORMAT, "%s: the schema's metadata \"sextant\", byte %zu: %s", file->path, json.problem_position,
+                       json.problem);
+    if (dimensions > SX_SEGMENT_DIMENSIONS)
+        return sx_fail(error, SX_E_FORMAT, "%s: the schema's metadata say %llu dimensions; 1 to %d can be", file->path,
+                       (unsigned long long)dimensions, SX_SEGMENT_DIMENSIONS);
+    head->dimensions = (uint32_t)dimensions;
+    return SX_OK;
+}
+
+static bool is_arrow(const char *path)
+{
+    char begin[8] = {0};
+    struct stat there;
+    FILE *file = stat(path, &there) == 0 && S_ISREG(there.st_mode) ? fopen(path, "rbe") : NULL;
+    size_t length = file ? fread(begin, 1, sizeof begin, file) : 0;
+    if (file)
+        fclose(file);
+    return sx_arrow_is_one(begin, length);
+}
+
+static sx_status open_arrow(sx_embedding_file *file, sx_error *error)
+{
+    file->head.kind = SX_EMBEDDINGS_ARROW;
+    sx_status status = sx_arrow_open(file->path, &file->arrow, error);
+    if (!status && sx_arrow_note(file->arrow).length)
+        status = read_note(file, sx_arrow_note(file->arrow), error);
+    return status;
+}
+
 static bool is_folder(const char *path)
 {
     struct stat there;
@@ -302,7 +369,7 @@ sx_status sx_embedding_file_open(const char *path, sx_embedding_file **out, sx_e
         status = folder ? open_numpy(file, whole ? folder : "/dev/null", error) : sx_fail_nomem(error, strlen(path));
         free(folder);
     } else {
-        status = open_json(file, error);
+        status = is_arrow(path) ? open_arrow(file, error) : open_json(file, error);
     }
     if (status)
         sx_embedding_file_close(file);
@@ -377,6 +444,15 @@ sx_status sx_embedding_file_next(sx_embedding_file *file, sx_embedding_item *ite
             return sx_fail(error, SX_E_INVALID, "%s: a collection's own export, which is read line by line", file->path);
         if (file->head.kind == SX_EMBEDDINGS_NUMPY) {
             status = next_numpy(file, item, more, error);
+        } else if (file->head.kind == SX_EMBEDDINGS_ARROW) {
+            status = sx_arrow_next(file->arrow, &file->object, &item->vector, more, error);
+            raw = (sx_text){file->object.data, file->object.length};
+            size_t length = item->vector.length;
+            if (!status && *more)
+                status = sx_embedding_read_element(file->path, raw, false, &file->scratch, item, error);
+            item->vector.length = length; /* a column called `error` says nothing of it */
+            if (!status && *more)
+                status = check_dimensions(file, item, error);
         } else {
             status = next_raw(file, &raw, &item->place, more, error);
             if (!status && *more)

@@ -2,7 +2,7 @@
  *
  * Kinds: one JSON document {version, model, dimensions, embeddings: [{id, content, embedding, metadata}]}, of which only the
  * array is needed; a JSON array of chunks {text, embedding, ...}; JSON lines of either; a folder (or the .npy file in it) with
- * embeddings.npy, metadata.json and model_info.json. All JSON may be compressed. */
+ * embeddings.npy, metadata.json and model_info.json; Arrow's IPC files. All JSON may be compressed. */
 #ifndef SX_STORE_EMBEDDING_FILE_H
 #define SX_STORE_EMBEDDING_FILE_H
 
@@ -16,6 +16,7 @@ typedef enum sx_embedding_kind {
     SX_EMBEDDINGS_ARRAY,
     SX_EMBEDDINGS_LINES,
     SX_EMBEDDINGS_NUMPY,
+    SX_EMBEDDINGS_ARROW,
     SX_EMBEDDINGS_EXPORT /* JSON lines of a collection's own export, which sx_collection_import reads */
 } sx_embedding_kind;
 
