@@ -192,6 +192,10 @@ static bool read_python(sx_text line, sx_trace_line *out)
     sx_text after = rest(path, end);
     out->file = part(path, 0, quote);
     out->symbol = starts(after, ", in ") ? trim(rest(after, 5)) : nothing;
+    size_t word = find(out->symbol, " "), colon = find(out->symbol, ":");
+    word = colon < word ? colon : word;
+    out->is_prose = word < out->symbol.length; /* a log that puts all of it on one line */
+    out->symbol = part(out->symbol, 0, word);
     out->is_frame = out->is_outer_first = true;
     return true;
 }

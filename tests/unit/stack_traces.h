@@ -83,6 +83,9 @@
      "/app/orders/views.py:31 list_orders\n"
      "/usr/local/lib/python3.12/site-packages/flask/app.py:1473 wsgi_app\n"
      "!OperationalError: (psycopg2.OperationalError) connection refused\n"},
+    {"Python on one line",
+     "Traceback: File \"/opt/job/run.py\", line 231, in main: redis.exceptions.ConnectionError: Error 111 connecting.\n",
+     "/opt/job/run.py:231 main\n"},
     {"Java, caused by",
      "Exception in thread \"main\" com.acme.shop.Cart$NotFound: no order 7\n"
      "\tat com.acme.shop.Cart.place(Cart.java:5)\n"
