@@ -1,7 +1,8 @@
 /* records.c - texts with ids, one after another, from arguments, lines, JSONL, JSON, CSV or TSV.
  *
  * Lines, JSONL and CSV are read as they come, so that a file of any length passes through bounded memory. CSV is RFC 4180
- * with a header row; line ends may be LF too; TSV is the same with tabs.
+ * with a header row; line ends may be LF too; fields may be separated by semicolons or tabs, as spreadsheets do in countries
+ * that write 3,5: what the header row has most of outside of quotes is the separator. TSV is the same with tabs.
  */
 #include "records.h"
 
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLUMNS = 4096 };
+enum { MAX_COLUMNS = 4096, HEADER_MOST = 1 << 20 };
 static const size_t longest_text = (size_t)1 << 30;
 static const size_t longest_document = (size_t)4 << 30;
 
@@ -213,7 +214,7 @@ static bool read_csv_row(sx_records *reader, csv_row *row)
                 break;
             continue;
         }
-        if (closed || (c == '"' && reader->separator == ',')) /* without quotes in TSV a quote is a quote */
+        if (closed || (c == '"' && reader->format == FORMAT_CSV)) /* without quotes in TSV a quote is a quote */
             row->problem = closed ? "text behind a closing quote" : "a quote inside a field that is not quoted";
         fresh = false;
         sx_buffer_append_byte(&row->bytes, (char)c);
@@ -230,19 +231,83 @@ static const char *csv_field(const csv_row *row, size_t column, size_t *length)
     return row->bytes.data ? row->bytes.data + start : "";
 }
 
+/* The bytes of the header row: lines until quotes are closed. */
+static void read_header(sx_records *reader, sx_buffer *header)
+{
+    bool quoted = false;
+    ssize_t got;
+    while ((got = getdelim(&reader->memory, &reader->capacity, '\n', reader->file)) > 0) {
+        for (ssize_t i = 0; i < got; i++)
+            quoted ^= reader->memory[i] == '"';
+        sx_buffer_append(header, reader->memory, (size_t)got);
+        if (!quoted || header->failed)
+            break;
+    }
+}
+
+static char separator_of(const sx_buffer *header)
+{
+    static const char separators[] = ",;\t";
+    size_t counts[3] = {0}, best = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < header->length; i++) {
+        char byte = header->data[i];
+        const char *found = byte && !quoted ? strchr(separators, byte) : NULL;
+        quoted ^= byte == '"';
+        if (found)
+            counts[found - separators]++;
+    }
+    for (size_t i = 1; i < 3; i++)
+        best = counts[i] > counts[best] ? i : best;
+    return separators[best];
+}
+
+/* The header row is read from memory, and what follows from the file. */
+static sx_status read_header_row(sx_records *reader, csv_row *row, bool *any, sx_error *error)
+{
+    sx_buffer header = {.maximum = HEADER_MOST};
+    FILE *file = reader->file, *memory = NULL;
+    sx_status status = SX_OK;
+    read_header(reader, &header);
+    *any = false;
+    if (ferror(file)) {
+        status = read_failed(reader, error);
+    } else if (header.failed) {
+        status = sx_fail(error, SX_E_FORMAT, "%s: line 1: a header row of more than %d bytes", reader->name, HEADER_MOST);
+    } else if (header.length >= 2 && (!memcmp(header.data, "\xff\xfe", 2) || !memcmp(header.data, "\xfe\xff", 2))) {
+        status = sx_fail(error, SX_E_FORMAT, "%s: UTF-16; records are read as UTF-8", reader->name);
+        sx_hint(error, "iconv -f UTF-16 -t UTF-8 makes it that");
+    } else if (header.length) {
+        if (reader->format == FORMAT_CSV)
+            reader->separator = separator_of(&header);
+        const char *start = header.data;
+        size_t length = header.length;
+        skip_mark(&start, &length);
+        memory = length ? fmemopen((char *)(uintptr_t)start, length, "r") : NULL; /* "r" leaves it as it is */
+        if (length && !memory) {
+            status = sx_fail_nomem(error, header.length);
+        } else if (memory) {
+            reader->file = memory;
+            *any = read_csv_row(reader, row);
+            reader->file = file;
+            fclose(memory);
+        }
+    }
+    sx_buffer_clear(&header);
+    return status;
+}
+
 static sx_status begin_csv(sx_records *reader, sx_error *error)
 {
     csv_row *row = sx_calloc(1, sizeof *row);
     if (!row)
         return sx_fail_nomem(error, sizeof *row);
-    sx_status status = SX_OK;
     sx_buffer names = {0};
     reader->text_column = reader->id_column = SIZE_MAX;
-    bool any = read_csv_row(reader, row);
-    if (ferror(reader->file)) {
-        status = read_failed(reader, error);
+    bool any;
+    sx_status status = read_header_row(reader, row, &any, error);
+    if (status)
         goto out;
-    }
     if (!any || row->problem) {
         status = sx_fail(error, SX_E_FORMAT, "%s: line 1: %s", reader->name, row->problem ? row->problem : "no header row");
         goto out;
@@ -251,8 +316,6 @@ static sx_status begin_csv(sx_records *reader, sx_error *error)
     for (size_t i = 0; i < row->count; i++) {
         size_t length;
         const char *field = csv_field(row, i, &length);
-        if (i == 0)
-            skip_mark(&field, &length);
         if (length == strlen(reader->input.text_column) && memcmp(field, reader->input.text_column, length) == 0)
             reader->text_column = i;
         else if (length == strlen(reader->input.id_column) && memcmp(field, reader->input.id_column, length) == 0)

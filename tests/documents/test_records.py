@@ -111,6 +111,12 @@ check("no column 'body'" in report["failed"][0]["reason"], report["failed"])
 write_csv([["1", "T", "tabs stand between\tfields", "1"]], "tabs.tsv", "excel-tab")
 index("tsv", "tabs.tsv", "--input-format", "csv")
 hit("tsv", "tabs", "tabs.tsv/1")
+(folder / "excel.csv").write_bytes('\ufeff"id";"text";"price"\r\n7;"semicolons; and ""quotes"", too";3,5\r\n'.encode())
+index("excel", "excel.csv", "--input-format", "csv")
+check(hit("excel", "semicolons", "excel.csv/7")["metadata"]["price"] == "3,5", "csv: semicolons, and a byte order mark before a quote")
+(folder / "wide.csv").write_bytes("id,text\n1,x\n".encode("utf-16"))
+report = index("wide", "wide.csv", "--input-format", "csv", ok=(3,))
+check("UTF-16" in report["failed"][0]["reason"], report["failed"])
 with open(folder / "data.jsonl", "w") as file:
     for row in rows[1:50]:
         file.write(json.dumps({"key": row[0], "body": row[2], "metadata": {"year": row[3]}, "tags": ["a", "b"]}) + "\n")
