@@ -7,6 +7,7 @@
 #include "money.h"
 
 #include "../base/error.h"
+#include "../base/file.h"
 #include "../base/json_writer.h"
 
 #include <stdlib.h>
@@ -90,6 +91,15 @@ static void add_part(char *text, size_t capacity, uint64_t count, const char *wh
     snprintf(text + used, capacity - used, "%s%s %s", used ? ", " : "", number, what);
 }
 
+/* A file given by its name; of those that stand in a folder -v tells. */
+static bool is_named(const sx_cli *cli, const char *document)
+{
+    for (size_t i = 0; i < cli->argument_count; i++)
+        if (!strcmp(sx_path_name(cli->arguments[i]), sx_path_name(document)))
+            return true;
+    return false;
+}
+
 static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_run)
 {
     char documents[256] = "", chunks[256] = "", windows[256] = "", total[32], chunk_total[32], tokens[32], cost[96];
@@ -126,8 +136,9 @@ static void print_report(sx_cli *cli, const sx_index_report *report, bool dry_ru
     }
     for (size_t i = 0; i < report->skipped_count && cli->verbose; i++)
         sx_cli_note(cli, "skipped %s: %s", report->skipped[i].document, report->skipped[i].reason);
-    for (size_t i = 0; i < report->note_count && cli->verbose; i++)
-        sx_cli_note(cli, "%s: %s", report->notes[i].document, report->notes[i].reason);
+    for (size_t i = 0; i < report->note_count; i++)
+        if (cli->verbose || is_named(cli, report->notes[i].document))
+            sx_cli_note(cli, "%s: %s", report->notes[i].document, report->notes[i].reason);
     if (report->skipped_count && !cli->verbose)
         sx_cli_note(cli, "%zu skipped; -v says which and why", report->skipped_count);
 }

@@ -67,6 +67,15 @@ const char *sx_index_no_records(const index_job *job, const char *path)
     return NULL;
 }
 
+const char *sx_index_format_of_records(const char *path)
+{
+    static const char *const ends[][2] = {{".csv", "csv"}, {".tsv", "csv"}, {".jsonl", "jsonl"}, {".ndjson", "jsonl"}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends_with(path, strlen(path), ends[i][0]))
+            return ends[i][1];
+    return NULL;
+}
+
 bool sx_index_holds_records(const index_job *job, const index_pending *pending)
 {
     const char *media_type = sx_media_type_of(pending->path, NULL);

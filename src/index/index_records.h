@@ -24,6 +24,8 @@ void sx_index_record_clear(index_record *record);
 bool sx_index_holds_records(const index_job *job, const index_pending *pending);
 /* With a record format, what is not of that format is left out where a folder is walked: why, or NULL. */
 const char *sx_index_no_records(const index_job *job, const char *path);
+/* "csv" or "jsonl" by a file's name; NULL: nobody expects records in it. */
+const char *sx_index_format_of_records(const char *path);
 sx_status sx_index_records_open(const index_job *job, const char *path, index_records **out, sx_error *error);
 /* *more false: there is none left. */
 sx_status sx_index_records_next(const index_job *job, index_records *records, index_record *record, bool *more, sx_error *error);
