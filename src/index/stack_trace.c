@@ -64,7 +64,7 @@ static size_t name_at(sx_text text)
     size_t at = 0;
     if (!text.length || !(isalpha((unsigned char)*text.data) || *text.data == '_'))
         return 0;
-    while (at < text.length && (isalnum((unsigned char)text.data[at]) || strchr("_.$\\", text.data[at]) ||
+    while (at < text.length && (isalnum((unsigned char)text.data[at]) || (text.data[at] && strchr("_.$\\", text.data[at])) ||
                                 (text.data[at] == ':' && at + 1 < text.length && text.data[at + 1] == ':') ||
                                 (text.data[at] == ':' && text.data[at - 1] == ':' && at + 1 < text.length && isalpha((unsigned char)text.data[at + 1]))))
         at++;
@@ -165,7 +165,7 @@ static bool read_error(trace_reader *reader, sx_text line)
     if (!length || (after.length && !starts(after, ": ") && !starts(after, ":\n") && !(after.length == 1 && *after.data == ':') && !starts(after, " [")))
         return false;
     bool scoped = memchr(name.data, '.', length) || memchr(name.data, '\\', length);
-    bool upper = isupper((unsigned char)*last_part(name).data);
+    bool upper = last_part(name).length && isupper((unsigned char)*last_part(name).data);
     if (!is_error_name(name) && !(upper && (sure || reader->after_frames)) && !(scoped && reader->after_frames))
         return false;
     add_error(reader, name, from(after, 1));
