@@ -18,19 +18,33 @@ enum { MOST_PASSAGES = 1000 };
 
 /* ---- The document ---- */
 
-static sx_status find_by_path(sx_database *database, int64_t collection, const char *path, sx_document_row *row, sx_error *error)
+/* The document that is that file, or (absolute NULL) that hits name so, below any root. */
+static sx_status find_below_roots(sx_database *database, int64_t collection, const char *absolute, const char *named,
+                                  sx_document_row *row, sx_error *error)
 {
-    char *absolute = NULL, *root = NULL, *next = NULL;
-    sx_status status = sx_index_absolute_path(path, &absolute, error);
+    char *root = NULL, *next = NULL;
+    sx_status status = SX_OK;
     while (!status && !row->id && !(status = sx_store_next_root(database, collection, root, &next, error)) && next) {
         free(root);
         root = next;
-        if (!sx_path_is_in(absolute, root))
+        if (absolute && !sx_path_is_in(absolute, root))
             continue;
-        const char *below = absolute + strlen(root);
-        status = sx_store_document_find(database, collection, root, below + (*below == '/'), row, error);
+        const char *below = absolute ? absolute + strlen(root) : named;
+        status = sx_store_document_find(database, collection, root, below + (absolute && *below == '/'), row, error);
     }
     free(root);
+    return status;
+}
+
+/* A file's path first; then as hits name documents, which is what coding assistants have read. */
+static sx_status find_by_path(sx_database *database, int64_t collection, const char *path, sx_document_row *row, sx_error *error)
+{
+    char *absolute = NULL;
+    sx_status status = sx_index_absolute_path(path, &absolute, error);
+    if (!status)
+        status = find_below_roots(database, collection, absolute, NULL, row, error);
+    if (!status && !row->id && path[0] != '/')
+        status = find_below_roots(database, collection, NULL, path, row, error);
     free(absolute);
     return status;
 }

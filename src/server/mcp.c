@@ -48,7 +48,7 @@ static const argument arguments[] = {
     {"prefer", TEXT, AT(prefer), 0, 0, NULL, "kinds of definitions to put first, such as \"function,method\""},
     {"text", TEXT, AT(text), 0, 0, NULL, "code or prose to find the like of"},
     {"id", TEXT, AT(id), 0, 0, NULL, "id of a passage, as search gives it"},
-    {"document", TEXT, AT(document), 0, 0, NULL, "absolute path of an indexed file, with line"},
+    {"document", TEXT, AT(document), 0, 0, NULL, "an indexed file as search names it, or its absolute path; with line"},
     {"line", WHOLE, AT(line), 1, UINT32_MAX, NULL, "a line of the document"},
     {"before", WHOLE, AT(before), 0, 20, NULL, "how many passages before it too (default 0)"},
     {"after", WHOLE, AT(after), 0, 20, NULL, "how many passages after it too (default 0)"},
