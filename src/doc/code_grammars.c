@@ -107,8 +107,8 @@ static uint64_t bytes_in_error(const sx_code_node *nodes, uint32_t count)
     return bytes;
 }
 
-/* The same without what was read all the same: definitions and comments found again behind an error. One preprocessor line in the middle
- * of a statement can make the whole file an error, with nearly all of its functions whole in it. -1: no memory. */
+/* The same without what was read all the same: definitions and comments found again behind an error. One preprocessor line in
+ * the middle of a statement can make the whole file an error, with nearly all of its functions whole in it. -1: no memory. */
 static int64_t bytes_lost(const sx_code_language *language, const sx_code_tree *tree)
 {
     enum { DEEPEST = 64 };

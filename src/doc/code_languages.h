@@ -10,8 +10,8 @@ typedef struct sx_code_rule {
     const char *node; /* its kind in the grammar; several, separated by spaces */
     const char *kind; /* what people call it: "function", "class", "struct" ... */
     /* Only when: "body", it has a child in that role; "value=arrow_function function_expression", the child in that role is one
-     * of these; "declarator~function_declarator", following the role inwards meets one of these; ".expression_list=function_definition", the first node in the child of that
-     * kind is one of these. NULL: always. */
+     * of these; "declarator~function_declarator", following the role inwards meets one of these;
+     * ".expression_list=function_definition", the first node in the child of that kind is one of these. NULL: always. */
     const char *when;
     /* Where the name is: a role, or ".kind", the first child of that kind, or "=init", this word. NULL: the role
      * "name", else what "declarator" leads to. */

@@ -291,8 +291,8 @@ static uint32_t line_of(outliner *o, uint32_t offset)
     return o->line + 1;
 }
 
-/* A definition is on the line of its name, below annotations and types on lines of their own; but where the name comes last, as in
- * typedef struct { ... } name, it is where it begins. */
+/* A definition is on the line of its name, below annotations and types on lines of their own; but where the name comes last, as
+ * in typedef struct { ... } name, it is where it begins. */
 static uint32_t line_of_definition(outliner *o, uint32_t node, uint32_t name)
 {
     const sx_code_node *nodes = o->tree->nodes;

@@ -1,7 +1,8 @@
-/* mail_attachment.c - what is attached to a message: which reader it goes to, by its name as a file's, else by the type it is sent as.
+/* mail_attachment.c - what is attached to a message: which reader it goes to, by its name as a file's, else by the type it is
+ * sent as.
  *
- * Many programs send everything as application/octet-stream, so a name says more. Messages are not read from here: those that stand in
- * the message as they are have been read as parts of it, and any other way would nest without bounds. */
+ * Many programs send everything as application/octet-stream, so a name says more. Messages are not read from here: those that
+ * stand in the message as they are have been read as parts of it, and any other way would nest without bounds. */
 #include "mail_attachment.h"
 
 #include "document.h"
@@ -14,9 +15,11 @@
 /* Signatures and keys are no words. */
 static bool is_to_be_left(const char *type)
 {
-    static const char *const types[] = {"application/pgp-signature", "application/pgp-keys",         "application/pgp-encrypted",
-                                        "application/ms-tnef",       "application/pkcs7-signature", "application/x-pkcs7-signature",
-                                        "text/calendar",             "multipart/appledouble",       "application/applefile"};
+    static const char *const types[] = {
+        "application/pgp-signature",   "application/pgp-keys",           "application/pgp-encrypted", "application/ms-tnef",
+        "application/pkcs7-signature", "application/x-pkcs7-signature",  "application/applefile",     "multipart/appledouble",
+        "text/calendar",
+    };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (!strcmp(type, types[i]))
             return true;

@@ -1,8 +1,8 @@
-/* mailbox.c - the messages of an mbox file (RFC 4155): each begins with a line "From ADDRESS DATE" at the file's beginning or behind a
- * blank line.
+/* mailbox.c - the messages of an mbox file (RFC 4155): each begins with a line "From ADDRESS DATE" at the file's beginning or
+ * behind a blank line.
  *
- * Not all programs mark such lines in the text of a message (with '>'), so one counts only if a month, a time of day and a year stand in
- * it: programs differ in all else they write there (zones, "remote from HOST", "-" for the address). */
+ * Not all programs mark such lines in the text of a message (with '>'), so one counts only if a month, a time of day and a year
+ * stand in it: programs differ in all else they write there (zones, "remote from HOST", "-" for the address). */
 #include "mailbox.h"
 
 #include "reader.h"

@@ -1,7 +1,7 @@
 /* reader_epub.c - the text of e-books in EPUB 2 and 3 (W3C, EPUB 3.3): META-INF/container.xml names the package document, whose
  * spine lists the chapters in reading order; each is XHTML and read as HTML is. Title, author, date and language are the
- * package's. The navigation document is no text of the book. META-INF/encryption.xml names the parts that are encrypted; chapters among
- * them, and chapters that are not there, are counted in the note. */
+ * package's. The navigation document is no text of the book. META-INF/encryption.xml names the parts that are encrypted;
+ * chapters among them, and chapters that are not there, are counted in the note. */
 #include "archive_parts.h"
 
 #include "../base/error.h"
@@ -270,7 +270,8 @@ sx_status sx_read_epub(sx_document *document, sx_block_list *blocks, sx_error *e
     sx_writer writer;
     sx_xml_events container = {container_start, NULL, NULL, &b}, encryption = {encryption_start, NULL, NULL, &b};
     sx_xml_events package = {package_start, package_end, package_text, &b};
-    sx_status status = sx_archive_read(document->owned, document->length, ".xml .opf .xhtml .html .htm .xht", what, &archive, error);
+    static const char endings[] = ".xml .opf .xhtml .html .htm .xht";
+    sx_status status = sx_archive_read(document->owned, document->length, endings, what, &archive, error);
     if (status)
         return status;
     sx_writer_begin(&writer, blocks);

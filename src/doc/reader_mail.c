@@ -1,11 +1,12 @@
 /* reader_mail.c - e-mail (RFC 5322, MIME): the subject as heading, who wrote to whom and when, and the text.
  *
- * Of alternatives the plain text is taken, else the HTML. Messages inside a message (forwarded, digests) follow with headings of their
- * own, and what is attached under its name as heading, read as a file of that name would be (mail_attachment.c); what cannot be is named
- * in the note. The message itself is parsed here, by functions that are linear in what they look at and nest no deeper than DEEPEST; HTML
- * goes to its own reader. The text's lines are led back to the file's.
+ * Of alternatives the plain text is taken, else the HTML. Messages inside a message (forwarded, digests) follow with headings of
+ * their own, and what is attached under its name as heading, read as a file of that name would be (mail_attachment.c); what
+ * cannot be is named in the note. The message itself is parsed here, by functions that are linear in what they look at and nest
+ * no deeper than DEEPEST; HTML goes to its own reader. The text's lines are led back to the file's.
  *
- * A mailbox (mbox, RFC 4155) read as one document is its messages in order; the index makes a document of each (index_records.c). */
+ * A mailbox (mbox, RFC 4155) read as one document is its messages in order; the index makes a document of each
+ * (index_records.c). */
 #include "mail_attachment.h"
 #include "mailbox.h"
 #include "mime_body.h"
@@ -239,7 +240,8 @@ static void add_attachment(mail *m, const entity *e)
     }
 }
 
-/* A file of another kind, in a child where that kind has one. After one that took too long or too much, no further ones are tried. */
+/* A file of another kind, in a child where that kind has one. After one that took too long or too much, no further ones are
+ * tried. */
 static sx_status read_attached_file(mail *m, const attachment *one, char why[TOKEN])
 {
     sx_buffer bytes = {.maximum = (size_t)1 << 30};

@@ -1,9 +1,9 @@
 /* reader_office.c - the text of Word's .docx (ECMA-376, WordprocessingML) and OpenDocument's .odt (OASIS OpenDocument 1.3).
  *
  * Both are zip files of XML; paragraphs, headings, lists and tables of the main part become blocks. What is struck out by
- * tracked changes, hidden text, comments, and page headers and footers are left out; footnotes come behind (.docx) or where they are called
- * (.odt). Headings are found by their outline level, in .docx through the styles, whose names a translated Word keeps in English
- * ("heading 1") while their ids differ. */
+ * tracked changes, hidden text, comments, and page headers and footers are left out; footnotes come behind (.docx) or where they
+ * are called (.odt). Headings are found by their outline level, in .docx through the styles, whose names a translated Word keeps
+ * in English ("heading 1") while their ids differ. */
 #include "archive_parts.h"
 
 #include "../base/error.h"

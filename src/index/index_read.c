@@ -276,11 +276,12 @@ static sx_status report_oddities(index_job *job, const char *path, const sx_docu
     }
     if (!status && document->note[0])
         status = sx_index_add_note(job, path, document->note, error);
-    bool as_text = !job->given && !job->options.record_format && !job->options.query && !strcmp(document->media_type, "text/plain");
-    const char *format = as_text ? sx_index_format_of_records(path) : NULL;
+    bool of_records = job->given || job->options.record_format || job->options.query;
+    const char *format = !of_records && !strcmp(document->media_type, "text/plain") ? sx_index_format_of_records(path) : NULL;
     if (!status && format) {
         char reason[160];
-        snprintf(reason, sizeof reason, "read as one text; --input-format %s --text-column NAME makes a document of each record", format);
+        snprintf(reason, sizeof reason, "read as one text; --input-format %s --text-column NAME makes a document of each record",
+                 format);
         status = sx_index_add_note(job, path, reason, error);
     }
     return status;

@@ -1,7 +1,7 @@
 /* index_records.c - the documents of one file, from records (base/records.h), rows (index_rows.c) or a mailbox's messages.
  *
- * A document's id is that of its record, or else its number; a message's is its Message-ID, with #NUMBER behind where that stands in the box
- * already. What a record holds besides its text becomes the document's metadata. */
+ * A document's id is that of its record, or else its number; a message's is its Message-ID, with #NUMBER behind where that
+ * stands in the box already. What a record holds besides its text becomes the document's metadata. */
 #include "index_records.h"
 
 #include "../base/compressed.h"
