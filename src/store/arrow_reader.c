@@ -1,8 +1,9 @@
 /* arrow_reader.c - Arrow's IPC file format, read: the footer's schema and blocks, then batch by batch, row by row.
  *
- * By the Arrow columnar format 1.4 (IPC file format; Schema.fbs, Message.fbs, File.fbs). Buffers that are not compressed are read where
- * they are mapped; LZ4 frames are taken apart by libarchive, Zstandard by its own library. A row becomes a JSON object, so that ids,
- * texts and metadata go by the names they go by in all other files, and a vector. Every length is held against what is there. */
+ * By the Arrow columnar format 1.4 (IPC file format; Schema.fbs, Message.fbs, File.fbs). Buffers that are not compressed are
+ * read where they are mapped; LZ4 frames are taken apart by libarchive, Zstandard by its own library. A row becomes a JSON
+ * object, so that ids, texts and metadata go by the names they go by in all other files, and a vector. Every length is held
+ * against what is there. */
 #include "arrow_reader.h"
 
 #include "../base/error.h"
@@ -144,7 +145,8 @@ static bool is_text(const column *made)
 /* The column of vectors, by name or because it is the only one; and whether document and root say where a chunk stood. */
 static sx_status choose_columns(sx_arrow_reader *reader, sx_error *error)
 {
-    static const char *const names[] = {"document", "root", "index", "start", "end", "start_line", "end_line", "headings", "symbols"};
+    static const char *const names[] = {"document", "root", "index", "start", "end", "start_line", "end_line", "headings",
+                                        "symbols"};
     size_t lists = 0, named = 0;
     bool document = false, root = false;
     for (size_t i = 0; i < reader->column_count; i++) {
@@ -361,7 +363,8 @@ static const unsigned char *take(sx_arrow_reader *reader, size_t *next, size_t *
 static sx_status share_out(sx_arrow_reader *reader, sx_flat_table batch, sx_error *error)
 {
     sx_flat_bytes *bytes = batch.bytes;
-    size_t first_node, nodes = sx_flat_vector(batch, 1, 16, &first_node), first_count, counts = sx_flat_vector(batch, 4, 8, &first_count);
+    size_t first_node, nodes = sx_flat_vector(batch, 1, 16, &first_node);
+    size_t first_count, counts = sx_flat_vector(batch, 4, 8, &first_count);
     size_t next = 0, node = 0, count = 0;
     uint64_t rows = reader->rows;
     for (size_t i = 0; i < reader->column_count; i++) {

@@ -1,4 +1,5 @@
-/* arrow_reader.h - reads vectors from tables in Arrow's IPC file format (Feather V2), as pyarrow, pandas, Polars and we write them. */
+/* arrow_reader.h - reads vectors from tables in Arrow's IPC file format (Feather V2), as pyarrow, pandas, Polars and we write
+ * them. */
 #ifndef SX_STORE_ARROW_READER_H
 #define SX_STORE_ARROW_READER_H
 

@@ -1,6 +1,7 @@
 /* flat_table.h - reading FlatBuffers' tables in place, each access inside the bytes given.
  *
- * What points outside, or is not there, is 0 or empty, and `bad` is set when it pointed outside: a reader asks once at its end. */
+ * What points outside, or is not there, is 0 or empty, and `bad` is set when it pointed outside: a reader asks once at its
+ * end. */
 #ifndef SX_STORE_FLAT_TABLE_H
 #define SX_STORE_FLAT_TABLE_H
 

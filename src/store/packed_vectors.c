@@ -1,10 +1,11 @@
-/* packed_vectors.c - vectors whose floats were dropped for good: `vector.data` holds what the packing named by `vector.packing` made.
+/* packed_vectors.c - vectors whose floats were dropped for good: `vector.data` holds what the packing named by
+ * `vector.packing` made.
  *
- * The packings are rows of the table `packing`, with their means and components, so that database and backup need no other file.
- * A collection that has one there has dropped its floats: its vectors are packed in batches, its segments go, and what is indexed
- * later follows when the packed file is made anew. Whoever reads a vector through a chunk gets floats again, about as they were. A
- * text that another collection or an embed run looks up is not found: what was rounded for one is no answer to others. When they
- * have embedded it, its floats are back (store_vectors.c). */
+ * The packings are rows of the table `packing`, with their means and components, so that database and backup need no other
+ * file. A collection that has one there has dropped its floats: its vectors are packed in batches, its segments go, and what
+ * is indexed later follows when the packed file is made anew. Whoever reads a vector through a chunk gets floats again, about
+ * as they were. A text that another collection or an embed run looks up is not found: what was rounded for one is no answer to
+ * others. When they have embedded it, its floats are back (store_vectors.c). */
 #include "packed_vectors.h"
 
 #include "../base/error.h"
