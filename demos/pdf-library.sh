@@ -17,4 +17,4 @@ run sextant search -c library "why does the dough smell of vinegar" -n 3
 run sextant search -c library "how long may a tram driver work without a rest" -n 3
 
 say "Title, author and date are taken from the files, for filters."
-run sextant search -c library "what to do before winter" --filter 'author=Mina Example' -n 3
+run sextant search -c library "what to do before winter" --filter 'author=the Town Museum' -n 3
