@@ -46,10 +46,12 @@ def main():
         program.must("compress", "--drop-f32", "--yes", "--samples", "5", "--db", whole_db)
         whole = time.monotonic() - began
         over, wrong, searches = threading.Event(), [], [0]
+        searching = threading.Lock()  # a search that ends empties the log into the database: not while that is copied
 
         def search():
             while not over.is_set() and not wrong:
-                done = program.run("search", "silver thunder", "--db", db, "-n", "20", "--mode", "semantic", "--json")
+                with searching:
+                    done = program.run("search", "silver thunder", "--db", db, "-n", "20", "--mode", "semantic", "--json")
                 if done.code != 0 or COMPLAINTS.search(done.out + done.err) or len(json.loads(done.out)["hits"]) != 20:
                     wrong.append("a search meanwhile: %s" % done)
                 searches[0] += 1
@@ -70,7 +72,8 @@ def main():
                 if COMPLAINTS.search(out + err) or child.returncode not in (0, -9):
                     fail("a killed drop: exit %s: %r" % (child.returncode, err[-800:]))
                 kills, ended = kills + (child.returncode == -9), ended + (child.returncode == 0)
-                copy = copy_of_database(db, os.path.join(scratch, "copy.db"))
+                with searching:
+                    copy = copy_of_database(db, os.path.join(scratch, "copy.db"))
                 check_database(copy, "after kill %d" % kills)
                 parts.add(packed_in(copy)[0])
                 state = json.loads(program.must("status", "--db", db, "--json").out)["collections"][0]

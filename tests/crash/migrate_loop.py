@@ -45,10 +45,12 @@ def main():
         if len(sides) != 2:
             fail("both sides answer alike")
         over, wrong, searches = threading.Event(), [], [0]
+        searching = threading.Lock()  # a search that ends empties the log into the database: not while that is copied
 
         def search():
             while not over.is_set() and not wrong:
-                done = program.run("search", "silver thunder", *of[db], "-n", "100000", "--json")
+                with searching:
+                    done = program.run("search", "silver thunder", *of[db], "-n", "100000", "--json")
                 if done.code != 0 or COMPLAINTS.search(done.out + done.err):
                     wrong.append("a search meanwhile: %s" % done)
                     return
@@ -74,7 +76,9 @@ def main():
                 if COMPLAINTS.search(out + err) or (child.returncode not in (0, -9) and b"already" not in err):
                     fail("a killed `migrate`: exit %s: %r" % (child.returncode, err[-800:]))
                 kills, ended = kills + (child.returncode == -9), ended + (child.returncode == 0)
-                check_database(copy_of_database(db, os.path.join(scratch, "copy.db")), "after kill %d" % kills)
+                with searching:
+                    copy = copy_of_database(db, os.path.join(scratch, "copy.db"))
+                check_database(copy, "after kill %d" % kills)
                 state = json.loads(program.must("status", "--db", db, "--json").out)["collections"]
                 if len(state) != 1 or state[0]["name"] != "moved":
                     fail("collections: %r" % state)
