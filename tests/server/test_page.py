@@ -73,6 +73,11 @@ def test_search_and_keyboard():
         assert b.evaluate("document.activeElement.getAttribute('aria-expanded')") == "false"
         b.press("ArrowUp")
         assert b.evaluate("document.activeElement.id") == "query"
+        # what a stack trace names is lifted, and the hit says why
+        b.evaluate("document.getElementById('type').value = 'error_analysis'; document.getElementById('query').value = ''")
+        b.type('Traceback (most recent call last):\\n  File "stars.txt", line 1, in measure\\nValueError: nothing')
+        b.wait("[...document.querySelectorAll('.hit .chip')].some(chip => chip.textContent.includes('stars.txt'))")
+        b.evaluate("document.getElementById('type').value = 'general'")
         # markup in names, texts and metadata stays text
         b.evaluate("document.getElementById('query').value = ''")
         b.type("markup")

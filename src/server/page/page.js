@@ -79,6 +79,7 @@ function why(hit) {
   if (hit.semantic_rank) chips.push(make("span", { class: "chip", title: "its place among the passages nearest in meaning" }, `meaning #${hit.semantic_rank}`));
   if (hit.keyword_rank) chips.push(make("span", { class: "chip", title: "its place among the passages with the query's words" }, `words #${hit.keyword_rank}`));
   if (hit.similarity !== null) chips.push(make("span", { class: "chip plain", title: "cosine of query and passage" }, `similarity ${hit.similarity.toFixed(3)}`));
+  if (hit.why) chips.push(make("span", { class: "chip", title: "the frame of the stack trace that leads here" }, hit.why));
   if (hit.joined) chips.push(make("span", { class: "chip plain" }, `${plural(hit.joined, "neighbour")} joined`));
   if (hit.folded) chips.push(make("span", { class: "chip plain" }, `${plural(hit.folded, "equal passage")} elsewhere`));
   return chips;
