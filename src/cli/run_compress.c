@@ -266,6 +266,18 @@ static void print_drop_end(const sx_compress_drop_report *report)
                                 : "Dropped. The database file could not be made smaller now; its room is used again.\n");
 }
 
+/* The collection, which must be there, and the queries to measure with. */
+static sx_status begin(sx_cli *cli, sx_compress_options *options, sx_database **database, float **queries, sx_error *error)
+{
+    sx_status status = sx_cli_open_database(cli, cli->db_path, false, database, error);
+    if (!status)
+        status = sx_cli_require_collection(*database, options->collection, error);
+    if (!status)
+        status = read_queries(cli, *database, queries, &options->query_count, error);
+    options->queries = *queries;
+    return status;
+}
+
 /* For good, so it is asked for, or --yes said. */
 static int drop_floats(sx_cli *cli)
 {
@@ -284,12 +296,7 @@ static int drop_floats(sx_cli *cli)
         .dry_run = dry_run || asked,
         .stop = sx_cli_stop_flag(),
     };
-    sx_status status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
-    if (!status)
-        status = sx_cli_require_collection(database, options.collection, &error);
-    if (!status)
-        status = read_queries(cli, database, &queries, &options.query_count, &error);
-    options.queries = queries;
+    sx_status status = begin(cli, &options, &database, &queries, &error);
     if (!status)
         status = sx_compress_drop(database, &options, &report, &error);
     if (!status && !cli->json && !cli->quiet)
@@ -334,12 +341,7 @@ int sx_cli_compress(sx_cli *cli)
         .dry_run = sx_cli_flag(cli, "dry-run") || asks(cli),
         .stop = sx_cli_stop_flag(),
     };
-    sx_status status = sx_cli_open_database(cli, cli->db_path, false, &database, &error);
-    if (!status)
-        status = sx_cli_require_collection(database, options.collection, &error);
-    if (!status)
-        status = read_queries(cli, database, &queries, &options.query_count, &error);
-    options.queries = queries;
+    sx_status status = begin(cli, &options, &database, &queries, &error);
     /* Judged first: what it says belongs in front of the question. */
     if (!status && sx_cli_text(cli, "eval"))
         status = judge(cli, database, to, &judged, &error);

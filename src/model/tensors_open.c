@@ -11,6 +11,18 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
+/* All files have been added, or one has failed. */
+static sx_status finish(sx_tensors *tensors, sx_status status, sx_tensors **out, sx_error *error)
+{
+    if (!status)
+        status = sx_tensors_sort(tensors, error);
+    if (status)
+        sx_tensors_close(tensors);
+    else
+        *out = tensors;
+    return status;
+}
+
 sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
 {
     *out = NULL;
@@ -19,13 +31,7 @@ sx_status sx_tensors_open(const char *path, sx_tensors **out, sx_error *error)
         return sx_fail_nomem(error, sizeof *tensors);
     bool index = ends_with(path, ".index.json");
     sx_status status = index ? sx_tensor_index_add(tensors, path, error) : sx_tensors_add_file(tensors, path, error);
-    if (!status)
-        status = sx_tensors_sort(tensors, error);
-    if (status)
-        sx_tensors_close(tensors);
-    else
-        *out = tensors;
-    return status;
+    return finish(tensors, status, out, error);
 }
 
 typedef sx_status add_function(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error);
@@ -39,13 +45,7 @@ static sx_status parse(const void *data, size_t length, const char *name, add_fu
     sx_status status = sx_tensors_add_path(tensors, name, error);
     if (!status)
         status = add(tensors, data, length, error);
-    if (!status)
-        status = sx_tensors_sort(tensors, error);
-    if (status)
-        sx_tensors_close(tensors);
-    else
-        *out = tensors;
-    return status;
+    return finish(tensors, status, out, error);
 }
 
 static sx_status add_safetensors(sx_tensors *tensors, const unsigned char *data, size_t length, sx_error *error)

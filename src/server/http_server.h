@@ -24,7 +24,7 @@ typedef struct sx_http_options {
     double grace_seconds;     /* at the end, for what is in hand */
 } sx_http_options;
 
-/* All but `handle` run in the thread of sx_http_server_run. */
+/* All run in the thread of sx_http_server_run, but for `handle`, `settled` and `finished`. */
 typedef struct sx_http_calls {
     /* The head is there: sets route, form, body_limit. False: the response is filled and is the answer. */
     bool (*begin)(void *user, sx_request *request, sx_response *response);

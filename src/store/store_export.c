@@ -247,7 +247,8 @@ static void put_metadata(sx_buffer *buffer, sqlite3_stmt *row)
     sx_buffer_append_string(buffer, "}}");
 }
 
-static sx_status write_element(export_job *job, sx_error *error)
+/* with_vector: else it stands in a file beside. */
+static sx_status write_member(export_job *job, bool with_vector, sx_error *error)
 {
     sqlite3_stmt *row = job->chunks;
     sx_buffer *buffer = &job->output->buffer;
@@ -255,36 +256,31 @@ static sx_status write_element(export_job *job, sx_error *error)
         job->left_out++;
         return SX_OK;
     }
-    sx_status status = load_vector(job, error);
+    sx_status status = with_vector ? load_vector(job, error) : SX_OK;
     if (status)
         return status;
     sx_buffer_append_string(buffer, job->count++ ? ",\n{" : "\n{");
     put_identity(buffer, row);
     put_column(buffer, "content", row, TEXT);
-    put_key(buffer, "embedding");
-    sx_json_write_floats(buffer, job->vector, job->collection.dimensions);
+    if (with_vector) {
+        put_key(buffer, "embedding");
+        sx_json_write_floats(buffer, job->vector, job->collection.dimensions);
+    }
     put_metadata(buffer, row);
     sx_buffer_append_byte(buffer, '}');
     return SX_OK;
+}
+
+static sx_status write_element(export_job *job, sx_error *error)
+{
+    return write_member(job, true, error);
 }
 
 /* ---- NumPy ---- */
 
 static sx_status write_side_element(export_job *job, sx_error *error)
 {
-    sqlite3_stmt *row = job->chunks;
-    sx_buffer *buffer = &job->output->buffer;
-    (void)error;
-    if (!has_vector(row)) {
-        job->left_out++;
-        return SX_OK;
-    }
-    sx_buffer_append_string(buffer, job->count++ ? ",\n{" : "\n{");
-    put_identity(buffer, row);
-    put_column(buffer, "content", row, TEXT);
-    put_metadata(buffer, row);
-    sx_buffer_append_byte(buffer, '}');
-    return SX_OK;
+    return write_member(job, false, error);
 }
 
 static sx_status write_row(export_job *job, sx_error *error)

@@ -1,4 +1,5 @@
-/* store_places.c - paths of a collection, and what its chunks define. */
+/* store_places.c - the paths of a collection's documents, and what its chunks define (table chunk_symbols): by these a stack trace
+ * finds its code, filters ask about symbols, and hits name them. */
 #include "store_places.h"
 #include "sql.h"
 

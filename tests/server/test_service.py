@@ -200,6 +200,9 @@ def test_figures():
                      'te_request_failure{err="validation"} 1', 'te_request_duration_bucket{route="/embed",method="POST",model="minilm",le="+Inf"} 1',
                      'te_queue_size{model="minilm"} 0', 'te_batch_next_size{model="minilm"} 1'):
             assert line in text, line
+        for count in range(2, 102):  # whoever has read an answer finds it counted
+            assert s.ask("/embed", {"inputs": "c"})[0] == 200
+            assert f'te_embed_count{{route="/embed",method="POST",model="minilm"}} {count}\n' in s.metrics(), count
         names = set()
         for line in text.splitlines():
             if line.startswith("# TYPE"):

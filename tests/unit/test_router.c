@@ -323,16 +323,24 @@ static void proofs_join_spaces(void **state)
     free_bench(bench);
 }
 
+/* Half to each of two models, of which the second costs three times as much. budget_usd 0: none. */
+static void open_priced(test_bench *bench, double budget_usd)
+{
+    sx_error error;
+    sx_clock injected = clock_of(&bench->clock);
+    sx_embedder_options options = {.size = sizeof options, .model = "fake:a?price=1000000", .fallback = "fake:a?price=3000000",
+                                   .split = 50, .cache = bench->database};
+    if (budget_usd > 0)
+        options.remote = (sx_remote_options){.size = sizeof options.remote, .budget_usd = budget_usd};
+    assert_ok(sx_embedder_open_clocked(&options, &injected, &bench->embedder, &error));
+}
+
 static void a_budget_holds_for_both(void **state)
 {
     (void)state;
     sx_error error;
     test_bench *bench = make_bench();
-    sx_clock injected = clock_of(&bench->clock);
-    sx_embedder_options options = {.size = sizeof options, .model = "fake:a?price=1000000", .fallback = "fake:a?price=3000000",
-                                   .split = 50, .cache = bench->database};
-    options.remote = (sx_remote_options){.size = sizeof options.remote, .budget_usd = 0.002};
-    assert_ok(sx_embedder_open_clocked(&options, &injected, &bench->embedder, &error));
+    open_priced(bench, 0.002);
     assert_int_equal(sx_embedder_embed(bench->embedder, bench->texts, MOST, bench->vectors, bench->receipts, NULL, &error),
                      SX_E_LIMIT);
     sx_spend spent;
@@ -346,11 +354,8 @@ static void an_estimate_has_the_price_of_each(void **state)
     (void)state;
     sx_error error;
     test_bench *bench = make_bench();
-    sx_clock injected = clock_of(&bench->clock);
-    sx_embedder_options options = {.size = sizeof options, .model = "fake:a?price=1000000", .fallback = "fake:a?price=3000000",
-                                   .split = 50, .cache = bench->database};
     sx_spend estimate = {0}, spent;
-    assert_ok(sx_embedder_open_clocked(&options, &injected, &bench->embedder, &error));
+    open_priced(bench, 0);
     assert_ok(sx_embedder_estimate(bench->embedder, bench->texts, MOST, &estimate, &error));
     assert_ok(sx_embedder_embed(bench->embedder, bench->texts, MOST, bench->vectors, bench->receipts, NULL, &error));
     assert_ok(sx_embedder_spent(bench->embedder, &spent, &error));
