@@ -141,7 +141,8 @@ static sx_status copy_part(const sx_chunk_row *chunk, const sx_chunk *part, cons
         .text_length = (size_t)(part->end - part->start),
         .text = sx_strndup(chunk->text + part->start, (size_t)(part->end - part->start)),
     };
-    return (chunk->headings && !made->headings) || (chunk->symbols && !made->symbols) || !made->header || !made->text ? sx_fail_nomem(error, made->text_length) : SX_OK;
+    bool whole = (made->headings || !chunk->headings) && (made->symbols || !chunk->symbols) && made->header && made->text;
+    return whole ? SX_OK : sx_fail_nomem(error, made->text_length);
 }
 
 /* Puts the chunk, or the parts it must be cut into, at the end of the list; the chunk is spent. */

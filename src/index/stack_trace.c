@@ -66,7 +66,8 @@ static size_t name_at(sx_text text)
         return 0;
     while (at < text.length && (isalnum((unsigned char)text.data[at]) || (text.data[at] && strchr("_.$\\", text.data[at])) ||
                                 (text.data[at] == ':' && at + 1 < text.length && text.data[at + 1] == ':') ||
-                                (text.data[at] == ':' && text.data[at - 1] == ':' && at + 1 < text.length && isalpha((unsigned char)text.data[at + 1]))))
+                                (text.data[at] == ':' && text.data[at - 1] == ':' && at + 1 < text.length &&
+                                 isalpha((unsigned char)text.data[at + 1]))))
         at++;
     return at;
 }
@@ -162,7 +163,8 @@ static bool read_error(trace_reader *reader, sx_text line)
         sure = true;
     size_t length = name_at(line);
     sx_text name = {line.data, length}, after = from(line, length);
-    if (!length || (after.length && !starts(after, ": ") && !starts(after, ":\n") && !(after.length == 1 && *after.data == ':') && !starts(after, " [")))
+    if (!length || (after.length && !starts(after, ": ") && !starts(after, ":\n") && !(after.length == 1 && *after.data == ':') &&
+                    !starts(after, " [")))
         return false;
     bool scoped = memchr(name.data, '.', length) || memchr(name.data, '\\', length);
     bool upper = last_part(name).length && isupper((unsigned char)*last_part(name).data);

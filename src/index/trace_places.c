@@ -257,7 +257,8 @@ static bool ends_alike(sx_text a, sx_text b, bool alone)
 {
     sx_text shorter = a.length < b.length ? a : b, longer = a.length < b.length ? b : a;
     size_t extra = longer.length - shorter.length;
-    return shorter.length && (alone || memchr(shorter.data, '.', shorter.length)) && memcmp(longer.data + extra, shorter.data, shorter.length) == 0 && (!extra || longer.data[extra - 1] == '.');
+    return shorter.length && (alone || memchr(shorter.data, '.', shorter.length)) &&
+           memcmp(longer.data + extra, shorter.data, shorter.length) == 0 && (!extra || longer.data[extra - 1] == '.');
 }
 
 static bool look_for_name(sx_text name, sx_text kind, uint32_t line, void *user)

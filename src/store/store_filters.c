@@ -1,8 +1,9 @@
 /* store_filters.c - from filters to the chunks they allow.
  *
- * Every document is asked, and every chunk where a filter is about chunks, so that k matches are found whenever k exist; what that takes is
- * reading each row once, in the order of the file, and as much of it as the filters look at (filter_evaluation.c). A handle keeps the last few lists for as long as
- * nothing is written: a search by meaning and words needs its list twice, and clients ask with the same filters again. */
+ * Every document is asked, and every chunk where a filter is about chunks, so that k matches are found whenever k exist; what that
+ * takes is reading each row once, in the order of the file, and as much of it as the filters look at (filter_evaluation.c). A handle
+ * keeps the last few lists for as long as nothing is written: a search by meaning and words needs its list twice, and clients ask
+ * with the same filters again. */
 #include "store_filters.h"
 #include "filter_expression.h"
 
