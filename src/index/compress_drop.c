@@ -19,7 +19,7 @@ typedef struct drop_run {
 static sx_status measure(drop_run *run, const char *method, sx_compress_drop_report *report, sx_error *error)
 {
     sx_compress_options how = run->options;
-    sx_compress_report measured;
+    sx_compress_report measured = {0};
     how.size = sizeof how;
     how.to = method;
     how.dry_run = 1;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`collections export --format arrow`, read by pyarrow: all rows, bit for bit what the JSON lines say; as Parquet; several batches, none, odd texts.
+`collections import`: what was exported comes back, tables of pyarrow's in every type and compression that is read; others, and cut files, are refused.
 
 test_arrow.py SEXTANT        The packages of scripts/requirements/arrow.txt are installed when they are not there."""
 import json
